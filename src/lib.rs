@@ -1,0 +1,1 @@
+//! Keybound: an API-key authentication filter for Envoy.
