@@ -1,1 +1,16 @@
 //! Keybound: an API-key authentication filter for Envoy.
+
+pub mod config;
+pub mod credential;
+pub mod digest;
+pub mod json;
+pub mod policy;
+
+#[cfg(test)]
+mod tests {
+    //! One attribute for unit tests that run natively and, as wasm32, under Node.
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    pub use core::prelude::v1::test;
+    #[cfg(all(target_family = "wasm", target_os = "unknown"))]
+    pub use wasm_bindgen_test::wasm_bindgen_test as test;
+}

@@ -1,0 +1,5 @@
+//! Text to validated settings.
+
+mod settings;
+
+pub use settings::*;

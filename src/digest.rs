@@ -1,0 +1,124 @@
+//! From a credential to the digest that stands for it everywhere else.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest as _, Sha256};
+
+/// What stands for a credential: 32 bytes from which it cannot be computed back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest([u8; Digest::LENGTH]);
+
+/// Makes digests, with or without a pepper.
+#[derive(Clone)]
+pub struct Digester(Algorithm);
+
+#[derive(Clone)]
+enum Algorithm {
+    Plain,
+    Peppered(Box<Hmac<Sha256>>),
+}
+
+impl Digest {
+    /// Bytes of a digest.
+    pub const LENGTH: usize = 32;
+
+    /// A digest that came from elsewhere.
+    pub const fn new(bytes: [u8; Self::LENGTH]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub const fn bytes(&self) -> &[u8; Self::LENGTH] {
+        &self.0
+    }
+}
+
+impl Digester {
+    /// SHA-256 (FIPS 180-4).
+    pub const fn plain() -> Self {
+        Self(Algorithm::Plain)
+    }
+
+    /// HMAC-SHA-256 (RFC 2104) with a pepper that only the filter and the key service know, so that a
+    /// stolen table of digests cannot be searched for weak keys.
+    pub fn peppered(pepper: &[u8]) -> Self {
+        match Hmac::new_from_slice(pepper) {
+            Ok(keyed) => Self(Algorithm::Peppered(Box::new(keyed))),
+            // HMAC takes a key of any length: RFC 2104 section 2.
+            Err(_) => Self::plain(),
+        }
+    }
+
+    /// The digest of a credential.
+    pub fn digest(&self, credential: &[u8]) -> Digest {
+        match &self.0 {
+            Algorithm::Plain => Digest(Sha256::digest(credential).into()),
+            Algorithm::Peppered(keyed) => {
+                let mut keyed = (**keyed).clone();
+                keyed.update(credential);
+                Digest(keyed.finalize().into_bytes().into())
+            }
+        }
+    }
+}
+
+/// Shows enough to tell two digests apart in a test, and too little to look one up.
+impl std::fmt::Debug for Digest {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [first, second, ..] = self.0;
+        write!(formatter, "Digest({first:02x}{second:02x}…)")
+    }
+}
+
+impl std::fmt::Debug for Digester {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self.0 {
+            Algorithm::Plain => "Digester(SHA-256)",
+            Algorithm::Peppered(_) => "Digester(HMAC-SHA-256)",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::test;
+
+    fn hex(digest: Digest) -> String {
+        digest
+            .bytes()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    #[test]
+    fn without_pepper_it_is_sha_256() {
+        // FIPS 180-4, example "abc".
+        assert_eq!(
+            hex(Digester::plain().digest(b"abc")),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+
+    #[test]
+    fn with_pepper_it_is_hmac_sha_256() {
+        // RFC 4231 section 4.3, test case 2.
+        let digester = Digester::peppered(b"Jefe");
+        for _ in 0..2 {
+            assert_eq!(
+                hex(digester.digest(b"what do ya want for nothing?")),
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+            );
+        }
+    }
+
+    #[test]
+    fn debug_shows_neither_digest_nor_pepper() {
+        let digester = Digester::peppered(b"salt and pepper");
+        assert_eq!(format!("{digester:?}"), "Digester(HMAC-SHA-256)");
+        assert_eq!(
+            format!("{:?}", digester.digest(b"abc")).len(),
+            "Digest(abcd…)".len()
+        );
+    }
+}

@@ -1,0 +1,125 @@
+//! Which policy a request is judged by, and what the request states about its user and tenant.
+
+/// What a route asks of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Policy {
+    /// Whether a key is needed.
+    pub authentication: Authentication,
+    /// The key's environment must be this.
+    pub environment: Option<String>,
+    /// This API must be approved for the user.
+    pub api: Option<String>,
+    /// Scopes that must be covered.
+    pub scopes: Option<RequiredScopes>,
+    /// Where the request states whose it is; must equal the key's user.
+    pub user: Option<Statement>,
+    /// Where the request states whose it is; must equal the key's tenant.
+    pub tenant: Option<Statement>,
+}
+
+/// Whether a key is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Authentication {
+    /// Without a key nothing passes.
+    #[default]
+    Required,
+    /// Without a credential the request is anonymous; one that is present is judged as usual.
+    Optional,
+    /// Nothing is looked at.
+    None,
+}
+
+/// Scopes that must be covered; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RequiredScopes {
+    /// Each of them.
+    All(Vec<String>),
+    /// At least one of them.
+    Any(Vec<String>),
+}
+
+/// Where a request states a user or a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Statement {
+    /// A request header; the name is lower case.
+    Header(String),
+    /// A segment of the path without query, from 0, percent-decoded.
+    PathSegment(usize),
+    /// A query parameter, percent-decoded.
+    Query(String),
+    /// A label of the host, from 0, from the left.
+    HostLabel(usize),
+    /// This value, whatever the request says.
+    Value(String),
+}
+
+/// A policy's place in [`Policies`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PolicyIndex(usize);
+
+/// All policies and how one is chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policies {
+    named: Vec<(String, Policy)>,
+    routes: Vec<Route>,
+    default: Policy,
+}
+
+/// Requests of one shape and the policy they are judged by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// What a request must look like.
+    pub matches: RouteMatch,
+    /// The policy, as an index of the named ones.
+    pub policy: PolicyIndex,
+}
+
+/// What a request must look like; all that are given must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RouteMatch {
+    /// The path without query, exactly.
+    pub path: Option<String>,
+    /// Whole leading segments of the path without query.
+    pub prefix: Option<String>,
+    /// One of these methods; an empty list is any.
+    pub methods: Vec<String>,
+    /// One of these hosts; an empty list is any.
+    pub hosts: Vec<HostPattern>,
+}
+
+/// A host that a route is for; lower case, without port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostPattern {
+    /// This host.
+    Exact(String),
+    /// Any host below this domain, which is kept with its leading dot (`*.example.com` is `.example.com`).
+    Below(String),
+}
+
+impl Policies {
+    /// Policies by name, the routes that choose among them in order of precedence, and the policy where
+    /// none matches.
+    pub fn new(named: Vec<(String, Policy)>, routes: Vec<Route>, default: Policy) -> Self {
+        Self {
+            named,
+            routes,
+            default,
+        }
+    }
+
+    /// The place of a named policy.
+    pub fn index(named: &[(String, Policy)], name: &str) -> Option<PolicyIndex> {
+        named
+            .iter()
+            .position(|(known, _)| known == name)
+            .map(PolicyIndex)
+    }
+
+    /// The policy of a name.
+    pub fn named(&self, name: &str) -> Option<&Policy> {
+        self.named
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, policy)| policy)
+    }
+}
