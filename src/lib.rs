@@ -3,8 +3,12 @@
 pub mod config;
 pub mod credential;
 pub mod digest;
+pub mod edit;
+pub mod headers;
 pub mod json;
+pub mod percent;
 pub mod policy;
+pub mod record;
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,151 @@
+//! Percent-encoding (RFC 3986 section 2.1) and the parameters of a query.
+
+use std::borrow::Cow;
+
+/// Decodes percent-encoded bytes. A percent sign without two hexadecimal digits stands for itself; a plus
+/// sign too, since a path or query is not a form.
+pub fn decode(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.contains(&b'%') {
+        return Cow::Borrowed(text);
+    }
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    loop {
+        match rest {
+            [b'%', high, low, tail @ ..] => {
+                if let (Some(high), Some(low)) = (hexadecimal(*high), hexadecimal(*low)) {
+                    decoded.push(high << 4 | low);
+                    rest = tail;
+                } else {
+                    decoded.push(b'%');
+                    rest = rest.get(1..).unwrap_or_default();
+                }
+            }
+            [byte, tail @ ..] => {
+                decoded.push(*byte);
+                rest = tail;
+            }
+            [] => return Cow::Owned(decoded),
+        }
+    }
+}
+
+fn hexadecimal(digit: u8) -> Option<u8> {
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
+}
+
+/// A path as Envoy hands it over, cut into the path proper and the query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// Everything before the first question mark.
+    pub path: &'a [u8],
+    /// Everything behind it, if there is one.
+    pub query: Option<&'a [u8]>,
+}
+
+impl<'a> Target<'a> {
+    /// Cuts the value of `:path`.
+    pub fn new(path_and_query: &'a [u8]) -> Self {
+        match path_and_query.iter().position(|byte| *byte == b'?') {
+            Some(mark) => Self {
+                path: path_and_query.get(..mark).unwrap_or_default(),
+                query: path_and_query.get(mark.saturating_add(1)..),
+            },
+            None => Self {
+                path: path_and_query,
+                query: None,
+            },
+        }
+    }
+
+    /// The values of every parameter of a name, neither of them decoded yet. The name is compared decoded,
+    /// since `%6bey` and `key` are one parameter to whoever reads the query behind us.
+    pub fn parameters(self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        pieces(self.query).filter_map(move |piece| parameter(piece, name))
+    }
+
+    /// The same target without every parameter of the names, all other bytes as they came; nothing if none
+    /// is there.
+    pub fn without(self, names: &[&str]) -> Option<Vec<u8>> {
+        let unwanted = |piece: &&[u8]| names.iter().any(|name| parameter(piece, name).is_some());
+        if !pieces(self.query).any(|piece| unwanted(&piece)) {
+            return None;
+        }
+        let mut target = self.path.to_vec();
+        let mut separator = b'?';
+        for piece in pieces(self.query).filter(|piece| !unwanted(piece)) {
+            target.push(separator);
+            target.extend(piece);
+            separator = b'&';
+        }
+        Some(target)
+    }
+}
+
+fn pieces(query: Option<&[u8]>) -> impl Iterator<Item = &[u8]> {
+    query
+        .into_iter()
+        .flat_map(|query| query.split(|byte| *byte == b'&'))
+}
+
+fn parameter<'a>(piece: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let equals = piece
+        .iter()
+        .position(|byte| *byte == b'=')
+        .unwrap_or(piece.len());
+    let (given, value) = piece.split_at_checked(equals)?;
+    (*decode(given) == *name.as_bytes()).then(|| value.get(1..).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::test;
+
+    #[test]
+    fn decodes_what_is_encoded_and_nothing_else() {
+        for (text, decoded) in [
+            (&b"plain+text"[..], &b"plain+text"[..]),
+            (b"%41%62%7e%FF%00", b"Ab~\xff\0"),
+            (b"%", b"%"),
+            (b"%4", b"%4"),
+            (b"%zz%4%41", b"%zz%4A"),
+            (b"%2541", b"%41"),
+            (b"", b""),
+        ] {
+            assert_eq!(*decode(text), *decoded);
+        }
+    }
+
+    #[test]
+    fn removes_parameters_and_leaves_every_other_byte() {
+        for (target, rest) in [
+            ("/p?key=K", "/p"),
+            ("/p?key", "/p"),
+            ("/p?a=1&key=K&b=%20&&c", "/p?a=1&b=%20&&c"),
+            ("/p?key=K&a", "/p?a"),
+            ("/p?a&key=K", "/p?a"),
+            ("/p?%6b%65y=K&key=L&a=?", "/p?a=?"),
+            ("/p?&key=K", "/p?"),
+            ("/p%3Fkey=x?key=K&keys=1&KEY=2", "/p%3Fkey=x?keys=1&KEY=2"),
+            ("?key=K", ""),
+        ] {
+            let removed = Target::new(target.as_bytes()).without(&["key"]).unwrap();
+            assert_eq!(String::from_utf8(removed).unwrap(), rest);
+        }
+        for target in ["/p", "/p?", "/p?a=key", "/key=K", "*", ""] {
+            assert_eq!(Target::new(target.as_bytes()).without(&["key"]), None);
+        }
+    }
+
+    #[test]
+    fn finds_every_parameter_of_a_name() {
+        let target = Target::new(b"/p?key=1&a=2&k%65y=3=4&key");
+        assert_eq!(
+            target.parameters("key").collect::<Vec<_>>(),
+            [&b"1"[..], b"3=4", b""]
+        );
+    }
+}

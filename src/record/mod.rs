@@ -1,0 +1,183 @@
+//! What is known of a key, its user and its tenant.
+//!
+//! Three kinds of records, kept apart: a user's suspension is then one small change that stops all of the
+//! user's keys at once. What comes from the key service is loose; what is in these types is valid.
+
+mod hours;
+mod networks;
+mod wire;
+
+use serde::{Deserialize, Serialize};
+
+pub use hours::Hours;
+pub use networks::Networks;
+pub use wire::{Answer, Malformed, Resolved, parse_answer};
+
+/// A key: what a credential stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// Opaque id, 1 to 128 bytes of visible ASCII.
+    pub id: Box<str>,
+    /// Sequence number of its last write.
+    pub version: u64,
+    /// Who owns it; an orphan has none.
+    pub user_id: Option<Box<str>>,
+    /// The tenant it was made under; none in a system without tenants.
+    pub tenant_id: Option<Box<str>>,
+    /// As in "live" or "test".
+    pub environment: Option<Box<str>>,
+    /// Whether it may be used.
+    pub status: KeyStatus,
+    /// Unix seconds before which it is not valid.
+    pub not_before: Option<u64>,
+    /// Unix seconds from which on it is no longer valid.
+    pub expires_at: Option<u64>,
+    /// Whether a newer key replaces it.
+    pub replaced: bool,
+    /// Unix seconds of the replacement, where it is known.
+    pub replaced_at: Option<u64>,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// From where it may be used; anywhere if none.
+    pub networks: Option<Networks>,
+    /// When it may be used; always if none.
+    pub hours: Option<Hours>,
+}
+
+/// Whether a key may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyStatus {
+    /// It may.
+    Active,
+    /// Switched off for now. An unknown status word counts as this.
+    Disabled,
+    /// Withdrawn for good.
+    Revoked,
+}
+
+/// A person or a system account that owns keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Opaque id, 1 to 128 bytes of visible ASCII.
+    pub id: Box<str>,
+    /// Sequence number of its last write.
+    pub version: u64,
+    /// The tenant it belongs to; none in a system without tenants.
+    pub tenant_id: Option<Box<str>>,
+    /// Whether it may use its keys.
+    pub status: UserStatus,
+    /// What it may do at most; no narrowing if none.
+    pub scopes: Option<Scopes>,
+    /// The APIs it is approved for; all if none.
+    pub apis: Option<Box<[Box<str>]>>,
+}
+
+/// Whether a user may use its keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UserStatus {
+    /// It may.
+    Active,
+    /// Not verified yet.
+    Pending,
+    /// Stopped by an administrator. An unknown status word counts as this.
+    Suspended,
+    /// Too many failed log-ins.
+    Locked,
+    /// Has left.
+    Deactivated,
+    /// Is gone; the record is what is left.
+    Deleted,
+}
+
+/// An organisation, team or project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tenant {
+    /// Opaque id, 1 to 128 bytes of visible ASCII.
+    pub id: Box<str>,
+    /// Sequence number of its last write.
+    pub version: u64,
+    /// Whether its keys may be used.
+    pub status: TenantStatus,
+}
+
+/// Whether a tenant's keys may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TenantStatus {
+    /// They may.
+    Active,
+    /// They may not. An unknown status word counts as this.
+    Suspended,
+}
+
+/// Granted scopes, kept as the identity header shows them: joined by spaces.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Scopes(Box<str>);
+
+impl Scopes {
+    /// Scopes, each of visible ASCII.
+    pub fn new<'a>(scopes: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut joined = String::new();
+        for scope in scopes {
+            if !joined.is_empty() {
+                joined.push(' ');
+            }
+            joined.push_str(scope);
+        }
+        Self(joined.into())
+    }
+
+    /// All of them, joined by spaces.
+    pub fn joined(&self) -> &str {
+        &self.0
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.split(' ').filter(|scope| !scope.is_empty())
+    }
+
+    /// Whether one of them covers a scope: `*` covers everything, `orders:*` covers `orders:read` and
+    /// `orders:read:own`, and each covers itself.
+    pub fn cover(&self, scope: &str) -> bool {
+        self.iter().any(|granted| {
+            granted == scope
+                || granted.strip_suffix('*').is_some_and(|start| {
+                    (start.is_empty() || start.ends_with(':')) && scope.starts_with(start)
+                })
+        })
+    }
+}
+
+/// Whether text may be an id, an environment or a scope: such values become values of headers.
+pub fn is_name(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::test;
+
+    #[test]
+    fn wildcards_cover_what_is_below_them() {
+        let scopes = Scopes::new(["orders:*", "stock:read"]);
+        for covered in ["orders:read", "orders:read:own", "orders:*", "stock:read"] {
+            assert!(scopes.cover(covered), "{covered}");
+        }
+        for not in [
+            "orders",
+            "ordersx:read",
+            "stock:write",
+            "stock",
+            "stock:read:own",
+            "*",
+            "",
+        ] {
+            assert!(!scopes.cover(not), "{not}");
+        }
+        assert!(Scopes::new(["*"]).cover("anything"));
+        assert!(!Scopes::new(["ord*"]).cover("orders"));
+        assert!(!Scopes::new([]).cover("x"));
+        assert_eq!(scopes.joined(), "orders:* stock:read");
+    }
+}

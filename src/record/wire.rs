@@ -1,0 +1,504 @@
+//! The key service's JSON: the one place where what is loose outside becomes valid inside.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::{
+    Hours, Key, KeyStatus, Networks, Scopes, Tenant, TenantStatus, User, UserStatus, is_name,
+};
+use crate::digest::Digest;
+use crate::json::Json;
+
+/// A well-formed answer to `/v1/resolve`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The sequence at which the whole answer was true.
+    pub as_of: u64,
+    /// What is known of each digest. One whose result was not well-formed has what was wrong with it; one
+    /// without a result is missing here.
+    pub results: Vec<(Digest, Result<Resolved, Malformed>)>,
+    /// What was read as a refusal because it could not be understood, for the operator: unknown status
+    /// words, ranges and hours that are none.
+    pub doubts: Vec<Malformed>,
+}
+
+/// What the key service knows of a digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resolved {
+    /// Nobody knows it.
+    Unknown,
+    /// A key, with its user and tenant as far as it names any and they exist.
+    Known {
+        /// The key.
+        key: Key,
+        /// Its user.
+        user: Option<User>,
+        /// Its tenant.
+        tenant: Option<Tenant>,
+    },
+}
+
+/// A field that is not as the protocol wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Malformed {
+    /// Path of the field.
+    pub field: String,
+    /// What is wrong with it.
+    pub problem: &'static str,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.field, self.problem)
+    }
+}
+
+/// Reads an answer to `/v1/resolve`.
+///
+/// # Errors
+/// What is wrong with the answer as a whole; what is wrong with one result is in the answer.
+pub fn parse_answer(body: &[u8]) -> Result<Answer, Malformed> {
+    let json = Json::parse(body).map_err(|_| malformed("body", "is not JSON"))?;
+    let answer = Fields::of("answer", &json)?;
+    let results = answer
+        .list("results")?
+        .ok_or_else(|| answer.missing("results"))?;
+    let mut doubts = Vec::new();
+    Ok(Answer {
+        as_of: answer.required_unsigned("as_of")?,
+        results: results
+            .iter()
+            .filter_map(|result| parse_result(result, &mut doubts))
+            .collect(),
+        doubts,
+    })
+}
+
+/// A result that does not even name its digest is left out: it can be nobody's.
+fn parse_result(
+    json: &Json,
+    doubts: &mut Vec<Malformed>,
+) -> Option<(Digest, Result<Resolved, Malformed>)> {
+    let fields = Fields::of("result", json).ok()?;
+    let digest = parse_digest(fields.string("digest").ok()??)?;
+    Some((digest, parse_resolved(&fields, doubts)))
+}
+
+/// Reads a digest as the protocol writes it: base64url without padding (RFC 4648 section 5).
+pub fn parse_digest(text: &str) -> Option<Digest> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    Some(Digest::new(bytes.try_into().ok()?))
+}
+
+fn parse_resolved(result: &Fields<'_>, doubts: &mut Vec<Malformed>) -> Result<Resolved, Malformed> {
+    if !result.has("key") {
+        return Err(result.missing("key"));
+    }
+    let Some(key) = result.object("key")? else {
+        return Ok(Resolved::Unknown);
+    };
+    let key = parse_key(&key, doubts)?;
+    let user = result
+        .object("user")?
+        .map(|user| parse_user(&user, doubts))
+        .transpose()?;
+    let tenant = result
+        .object("tenant")?
+        .map(|tenant| parse_tenant(&tenant, doubts))
+        .transpose()?;
+    // A record under another id than the key names would be believed for the wrong owner.
+    if let Some(user) = &user
+        && key.user_id.as_deref() != Some(&user.id)
+    {
+        return Err(malformed("user.id", "is not the key's user_id"));
+    }
+    if let Some(tenant) = &tenant
+        && key.tenant_id.as_deref() != Some(&tenant.id)
+    {
+        return Err(malformed("tenant.id", "is not the key's tenant_id"));
+    }
+    Ok(Resolved::Known { key, user, tenant })
+}
+
+fn parse_key(fields: &Fields<'_>, doubts: &mut Vec<Malformed>) -> Result<Key, Malformed> {
+    Ok(Key {
+        id: fields.required_name("id")?,
+        version: fields.required_unsigned("version")?,
+        user_id: fields.name("user_id")?,
+        tenant_id: fields.name("tenant_id")?,
+        environment: fields.name("environment")?,
+        status: match fields.required_string("status")? {
+            "active" => KeyStatus::Active,
+            "revoked" => KeyStatus::Revoked,
+            "disabled" => KeyStatus::Disabled,
+            _ => {
+                doubts.push(fields.wrong("status", "an unknown word; counts as not active"));
+                KeyStatus::Disabled
+            }
+        },
+        not_before: fields.unsigned("not_before")?,
+        expires_at: fields.unsigned("expires_at")?,
+        replaced: fields.name("replaced_by")?.is_some(),
+        replaced_at: fields.unsigned("replaced_at")?,
+        scopes: fields.scopes("scopes")?.unwrap_or_default(),
+        networks: fields.strings("networks")?.map(|ranges| {
+            let networks = Networks::parse(ranges);
+            if networks == Networks::Unreadable {
+                doubts.push(fields.wrong(
+                    "networks",
+                    "no address range; counts as allowing no address",
+                ));
+            }
+            networks
+        }),
+        hours: fields
+            .object("hours")?
+            .map(|hours| parse_hours(&hours, doubts))
+            .transpose()?,
+    })
+}
+
+fn parse_hours(fields: &Fields<'_>, doubts: &mut Vec<Malformed>) -> Result<Hours, Malformed> {
+    let days = fields
+        .strings("days")?
+        .ok_or_else(|| fields.missing("days"))?;
+    let hours = Hours::parse(
+        days,
+        fields.required_string("from")?,
+        fields.required_string("to")?,
+    );
+    if hours == Hours::Unreadable {
+        doubts.push(malformed(
+            fields.path,
+            "no days and times; counts as allowing no hour",
+        ));
+    }
+    Ok(hours)
+}
+
+fn parse_user(fields: &Fields<'_>, doubts: &mut Vec<Malformed>) -> Result<User, Malformed> {
+    Ok(User {
+        id: fields.required_name("id")?,
+        version: fields.required_unsigned("version")?,
+        tenant_id: fields.name("tenant_id")?,
+        status: match fields.required_string("status")? {
+            "active" => UserStatus::Active,
+            "pending" => UserStatus::Pending,
+            "suspended" => UserStatus::Suspended,
+            "locked" => UserStatus::Locked,
+            "deactivated" => UserStatus::Deactivated,
+            "deleted" => UserStatus::Deleted,
+            _ => {
+                doubts.push(fields.wrong("status", "an unknown word; counts as not active"));
+                UserStatus::Suspended
+            }
+        },
+        scopes: fields.scopes("scopes")?,
+        apis: fields
+            .strings("apis")?
+            .map(|apis| apis.into_iter().map(Box::from).collect()),
+    })
+}
+
+fn parse_tenant(fields: &Fields<'_>, doubts: &mut Vec<Malformed>) -> Result<Tenant, Malformed> {
+    Ok(Tenant {
+        id: fields.required_name("id")?,
+        version: fields.required_unsigned("version")?,
+        status: match fields.required_string("status")? {
+            "active" => TenantStatus::Active,
+            "suspended" => TenantStatus::Suspended,
+            _ => {
+                doubts.push(fields.wrong("status", "an unknown word; counts as not active"));
+                TenantStatus::Suspended
+            }
+        },
+    })
+}
+
+fn malformed(field: impl Into<String>, problem: &'static str) -> Malformed {
+    Malformed {
+        field: field.into(),
+        problem,
+    }
+}
+
+/// Typed access to the members of an object. A missing member and `null` are the same to the optional ones.
+struct Fields<'a> {
+    path: &'static str,
+    members: &'a [(String, Json)],
+}
+
+impl<'a> Fields<'a> {
+    fn of(path: &'static str, json: &'a Json) -> Result<Self, Malformed> {
+        match json {
+            Json::Object(members) => Ok(Self { path, members }),
+            _ => Err(malformed(path, "must be an object")),
+        }
+    }
+
+    fn wrong(&self, name: &str, problem: &'static str) -> Malformed {
+        malformed(format!("{}.{name}", self.path), problem)
+    }
+
+    fn missing(&self, name: &str) -> Malformed {
+        self.wrong(name, "is missing")
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.members.iter().any(|(known, _)| known == name)
+    }
+
+    fn get(&self, name: &str) -> Result<Option<&'a Json>, Malformed> {
+        let mut found = self.members.iter().filter(|(known, _)| known == name);
+        let value = found.next().map(|(_, value)| value);
+        if found.next().is_some() {
+            return Err(self.wrong(name, "is given twice"));
+        }
+        Ok(value.filter(|value| !matches!(value, Json::Null)))
+    }
+
+    fn object(&self, name: &'static str) -> Result<Option<Self>, Malformed> {
+        self.get(name)?.map(|json| Self::of(name, json)).transpose()
+    }
+
+    fn list(&self, name: &str) -> Result<Option<&'a [Json]>, Malformed> {
+        match self.get(name)? {
+            None => Ok(None),
+            Some(Json::List(items)) => Ok(Some(items)),
+            Some(_) => Err(self.wrong(name, "must be a list")),
+        }
+    }
+
+    fn strings(&self, name: &str) -> Result<Option<Vec<&'a str>>, Malformed> {
+        let Some(items) = self.list(name)? else {
+            return Ok(None);
+        };
+        let string = |item: &'a Json| match item {
+            Json::String(text) => Ok(text.as_str()),
+            _ => Err(self.wrong(name, "must hold strings")),
+        };
+        items.iter().map(string).collect::<Result<_, _>>().map(Some)
+    }
+
+    fn scopes(&self, name: &str) -> Result<Option<Scopes>, Malformed> {
+        let Some(scopes) = self.strings(name)? else {
+            return Ok(None);
+        };
+        if scopes.iter().all(|scope| is_name(scope)) {
+            Ok(Some(Scopes::new(scopes)))
+        } else {
+            Err(self.wrong(name, "must hold 1 to 128 bytes of visible ASCII each"))
+        }
+    }
+
+    fn string(&self, name: &str) -> Result<Option<&'a str>, Malformed> {
+        match self.get(name)? {
+            None => Ok(None),
+            Some(Json::String(text)) => Ok(Some(text)),
+            Some(_) => Err(self.wrong(name, "must be a string")),
+        }
+    }
+
+    fn required_string(&self, name: &str) -> Result<&'a str, Malformed> {
+        self.string(name)?.ok_or_else(|| self.missing(name))
+    }
+
+    fn name(&self, name: &str) -> Result<Option<Box<str>>, Malformed> {
+        match self.string(name)? {
+            Some(text) if !is_name(text) => {
+                Err(self.wrong(name, "must be 1 to 128 bytes of visible ASCII"))
+            }
+            text => Ok(text.map(Box::from)),
+        }
+    }
+
+    fn required_name(&self, name: &str) -> Result<Box<str>, Malformed> {
+        self.name(name)?.ok_or_else(|| self.missing(name))
+    }
+
+    fn unsigned(&self, name: &str) -> Result<Option<u64>, Malformed> {
+        match self.get(name)? {
+            None => Ok(None),
+            Some(Json::Unsigned(number)) => Ok(Some(*number)),
+            Some(_) => Err(self.wrong(name, "must be a whole number that is not negative")),
+        }
+    }
+
+    fn required_unsigned(&self, name: &str) -> Result<u64, Malformed> {
+        self.unsigned(name)?.ok_or_else(|| self.missing(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::test;
+
+    const DIGEST: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
+    fn answer(result: &str) -> Answer {
+        let body = format!(r#"{{"as_of": 7, "results": [{{"digest": "{DIGEST}", {result}}}]}}"#);
+        parse_answer(body.as_bytes()).unwrap()
+    }
+
+    fn doubts(result: &str) -> Vec<String> {
+        answer(result)
+            .doubts
+            .into_iter()
+            .map(|doubt| doubt.field)
+            .collect()
+    }
+
+    fn one(result: &str) -> Result<Resolved, Malformed> {
+        let mut answer = answer(result);
+        assert_eq!(answer.as_of, 7);
+        let (digest, resolved) = answer.results.pop().unwrap();
+        assert_eq!(digest.bytes()[31], 31);
+        resolved
+    }
+
+    const FULL: &str = r#""key": {"id": "key_01", "version": 4302, "user_id": "usr_7", "tenant_id": "ten_2",
+        "environment": "live", "status": "active", "not_before": null, "expires_at": 1790000000,
+        "replaced_by": "key_02", "replaced_at": 5, "scopes": ["orders:read"], "networks": ["10.0.0.0/8"],
+        "hours": {"days": ["mon"], "from": "08:00", "to": "18:00"}, "new": {}},
+        "user": {"id": "usr_7", "version": 991, "tenant_id": "ten_2", "status": "active", "scopes": [],
+        "apis": ["orders"]}, "tenant": {"id": "ten_2", "version": 12, "status": "active"}"#;
+
+    #[test]
+    fn a_full_result_is_read() {
+        let Ok(Resolved::Known {
+            key,
+            user: Some(user),
+            tenant: Some(tenant),
+        }) = one(FULL)
+        else {
+            panic!("{:?}", one(FULL));
+        };
+        assert_eq!(
+            (&*key.id, key.version, key.status),
+            ("key_01", 4302, KeyStatus::Active)
+        );
+        assert_eq!(
+            (key.not_before, key.expires_at),
+            (None, Some(1_790_000_000))
+        );
+        assert_eq!((key.replaced, key.replaced_at), (true, Some(5)));
+        assert_eq!(key.scopes.joined(), "orders:read");
+        assert_eq!(key.networks, Some(Networks::parse(["10.0.0.0/8"])));
+        assert_eq!(key.hours, Some(Hours::parse(["mon"], "08:00", "18:00")));
+        assert_eq!(user.scopes, Some(Scopes::default()));
+        assert_eq!(user.apis.as_deref(), Some(&[Box::from("orders")][..]));
+        assert_eq!(
+            (&*tenant.id, tenant.status),
+            ("ten_2", TenantStatus::Active)
+        );
+    }
+
+    #[test]
+    fn missing_and_null_are_the_same_and_an_empty_list_is_neither() {
+        let Ok(Resolved::Known {
+            key,
+            user: None,
+            tenant: None,
+        }) = one(
+            r#""key": {"id": "k", "version": 1, "status": "active", "networks": []}, "user": null"#,
+        )
+        else {
+            panic!();
+        };
+        assert_eq!(
+            (key.user_id, key.tenant_id, key.environment),
+            (None, None, None)
+        );
+        assert_eq!((key.expires_at, key.hours), (None, None));
+        assert_eq!(key.networks, Some(Networks::parse([])));
+        assert_eq!(one(r#""key": null"#), Ok(Resolved::Unknown));
+    }
+
+    #[test]
+    fn an_unknown_status_is_not_active() {
+        let result = FULL.replace(r#""status": "active""#, r#""status": "brandnew""#);
+        let Ok(Resolved::Known {
+            key,
+            user: Some(user),
+            tenant: Some(tenant),
+        }) = one(&result)
+        else {
+            panic!();
+        };
+        assert_eq!(key.status, KeyStatus::Disabled);
+        assert_eq!(user.status, UserStatus::Suspended);
+        assert_eq!(tenant.status, TenantStatus::Suspended);
+        assert_eq!(
+            doubts(&result),
+            ["key.status", "user.status", "tenant.status"]
+        );
+        assert!(doubts(FULL).is_empty());
+    }
+
+    #[test]
+    fn a_wrong_field_spoils_its_own_result_alone() {
+        let long = "x".repeat(129);
+        for (from, to, field) in [
+            (r#""id": "key_01""#, r#""id": 7"#, "key.id"),
+            (r#""id": "key_01""#, r#""id": """#, "key.id"),
+            (r#""id": "key_01""#, &format!(r#""id": "{long}""#), "key.id"),
+            (r#""id": "key_01""#, r#""id": "a\r\nb""#, "key.id"),
+            (r#""id": "key_01""#, r#""id": "k", "id": "k""#, "key.id"),
+            (r#""id": "key_01", "#, "", "key.id"),
+            ("4302", "-1", "key.version"),
+            ("4302", "1.5", "key.version"),
+            ("4302", "18446744073709551616", "key.version"),
+            ("1790000000", r#""tomorrow""#, "key.expires_at"),
+            (r#"["orders:read"]"#, r#""orders:read""#, "key.scopes"),
+            (r#"["orders:read"]"#, r#"["a b"]"#, "key.scopes"),
+            (r#"["10.0.0.0/8"]"#, "[7]", "key.networks"),
+            (r#""days": ["mon"], "#, "", "hours.days"),
+            (r#""id": "usr_7""#, r#""id": "usr_8""#, "user.id"),
+            (r#""id": "ten_2""#, r#""id": "ten_3""#, "tenant.id"),
+            (r#""version": 991"#, r#""version": null"#, "user.version"),
+            (r#""key": {"#, r#""Key": {"#, "result.key"),
+            (r#""key": {"#, r#""key": null, "key": {"#, "result.key"),
+        ] {
+            assert!(FULL.contains(from), "{from}");
+            let error = one(&FULL.replacen(from, to, 1)).unwrap_err();
+            assert_eq!(error.field, field, "{to}");
+        }
+        let body = format!(
+            r#"{{"as_of": 1, "results": [{{"digest": "x", "key": null}}, 7, {{"digest": "{DIGEST}", "key": null}}]}}"#
+        );
+        assert_eq!(parse_answer(body.as_bytes()).unwrap().results.len(), 1);
+    }
+
+    #[test]
+    fn an_answer_that_is_none_is_an_error() {
+        for body in [
+            "",
+            "[]",
+            "{}",
+            r#"{"as_of": 1}"#,
+            r#"{"as_of": "1", "results": []}"#,
+            r#"{"as_of": 1, "as_of": 2, "results": []}"#,
+            r#"{"as_of": 1, "results": {}}"#,
+            r#"{"as_of": 1, "results": []"#,
+            "<html>",
+        ] {
+            assert!(parse_answer(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_range_or_an_hour_that_cannot_be_read_closes_that_check() {
+        let broken = FULL
+            .replace("10.0.0.0/8", "10.0.0.0/99")
+            .replace("08:00", "25:00");
+        let Ok(Resolved::Known { key, .. }) = one(&broken) else {
+            panic!();
+        };
+        assert_eq!(key.networks, Some(Networks::Unreadable));
+        assert_eq!(key.hours, Some(Hours::Unreadable));
+        assert_eq!(doubts(&broken), ["key.networks", "hours"]);
+    }
+}
