@@ -5,10 +5,14 @@ pub mod credential;
 pub mod digest;
 pub mod edit;
 pub mod headers;
+pub mod identity;
 pub mod json;
 pub mod percent;
 pub mod policy;
 pub mod record;
+pub mod reply;
+pub mod request;
+pub mod verdict;
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,6 @@
-//! Which policy a request is judged by, and what the request states about its user and tenant.
+//! Which policy a request is judged by.
+
+use crate::request::Request;
 
 /// What a route asks of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -121,5 +123,74 @@ impl Policies {
             .iter()
             .find(|(known, _)| known == name)
             .map(|(_, policy)| policy)
+    }
+
+    /// The policy that a request is judged by: the one that the route's metadata names, else that of the
+    /// first matching route, else the default.
+    ///
+    /// # Errors
+    /// The route's metadata names a policy that does not exist.
+    pub fn choose(&self, request: &Request<'_>) -> Result<&Policy, UnknownPolicy> {
+        if let Some(name) = request.host.route_policy() {
+            return std::str::from_utf8(&name)
+                .ok()
+                .and_then(|name| self.named(name))
+                .ok_or(UnknownPolicy(name));
+        }
+        let route = self
+            .routes
+            .iter()
+            .find(|route| route.matches.holds(request));
+        Ok(route
+            .and_then(|route| self.named.get(route.policy.0))
+            .map_or(&self.default, |(_, policy)| policy))
+    }
+}
+
+/// The name of a policy that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownPolicy(pub Vec<u8>);
+
+impl RouteMatch {
+    fn holds(&self, request: &Request<'_>) -> bool {
+        let path = request.target().path;
+        self.path
+            .as_ref()
+            .is_none_or(|exact| path == exact.as_bytes())
+            && self
+                .prefix
+                .as_ref()
+                .is_none_or(|prefix| has_prefix(path, prefix.as_bytes()))
+            && (self.methods.is_empty()
+                || self
+                    .methods
+                    .iter()
+                    .any(|method| request.method() == method.as_bytes()))
+            && (self.hosts.is_empty()
+                || self
+                    .hosts
+                    .iter()
+                    .any(|host| host.holds(request.host_name())))
+    }
+}
+
+/// Whether a path begins with whole segments: `/v1/orders` is one of `/v1/orders/7` and not of `/v1/orders2`.
+fn has_prefix(path: &[u8], prefix: &[u8]) -> bool {
+    let prefix = prefix.strip_suffix(b"/").unwrap_or(prefix);
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
+}
+
+impl HostPattern {
+    fn holds(&self, host: &[u8]) -> bool {
+        match self {
+            Self::Exact(exact) => host.eq_ignore_ascii_case(exact.as_bytes()),
+            Self::Below(domain) => host
+                .len()
+                .checked_sub(domain.len())
+                .filter(|label| *label > 0)
+                .and_then(|label| host.get(label..))
+                .is_some_and(|end| end.eq_ignore_ascii_case(domain.as_bytes())),
+        }
     }
 }

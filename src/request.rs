@@ -1,0 +1,116 @@
+//! The request as the core sees it: its header list, and what only the host can say about it.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::headers::Headers;
+use crate::percent::{self, Target};
+use crate::policy::Statement;
+
+/// A request. What costs a call to the host is asked only where a check needs it.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// Its header list, pseudo-headers included.
+    pub headers: Headers<'a>,
+    /// What only the host can say.
+    pub host: &'a dyn Circumstances,
+}
+
+/// What only the host can say about a request.
+pub trait Circumstances {
+    /// Address of the client as Envoy trusts it: `address:port` or `[address]:port`.
+    fn source_address(&self) -> Option<Vec<u8>>;
+    /// `metadata.filter_metadata.keybound.policy` of the route that Envoy chose.
+    fn route_policy(&self) -> Option<Vec<u8>>;
+}
+
+impl fmt::Debug for Request<'_> {
+    /// Shows nothing: a request holds credentials.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Request(…)")
+    }
+}
+
+impl<'a> Request<'a> {
+    /// The method.
+    pub fn method(&self) -> &'a [u8] {
+        self.headers.first(":method").unwrap_or_default()
+    }
+
+    /// Path and query; empty where there is none (CONNECT).
+    pub fn target(&self) -> Target<'a> {
+        Target::new(self.headers.first(":path").unwrap_or_default())
+    }
+
+    /// The host without its port, as it was sent.
+    pub fn host_name(&self) -> &'a [u8] {
+        without_port(self.headers.first(":authority").unwrap_or_default())
+    }
+
+    /// The client's address as Envoy trusts it.
+    pub fn source_address(&self) -> Option<IpAddr> {
+        let text = String::from_utf8(self.host.source_address()?).ok()?;
+        text.parse::<SocketAddr>()
+            .map(|address| address.ip())
+            .or_else(|_| text.parse())
+            .ok()
+    }
+
+    /// Whether the request is a CORS preflight (Fetch standard, "CORS-preflight request").
+    pub fn is_preflight(&self) -> bool {
+        self.method() == b"OPTIONS"
+            && self.headers.first("origin").is_some()
+            && self
+                .headers
+                .first("access-control-request-method")
+                .is_some()
+    }
+
+    /// Whether the client speaks gRPC.
+    pub fn is_grpc(&self) -> bool {
+        let media_type = self.headers.first("content-type").unwrap_or_default();
+        media_type
+            .strip_prefix(b"application/grpc")
+            .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
+    }
+
+    /// Whether the request states this id where a policy says it must. What is stated twice is not stated,
+    /// since nobody knows which of the two the upstream will believe.
+    pub fn states(&self, statement: &Statement, id: Option<&str>) -> bool {
+        let Some(id) = id.map(str::as_bytes) else {
+            return false;
+        };
+        match statement {
+            Statement::Header(name) => self.headers.only(name) == Some(id),
+            Statement::Value(value) => value.as_bytes() == id,
+            Statement::PathSegment(index) => self
+                .target()
+                .path
+                .strip_prefix(b"/")
+                .and_then(|path| path.split(|byte| *byte == b'/').nth(*index))
+                .is_some_and(|segment| *percent::decode(segment) == *id),
+            Statement::Query(name) => {
+                let mut values = self.target().parameters(name);
+                let first = values.next();
+                values.next().is_none() && first.is_some_and(|value| *percent::decode(value) == *id)
+            }
+            // Hosts have no case (RFC 9110 section 4.2.3): the lower-case form is the one compared.
+            Statement::HostLabel(index) => self
+                .host_name()
+                .split(|byte| *byte == b'.')
+                .nth(*index)
+                .is_some_and(|label| label.to_ascii_lowercase() == id),
+        }
+    }
+}
+
+fn without_port(authority: &[u8]) -> &[u8] {
+    let colon = authority.iter().rposition(|byte| *byte == b':');
+    let bracket = authority.iter().rposition(|byte| *byte == b']');
+    match colon {
+        Some(colon) if bracket.is_none_or(|bracket| bracket < colon) => {
+            authority.get(..colon).unwrap_or_default()
+        }
+        _ => authority,
+    }
+}

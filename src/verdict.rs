@@ -1,0 +1,404 @@
+//! The ordered checks that make a verdict.
+//!
+//! There is one list, [`Reason::CHECKS`]. [`decide`] goes through it to the first check that fails;
+//! [`explain`] runs all of them. A check is known by the reason that its failure is.
+
+use std::rc::Rc;
+
+use crate::credential::Fault;
+use crate::policy::{Policy, RequiredScopes};
+use crate::record::{Key, KeyStatus, Tenant, TenantStatus, User, UserStatus};
+use crate::request::Request;
+
+/// Why a request is refused. The codes are the same in answers, logs, metrics and explanations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// No configured location holds a non-empty credential.
+    KeyMissing,
+    /// The first location that is present holds more than one.
+    KeyDuplicated,
+    /// The credential does not look like a key.
+    KeyMalformed,
+    /// The key service does not know it.
+    KeyUnknown,
+    /// The key was withdrawn for good.
+    KeyRevoked,
+    /// The key is switched off.
+    KeyDisabled,
+    /// The key's life has not begun.
+    KeyNotYetValid,
+    /// The key's life is over and a newer key replaces it.
+    KeyReplaced,
+    /// The key's life is over.
+    KeyExpired,
+    /// The key names no user, or the user does not exist.
+    UserMissing,
+    /// The user is gone.
+    UserDeleted,
+    /// The user has left.
+    UserDeactivated,
+    /// The user was stopped by an administrator.
+    UserSuspended,
+    /// The user is locked after failed log-ins.
+    UserLocked,
+    /// The user is not verified yet.
+    UserPending,
+    /// The key's tenant does not exist, or key and user name different tenants.
+    TenantMissing,
+    /// The tenant is suspended.
+    TenantSuspended,
+    /// The request states another user than the key's, or none where it must.
+    UserMismatch,
+    /// The request states another tenant than the key's, or none where it must.
+    TenantMismatch,
+    /// The key is for another environment.
+    EnvironmentMismatch,
+    /// The user is not approved for the API.
+    ApiNotApproved,
+    /// The effective scopes lack what the policy asks.
+    ScopeMissing,
+    /// The source address is in none of the key's ranges.
+    AddressNotAllowed,
+    /// The time is outside the key's hours.
+    OutsideHours,
+    /// The key service did not answer usably in time.
+    KeyServiceUnavailable,
+    /// Too many requests are waiting for the key service already.
+    Overloaded,
+    /// The route's metadata names a policy that does not exist. No check: there is nothing to check by.
+    PolicyUnknown,
+}
+
+/// What kind of thing is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// This credential authenticates nobody.
+    Credential,
+    /// It is known, and its owner may not use it.
+    User,
+    /// Its owner may not do this.
+    Permission,
+    /// Nobody knows yet.
+    Unavailable,
+    /// The gateway is configured wrongly.
+    Configuration,
+}
+
+impl Reason {
+    /// Every check, in the order in which they run.
+    pub const CHECKS: [Self; 26] = [
+        Self::KeyMissing,
+        Self::KeyDuplicated,
+        Self::KeyMalformed,
+        Self::KeyUnknown,
+        Self::KeyRevoked,
+        Self::KeyDisabled,
+        Self::KeyNotYetValid,
+        Self::KeyReplaced,
+        Self::KeyExpired,
+        Self::UserMissing,
+        Self::UserDeleted,
+        Self::UserDeactivated,
+        Self::UserSuspended,
+        Self::UserLocked,
+        Self::UserPending,
+        Self::TenantMissing,
+        Self::TenantSuspended,
+        Self::UserMismatch,
+        Self::TenantMismatch,
+        Self::EnvironmentMismatch,
+        Self::ApiNotApproved,
+        Self::ScopeMissing,
+        Self::AddressNotAllowed,
+        Self::OutsideHours,
+        Self::KeyServiceUnavailable,
+        Self::Overloaded,
+    ];
+
+    /// The code that stands for it everywhere.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::KeyMissing => "key_missing",
+            Self::KeyDuplicated => "key_duplicated",
+            Self::KeyMalformed => "key_malformed",
+            Self::KeyUnknown => "key_unknown",
+            Self::KeyRevoked => "key_revoked",
+            Self::KeyDisabled => "key_disabled",
+            Self::KeyNotYetValid => "key_not_yet_valid",
+            Self::KeyReplaced => "key_replaced",
+            Self::KeyExpired => "key_expired",
+            Self::UserMissing => "user_missing",
+            Self::UserDeleted => "user_deleted",
+            Self::UserDeactivated => "user_deactivated",
+            Self::UserSuspended => "user_suspended",
+            Self::UserLocked => "user_locked",
+            Self::UserPending => "user_pending",
+            Self::TenantMissing => "tenant_missing",
+            Self::TenantSuspended => "tenant_suspended",
+            Self::UserMismatch => "user_mismatch",
+            Self::TenantMismatch => "tenant_mismatch",
+            Self::EnvironmentMismatch => "environment_mismatch",
+            Self::ApiNotApproved => "api_not_approved",
+            Self::ScopeMissing => "scope_missing",
+            Self::AddressNotAllowed => "address_not_allowed",
+            Self::OutsideHours => "outside_hours",
+            Self::KeyServiceUnavailable => "key_service_unavailable",
+            Self::Overloaded => "overloaded",
+            Self::PolicyUnknown => "policy_unknown",
+        }
+    }
+
+    /// What kind of thing is wrong.
+    pub const fn class(self) -> Class {
+        match self {
+            Self::KeyMissing
+            | Self::KeyDuplicated
+            | Self::KeyMalformed
+            | Self::KeyUnknown
+            | Self::KeyRevoked
+            | Self::KeyDisabled
+            | Self::KeyNotYetValid
+            | Self::KeyReplaced
+            | Self::KeyExpired => Class::Credential,
+            Self::UserMissing
+            | Self::UserDeleted
+            | Self::UserDeactivated
+            | Self::UserSuspended
+            | Self::UserLocked
+            | Self::UserPending
+            | Self::TenantMissing
+            | Self::TenantSuspended
+            | Self::UserMismatch
+            | Self::TenantMismatch => Class::User,
+            Self::EnvironmentMismatch
+            | Self::ApiNotApproved
+            | Self::ScopeMissing
+            | Self::AddressNotAllowed
+            | Self::OutsideHours => Class::Permission,
+            Self::KeyServiceUnavailable | Self::Overloaded => Class::Unavailable,
+            Self::PolicyUnknown => Class::Configuration,
+        }
+    }
+
+    /// The HTTP status of the answer.
+    pub const fn status(self) -> u16 {
+        match self.class() {
+            Class::Credential => 401,
+            Class::User | Class::Permission => 403,
+            Class::Unavailable => 503,
+            Class::Configuration => 500,
+        }
+    }
+}
+
+/// A key with its user and tenant, as far as it names any and they exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// The key.
+    pub key: Rc<Key>,
+    /// Its user.
+    pub user: Option<Rc<User>>,
+    /// Its tenant.
+    pub tenant: Option<Rc<Tenant>>,
+}
+
+impl Chain {
+    /// Whether a scope is among the effective ones: granted to the key and, where the user's record names
+    /// scopes, to the user as well.
+    pub fn covers(&self, scope: &str) -> bool {
+        self.key.scopes.cover(scope) && self.user_covers(scope)
+    }
+
+    /// Whether the user's record lets one of its keys have a scope.
+    pub fn user_covers(&self, scope: &str) -> bool {
+        match self.user.as_ref().map(|user| &user.scopes) {
+            Some(Some(scopes)) => scopes.cover(scope),
+            Some(None) => true,
+            None => false,
+        }
+    }
+}
+
+/// What is known of a credential.
+#[derive(Debug, Clone, Copy)]
+pub enum Knowledge<'a> {
+    /// There is none to look up.
+    Fault(Fault),
+    /// Nobody knows it.
+    Unknown,
+    /// It is a key.
+    Known(&'a Chain),
+    /// The key service did not say.
+    Unavailable,
+    /// The key service was not asked, since too many wait for it.
+    Overloaded,
+}
+
+/// All that a verdict depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// What is known of the credential.
+    pub knowledge: Knowledge<'a>,
+    /// What the route asks.
+    pub policy: &'a Policy,
+    /// The request itself.
+    pub request: &'a Request<'a>,
+    /// Unix seconds.
+    pub now: u64,
+}
+
+/// How a check went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing is wrong here.
+    Passed,
+    /// This is wrong.
+    Failed,
+    /// It cannot be said, or nothing asks for it.
+    Skipped,
+}
+
+/// The verdict: nothing where the request is allowed, or the first check that fails.
+pub fn decide(facts: &Facts<'_>) -> Option<Reason> {
+    Reason::CHECKS
+        .into_iter()
+        .find(|reason| reason.check(facts) == Outcome::Failed)
+}
+
+/// Every check with its outcome, in order. The verdict is the first that failed.
+pub fn explain(facts: &Facts<'_>) -> impl Iterator<Item = (Reason, Outcome)> {
+    Reason::CHECKS
+        .into_iter()
+        .map(|reason| (reason, reason.check(facts)))
+}
+
+impl Reason {
+    fn check(self, facts: &Facts<'_>) -> Outcome {
+        match facts.knowledge {
+            Knowledge::Fault(fault) => self.check_fault(fault),
+            Knowledge::Unknown => self.check_unless_known(Self::KeyUnknown),
+            Knowledge::Unavailable => self.check_unless_known(Self::KeyServiceUnavailable),
+            Knowledge::Overloaded => self.check_unless_known(Self::Overloaded),
+            Knowledge::Known(chain) => self.check_chain(chain, facts),
+        }
+    }
+
+    fn check_fault(self, fault: Fault) -> Outcome {
+        let failed = match fault {
+            Fault::Missing => Self::KeyMissing,
+            Fault::Duplicated => Self::KeyDuplicated,
+            Fault::Malformed => Self::KeyMalformed,
+        };
+        match self {
+            _ if self == failed => Outcome::Failed,
+            Self::KeyMissing => Outcome::Passed,
+            Self::KeyDuplicated if fault == Fault::Malformed => Outcome::Passed,
+            _ => Outcome::Skipped,
+        }
+    }
+
+    fn check_unless_known(self, failed: Self) -> Outcome {
+        match self {
+            _ if self == failed => Outcome::Failed,
+            Self::KeyMissing | Self::KeyDuplicated | Self::KeyMalformed => Outcome::Passed,
+            _ => Outcome::Skipped,
+        }
+    }
+
+    fn check_chain(self, chain: &Chain, facts: &Facts<'_>) -> Outcome {
+        let Facts {
+            policy,
+            request,
+            now,
+            ..
+        } = *facts;
+        let key = &*chain.key;
+        let user_status = chain.user.as_ref().map(|user| user.status);
+        let expired = key.expires_at.is_some_and(|end| now >= end);
+        match self {
+            Self::KeyMissing
+            | Self::KeyDuplicated
+            | Self::KeyMalformed
+            | Self::KeyUnknown
+            | Self::KeyServiceUnavailable
+            | Self::Overloaded => Outcome::Passed,
+            Self::PolicyUnknown => Outcome::Skipped,
+            Self::KeyRevoked => fails_if(key.status == KeyStatus::Revoked),
+            Self::KeyDisabled => fails_if(key.status == KeyStatus::Disabled),
+            Self::KeyNotYetValid => fails_if(key.not_before.is_some_and(|start| now < start)),
+            Self::KeyReplaced => fails_if(expired && key.replaced),
+            Self::KeyExpired => fails_if(expired && !key.replaced),
+            Self::UserMissing => fails_if(user_status.is_none()),
+            Self::UserDeleted => status(user_status, UserStatus::Deleted),
+            Self::UserDeactivated => status(user_status, UserStatus::Deactivated),
+            Self::UserSuspended => status(user_status, UserStatus::Suspended),
+            Self::UserLocked => status(user_status, UserStatus::Locked),
+            Self::UserPending => status(user_status, UserStatus::Pending),
+            Self::TenantMissing => match &key.tenant_id {
+                None => Outcome::Skipped,
+                Some(tenant) => {
+                    let of_user = chain.user.as_ref().and_then(|user| user.tenant_id.as_ref());
+                    fails_if(chain.tenant.is_none() || of_user.is_some_and(|other| other != tenant))
+                }
+            },
+            Self::TenantSuspended => match &chain.tenant {
+                None => Outcome::Skipped,
+                Some(tenant) => fails_if(tenant.status == TenantStatus::Suspended),
+            },
+            Self::UserMismatch => match &policy.user {
+                None => Outcome::Skipped,
+                Some(statement) => fails_if(!request.states(statement, key.user_id.as_deref())),
+            },
+            Self::TenantMismatch => match &policy.tenant {
+                None => Outcome::Skipped,
+                Some(statement) => fails_if(!request.states(statement, key.tenant_id.as_deref())),
+            },
+            Self::EnvironmentMismatch => match &policy.environment {
+                None => Outcome::Skipped,
+                Some(wanted) => fails_if(key.environment.as_deref() != Some(wanted)),
+            },
+            Self::ApiNotApproved => match &policy.api {
+                None => Outcome::Skipped,
+                Some(api) => fails_if(!chain.user.as_ref().is_some_and(|user| approves(user, api))),
+            },
+            Self::ScopeMissing => match &policy.scopes {
+                None => Outcome::Skipped,
+                Some(RequiredScopes::All(scopes)) => {
+                    fails_if(!scopes.iter().all(|scope| chain.covers(scope)))
+                }
+                Some(RequiredScopes::Any(scopes)) => {
+                    fails_if(!scopes.iter().any(|scope| chain.covers(scope)))
+                }
+            },
+            Self::AddressNotAllowed => match &key.networks {
+                None => Outcome::Skipped,
+                Some(networks) => {
+                    let address = request.source_address();
+                    fails_if(!address.is_some_and(|address| networks.contain(address)))
+                }
+            },
+            Self::OutsideHours => match &key.hours {
+                None => Outcome::Skipped,
+                Some(hours) => fails_if(!hours.contain(now)),
+            },
+        }
+    }
+}
+
+fn fails_if(wrong: bool) -> Outcome {
+    if wrong {
+        Outcome::Failed
+    } else {
+        Outcome::Passed
+    }
+}
+
+fn status(known: Option<UserStatus>, wrong: UserStatus) -> Outcome {
+    known.map_or(Outcome::Skipped, |known| fails_if(known == wrong))
+}
+
+fn approves(user: &User, api: &str) -> bool {
+    user.apis
+        .as_ref()
+        .is_none_or(|apis| apis.iter().any(|approved| **approved == *api))
+}
