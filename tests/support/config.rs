@@ -1,0 +1,170 @@
+//! Envoy's configuration, always made from the file that users copy, so that a test of the filter is a
+//! test of that file too.
+
+use crate::failure::{Failure, Result};
+use crate::paths;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+
+/// The ports of a gateway and of what it talks to.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    /// Where clients connect.
+    pub gateway: u16,
+    /// Envoy's own interface.
+    pub admin: u16,
+    /// The cluster `upstream`.
+    pub upstream: u16,
+    /// The cluster `key_service`.
+    pub key_service: u16,
+}
+
+impl Ports {
+    /// The ports as they stand in the shipped file.
+    pub const SHIPPED: Self = Self {
+        gateway: 10000,
+        admin: 9901,
+        upstream: 8082,
+        key_service: 8081,
+    };
+}
+
+/// The module's path as it stands in the shipped file.
+const SHIPPED_MODULE: &str = "/etc/envoy/keybound.wasm";
+
+/// The shipped file's text with other ports and another module, and nothing else changed.
+pub fn shipped_with(ports: Ports, module: &Path) -> Result<String> {
+    let mut text = fs::read_to_string(paths::shipped_configuration())?;
+    let shipped = Ports::SHIPPED;
+    // First to what no port is, so that exchanged ports do not meet each other.
+    let all = [
+        (shipped.gateway, ports.gateway),
+        (shipped.admin, ports.admin),
+        (shipped.upstream, ports.upstream),
+        (shipped.key_service, ports.key_service),
+    ];
+    for (old, _) in all {
+        text = replace_once(
+            &text,
+            &format!("port_value: {old} "),
+            &format!("port_value: @{old}@ "),
+        )?;
+    }
+    for (old, new) in all {
+        text = replace_once(&text, &format!("@{old}@"), &new.to_string())?;
+    }
+    replace_once(&text, SHIPPED_MODULE, &module.display().to_string())
+}
+
+/// Replaces what must be there exactly once.
+pub fn replace_once(text: &str, old: &str, new: &str) -> Result<String> {
+    match text.matches(old).count() {
+        1 => Ok(text.replacen(old, new, 1)),
+        count => Err(Failure::new(format!(
+            "envoy.yaml holds {old:?} {count} times instead of once"
+        ))),
+    }
+}
+
+/// A configuration that a test changes in places.
+#[derive(Clone, Debug)]
+pub struct Config(Value);
+
+impl Config {
+    /// The shipped configuration with these ports.
+    pub fn shipped(ports: Ports, module: &Path) -> Result<Self> {
+        let text = shipped_with(ports, module)?;
+        serde_saphyr::from_str(&text)
+            .map(Self)
+            .map_err(|error| Failure::new(format!("envoy.yaml is not YAML: {error}")))
+    }
+
+    /// As text for Envoy.
+    pub fn to_text(&self) -> String {
+        self.0.to_string()
+    }
+
+    /// Any part, by JSON pointer.
+    ///
+    /// # Panics
+    /// When the shipped file has no such part.
+    pub fn at(&mut self, pointer: &str) -> &mut Value {
+        self.0
+            .pointer_mut(pointer)
+            .unwrap_or_else(|| panic!("envoy.yaml has no {pointer}"))
+    }
+
+    /// The HTTP connection manager of the listener.
+    pub fn http_manager(&mut self) -> &mut Value {
+        self.at("/static_resources/listeners/0/filter_chains/0/filters/0/typed_config")
+    }
+
+    /// The routes of the only virtual host.
+    pub fn routes(&mut self) -> &mut Vec<Value> {
+        match self
+            .http_manager()
+            .pointer_mut("/route_config/virtual_hosts/0/routes")
+        {
+            Some(Value::Array(routes)) => routes,
+            _ => panic!("envoy.yaml has no routes"),
+        }
+    }
+
+    /// The clusters.
+    pub fn clusters(&mut self) -> &mut Vec<Value> {
+        match self.at("/static_resources/clusters") {
+            Value::Array(clusters) => clusters,
+            _ => panic!("envoy.yaml has no clusters"),
+        }
+    }
+
+    /// Takes the filter away: Envoy alone.
+    pub fn remove_filter(&mut self) {
+        if let Some(Value::Array(filters)) = self.http_manager().pointer_mut("/http_filters") {
+            filters.retain(|filter| filter["name"] != "keybound");
+        }
+    }
+
+    /// The message that configures the plugin: its VM and its settings.
+    pub fn plugin(&mut self) -> &mut Value {
+        self.http_manager()
+            .pointer_mut("/http_filters/0/typed_config/config")
+            .unwrap_or_else(|| panic!("envoy.yaml has no filter"))
+    }
+
+    /// The filter's settings as they are now.
+    ///
+    /// # Panics
+    /// When they are not JSON in a StringValue.
+    pub fn settings(&mut self) -> Value {
+        let text = self.plugin()["configuration"]["value"]
+            .as_str()
+            .expect("a StringValue")
+            .to_owned();
+        serde_json::from_str(&text).expect("the filter's settings are JSON")
+    }
+
+    /// Sets the filter's settings, in whatever text.
+    pub fn set_settings(&mut self, text: &str) {
+        self.plugin()["configuration"]["value"] = json!(text);
+    }
+
+    /// Lays these settings over those that are there: objects are merged, anything else replaced.
+    pub fn merge_settings(&mut self, changes: &Value) {
+        let mut settings = self.settings();
+        merge(&mut settings, changes);
+        self.set_settings(&settings.to_string());
+    }
+}
+
+fn merge(base: &mut Value, changes: &Value) {
+    match (base, changes) {
+        (Value::Object(base), Value::Object(changes)) => {
+            for (name, change) in changes {
+                merge(base.entry(name.clone()).or_insert(Value::Null), change);
+            }
+        }
+        (base, changes) => *base = changes.clone(),
+    }
+}

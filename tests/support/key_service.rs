@@ -1,0 +1,225 @@
+//! The real key service: its release binary on a database of its own.
+
+use crate::client::{Request, Response};
+use crate::failure::{Failure, Result};
+use crate::paths;
+use crate::process::Process;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A running key service.
+#[derive(Debug)]
+pub struct KeyService {
+    process: Option<Process>,
+    port: u16,
+    folder: PathBuf,
+    tokens: Tokens,
+}
+
+/// The tokens that it knows from its start.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// For the admin API.
+    pub admin: String,
+    /// For the filter.
+    pub gateway: String,
+}
+
+/// A key that was created.
+#[derive(Clone, Debug)]
+pub struct CreatedKey {
+    /// Its id.
+    pub id: String,
+    /// The key in clear.
+    pub key: String,
+}
+
+impl KeyService {
+    /// Starts it on a database in `folder`, which is made if it is not there.
+    pub async fn start(port: u16, folder: &Path, tokens: Tokens) -> Result<Self> {
+        let mut service = Self {
+            process: None,
+            port,
+            folder: folder.to_owned(),
+            tokens,
+        };
+        service.run().await?;
+        Ok(service)
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its database.
+    pub fn database(&self) -> PathBuf {
+        self.folder.join("keys.db")
+    }
+
+    /// The process, while there is one.
+    pub fn process(&mut self) -> Option<&mut Process> {
+        self.process.as_mut()
+    }
+
+    /// Starts it again on the same port and database.
+    pub async fn run(&mut self) -> Result<()> {
+        self.kill();
+        let mut command = Command::new(paths::key_service()?);
+        command
+            .args([
+                "serve",
+                "--listen",
+                &format!("127.0.0.1:{}", self.port),
+                "--database",
+            ])
+            .arg(self.database())
+            .env("KEYBOUND_ADMIN_TOKEN", &self.tokens.admin)
+            .env("KEYBOUND_GATEWAY_TOKEN", &self.tokens.gateway);
+        let mut process = Process::spawn("key-service", &mut command, &self.folder)?;
+        let port = self.port;
+        process
+            .ready(async || {
+                let answer = Request::get("/readyz").send(port).await?;
+                if answer.status == 200 {
+                    Ok(())
+                } else {
+                    Err(Failure::new(format!("/readyz answers {}", answer.status)))
+                }
+            })
+            .await?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Ends it in order; it must end well.
+    pub async fn stop(&mut self) -> Result<()> {
+        let Some(mut process) = self.process.take() else {
+            return Ok(());
+        };
+        let status = process.stop().await?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(Failure::new(format!(
+                "the key service stopped badly ({status})\n{}",
+                process.tail(20)
+            )))
+        }
+    }
+
+    /// Runs its command line on the same database and gives what it prints as JSON.
+    pub fn command(&self, arguments: &[&str]) -> Result<Value> {
+        let output = Command::new(paths::key_service()?)
+            .args(arguments)
+            .arg("--database")
+            .arg(self.database())
+            .arg("--json")
+            .output()?;
+        if !output.status.success() {
+            return Err(Failure::new(format!(
+                "key-service {} failed ({}): {}",
+                arguments.join(" "),
+                output.status,
+                String::from_utf8_lossy(&output.stderr)
+            )));
+        }
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// Calls the admin API with the admin's token.
+    pub async fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Response> {
+        let mut request = Request::new(method, format!("/admin/v1{path}"))
+            .header("authorization", format!("Bearer {}", self.tokens.admin));
+        if let Some(body) = body {
+            request = request
+                .header("content-type", "application/json")
+                .with_body(body.to_string());
+        }
+        request.send(self.port).await
+    }
+
+    /// Calls the admin API and takes anything but success for a failure.
+    pub async fn must(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
+        let answer = self.admin(method, path, body).await?;
+        if !(200..300).contains(&answer.status) {
+            return Err(Failure::new(format!(
+                "{method} {path} answers {}: {}",
+                answer.status,
+                answer.text()
+            )));
+        }
+        if answer.body.is_empty() {
+            Ok(Value::Null)
+        } else {
+            Ok(answer.json())
+        }
+    }
+
+    /// Creates a tenant and gives its id.
+    pub async fn tenant(&self, name: &str) -> Result<String> {
+        let made = self
+            .must("POST", "/tenants", Some(&json!({"name": name})))
+            .await?;
+        text(&made, "id")
+    }
+
+    /// Creates a user and gives its id.
+    pub async fn user(&self, tenant: &str, name: &str) -> Result<String> {
+        let made = self
+            .must(
+                "POST",
+                "/users",
+                Some(&json!({"tenant_id": tenant, "name": name, "status": "active"})),
+            )
+            .await?;
+        text(&made, "id")
+    }
+
+    /// Creates a key with these fields beside its user's id.
+    pub async fn key(&self, user: &str, fields: &Value) -> Result<CreatedKey> {
+        let mut body = json!({"user_id": user, "environment": "live"});
+        if let (Some(body), Some(fields)) = (body.as_object_mut(), fields.as_object()) {
+            body.extend(fields.clone());
+        }
+        let made = self.must("POST", "/keys", Some(&body)).await?;
+        Ok(CreatedKey {
+            id: text(&made, "id")?,
+            key: text(&made, "key")?,
+        })
+    }
+
+    /// Sets the status of `/users/…`, `/tenants/…` or `/keys/…`.
+    pub async fn set_status(&self, path: &str, status: &str) -> Result<()> {
+        self.must("PATCH", path, Some(&json!({"status": status})))
+            .await
+            .map(drop)
+    }
+
+    /// The value of a counter of its own, summed over its labels.
+    pub async fn metric(&self, name: &str) -> Result<f64> {
+        let answer = Request::get("/metrics").send(self.port).await?;
+        Ok(answer
+            .text()
+            .lines()
+            .filter(|line| {
+                line.strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with([' ', '{']))
+            })
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum())
+    }
+}
+
+fn text(value: &Value, field: &str) -> Result<String> {
+    value[field]
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Failure::new(format!("the key service's answer has no {field}: {value}")))
+}

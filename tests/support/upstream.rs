@@ -1,0 +1,142 @@
+//! An upstream that answers with what it was asked, so that a test sees what passed the gateway.
+
+use crate::failure::{Failure, Result};
+use axum::extract::{Request, State};
+use axum::response::IntoResponse;
+use axum::{Json, Router};
+use http_body_util::BodyExt;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// Requests that are remembered; older ones are forgotten, so that a demonstration can run for weeks.
+const REMEMBERED: usize = 10_000;
+
+/// A request as it arrived.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Arrived {
+    /// The method.
+    pub method: String,
+    /// Path and query, byte for byte.
+    pub path: String,
+    /// Names and values. A value's bytes are characters of the same number (Latin-1), so that any byte
+    /// can be told.
+    pub headers: Vec<(String, String)>,
+    /// How long the body was.
+    pub body_length: usize,
+}
+
+impl Arrived {
+    /// The values of a header.
+    pub fn header_values(&self, name: &str) -> Vec<&str> {
+        self.headers
+            .iter()
+            .filter(|(found, _)| found == name)
+            .map(|(_, value)| value.as_str())
+            .collect()
+    }
+
+    /// Everything that arrived but the body, as one text to search in.
+    pub fn everything(&self) -> String {
+        let mut text = format!("{} {}\n", self.method, self.path);
+        for (name, value) in &self.headers {
+            text.push_str(&format!("{name}: {value}\n"));
+        }
+        text
+    }
+}
+
+/// A running upstream.
+#[derive(Debug)]
+pub struct Upstream {
+    port: u16,
+    arrived: Memory,
+    server: JoinHandle<()>,
+}
+
+type Memory = Arc<Mutex<VecDeque<Arrived>>>;
+
+impl Upstream {
+    /// Listens on this port of 127.0.0.1.
+    pub async fn start(port: u16) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .await
+            .map_err(|error| {
+                Failure::from(error).during(&format!("the upstream cannot listen on port {port}"))
+            })?;
+        let arrived = Memory::default();
+        let routes = Router::new()
+            .fallback(echo)
+            .with_state(Arc::clone(&arrived));
+        let server = tokio::spawn(async move {
+            // Ends only when this task is dropped.
+            let _ = axum::serve(listener, routes).await;
+        });
+        Ok(Self {
+            port,
+            arrived,
+            server,
+        })
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What has arrived.
+    pub fn arrived(&self) -> Vec<Arrived> {
+        self.arrived
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect()
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn echo(State(memory): State<Memory>, request: Request) -> impl IntoResponse {
+    let (head, body) = request.into_parts();
+    let body_length = body
+        .collect()
+        .await
+        .map(|body| body.to_bytes().len())
+        .unwrap_or_default();
+    let arrived = Arrived {
+        method: head.method.to_string(),
+        path: head
+            .uri
+            .path_and_query()
+            .map_or_else(|| head.uri.to_string(), ToString::to_string),
+        headers: head
+            .headers
+            .iter()
+            .map(|(name, value)| {
+                (
+                    name.to_string(),
+                    value
+                        .as_bytes()
+                        .iter()
+                        .map(|byte| char::from(*byte))
+                        .collect(),
+                )
+            })
+            .collect(),
+        body_length,
+    };
+    let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+    if memory.len() == REMEMBERED {
+        memory.pop_front();
+    }
+    memory.push_back(arrived.clone());
+    Json(arrived)
+}
