@@ -1,0 +1,122 @@
+//! Lengths of time as the configuration writes them: `"500ms"`, `"20s"`, `"5m"`, `"2h"`, `"7d"`.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::error::ConfigError;
+use super::names::Form;
+use super::reader::Value;
+
+/// One second.
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+/// One minute.
+pub(super) const MINUTE: Duration = Duration::from_mins(1);
+/// One hour.
+pub(super) const HOUR: Duration = Duration::from_hours(1);
+/// 24 hours.
+pub(super) const DAY: Duration = Duration::from_hours(24);
+
+/// Units and their milliseconds, largest first.
+const UNITS: [(&str, u64); 5] = [
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+    ("ms", 1),
+];
+
+const FORM: Form = Form::new(
+    |text| parse(text).is_some(),
+    "a duration such as \"500ms\", \"20s\", \"5m\", \"2h\" or \"7d\"",
+);
+
+impl Value {
+    /// A duration within a range.
+    pub(super) fn duration(
+        &self,
+        range: RangeInclusive<Duration>,
+    ) -> Result<Duration, ConfigError> {
+        parse(self.text(&FORM)?)
+            .filter(|duration| range.contains(duration))
+            .ok_or_else(|| {
+                self.error(format!(
+                    "must be a duration from {} to {}",
+                    written(*range.start()),
+                    written(*range.end())
+                ))
+            })
+    }
+
+    /// A duration of whole seconds within a range.
+    pub(super) fn seconds(&self, range: RangeInclusive<Duration>) -> Result<Duration, ConfigError> {
+        let duration = self.duration(range)?;
+        if duration.subsec_nanos() != 0 {
+            return Err(self.error("must be whole seconds, such as \"2s\""));
+        }
+        Ok(duration)
+    }
+}
+
+/// A duration as the configuration writes it, in the largest unit that needs no fraction.
+pub(super) fn written(duration: Duration) -> String {
+    let milliseconds = duration.as_millis();
+    UNITS
+        .iter()
+        .find(|(_, length)| milliseconds != 0 && milliseconds.is_multiple_of(u128::from(*length)))
+        .map_or_else(
+            || "0s".to_owned(),
+            |(unit, length)| format!("{}{unit}", milliseconds / u128::from(*length)),
+        )
+}
+
+fn parse(text: &str) -> Option<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let (_, length) = UNITS.iter().find(|(known, _)| *known == unit)?;
+    if number.is_empty() {
+        return None;
+    }
+    // A number of too many digits is out of every range.
+    let number: u64 = number.parse().unwrap_or(u64::MAX);
+    Some(Duration::from_millis(number.saturating_mul(*length)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::test;
+
+    #[test]
+    fn a_whole_number_and_a_unit() {
+        for (text, milliseconds) in [
+            ("0ms", 0),
+            ("500ms", 500),
+            ("20s", 20_000),
+            ("5m", 300_000),
+            ("2h", 7_200_000),
+            ("7d", 604_800_000),
+            ("007s", 7_000),
+            ("99999999999999999999d", u64::MAX),
+            ("18446744073709551615s", u64::MAX),
+        ] {
+            assert_eq!(parse(text), Some(Duration::from_millis(milliseconds)));
+        }
+    }
+
+    #[test]
+    fn anything_else_is_none() {
+        for text in [
+            "", "5", "s", "ms", "5 s", " 5s", "5s ", "1.5s", "-1s", "+1s", "5S", "5sec", "5us",
+            "5w", "1m30s", "٣s", "5ß",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn written_in_the_largest_unit() {
+        for text in ["0s", "1ms", "1500ms", "90s", "1m", "61m", "1h", "1d", "30d"] {
+            assert_eq!(parse(text).map(written).as_deref(), Some(text));
+        }
+    }
+}
