@@ -1,1 +1,24 @@
-//! placeholder
+//! The filter in a real Envoy with two workers: what clients, upstreams and operators see of it.
+//!
+//! Each test has an Envoy of its own. When a test ends, Envoy's logs are searched for crashes and for
+//! every credential and token that was used (see `support::gateway`).
+
+mod a_broken_key_service_is_never_an_invalid_key;
+mod a_key_is_asked_for_once;
+mod a_wrong_configuration_stops_envoy;
+mod any_bytes_are_survived;
+mod credentials_stop_at_the_gateway;
+mod every_refusal_names_its_reason;
+mod requests_wait_for_the_key_service;
+mod the_real_key_service;
+mod upstreams_can_trust_identity;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Unix time.
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a clock after 1970")
+        .as_secs()
+}

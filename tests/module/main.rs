@@ -1,1 +1,120 @@
-//! placeholder
+//! The module that is shipped: what it asks of Envoy, what Envoy calls in it, and its size.
+
+use std::collections::BTreeSet;
+use std::fs;
+use support::paths;
+use wasmparser::{Parser, Payload};
+
+/// In bytes. V8 compiles it once a worker, and people fetch it at each start.
+const LARGEST: usize = 400_000;
+
+fn module() -> Vec<u8> {
+    let path = paths::module().unwrap_or_else(|error| panic!("{error}"));
+    fs::read(path).unwrap()
+}
+
+fn imports(bytes: &[u8]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for payload in Parser::new(0).parse_all(bytes) {
+        if let Payload::ImportSection(section) = payload.unwrap() {
+            for import in section.into_imports() {
+                let import = import.unwrap();
+                names.insert(format!("{}.{}", import.module, import.name));
+            }
+        }
+    }
+    names
+}
+
+fn exports(bytes: &[u8]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for payload in Parser::new(0).parse_all(bytes) {
+        if let Payload::ExportSection(section) = payload.unwrap() {
+            names.extend(
+                section
+                    .into_iter()
+                    .map(|export| export.unwrap().name.to_owned()),
+            );
+        }
+    }
+    names
+}
+
+fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// An import that Envoy does not have stops the module from loading, so that each new one is a decision.
+#[test]
+fn it_imports_what_is_expected() {
+    let allowed = set(&[
+        "env.proxy_clear_route_cache",
+        "env.proxy_define_metric",
+        "env.proxy_dequeue_shared_queue",
+        "env.proxy_enqueue_shared_queue",
+        "env.proxy_get_buffer_bytes",
+        "env.proxy_get_current_time_nanoseconds",
+        "env.proxy_get_header_map_pairs",
+        "env.proxy_get_header_map_value",
+        "env.proxy_get_property",
+        "env.proxy_get_shared_data",
+        "env.proxy_http_call",
+        "env.proxy_increment_metric",
+        "env.proxy_log",
+        "env.proxy_record_metric",
+        "env.proxy_register_shared_queue",
+        "env.proxy_remove_header_map_value",
+        "env.proxy_replace_header_map_value",
+        "env.proxy_add_header_map_value",
+        "env.proxy_continue_stream",
+        "env.proxy_send_local_response",
+        "env.proxy_set_effective_context",
+        "env.proxy_set_header_map_pairs",
+        "env.proxy_set_property",
+        "env.proxy_set_shared_data",
+        "env.proxy_set_tick_period_milliseconds",
+        "wasi_snapshot_preview1.clock_time_get",
+        "wasi_snapshot_preview1.environ_get",
+        "wasi_snapshot_preview1.environ_sizes_get",
+        "wasi_snapshot_preview1.fd_write",
+        "wasi_snapshot_preview1.proc_exit",
+        "wasi_snapshot_preview1.random_get",
+    ]);
+    let found = imports(&module());
+
+    println!("imports: {found:#?}");
+    let unexpected: Vec<_> = found.difference(&allowed).collect();
+    assert!(unexpected.is_empty(), "{unexpected:?}");
+}
+
+#[test]
+fn it_exports_what_envoy_needs() {
+    let needed = set(&[
+        "memory",
+        "proxy_abi_version_0_2_1",
+        "proxy_on_memory_allocate",
+        "_initialize",
+        "proxy_on_context_create",
+        "proxy_on_vm_start",
+        "proxy_on_configure",
+        "proxy_on_tick",
+        "proxy_on_queue_ready",
+        "proxy_on_http_call_response",
+        "proxy_on_request_headers",
+        "proxy_on_done",
+        "proxy_on_delete",
+    ]);
+    let found = exports(&module());
+
+    println!("exports: {found:#?}");
+    let missing: Vec<_> = needed.difference(&found).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn it_is_small() {
+    let size = module().len();
+
+    println!("target/keybound.wasm: {size} bytes of at most {LARGEST}");
+    assert!(size <= LARGEST, "{size} bytes");
+}
