@@ -1,9 +1,12 @@
 //! Keybound: an API-key authentication filter for Envoy.
 
+pub mod cache;
 pub mod config;
 pub mod credential;
 pub mod digest;
 pub mod edit;
+pub mod fetch;
+pub mod gate;
 pub mod headers;
 pub mod identity;
 pub mod json;
@@ -12,6 +15,8 @@ pub mod policy;
 pub mod record;
 pub mod reply;
 pub mod request;
+pub mod telemetry;
+pub mod time;
 pub mod verdict;
 
 #[cfg(test)]

@@ -177,8 +177,11 @@ impl RouteMatch {
 /// Whether a path begins with whole segments: `/v1/orders` is one of `/v1/orders/7` and not of `/v1/orders2`.
 fn has_prefix(path: &[u8], prefix: &[u8]) -> bool {
     let prefix = prefix.strip_suffix(b"/").unwrap_or(prefix);
-    path.strip_prefix(prefix)
-        .is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
+    // A request without a path (CONNECT, OPTIONS *) is in no folder, not even in the root.
+    path.starts_with(b"/")
+        && path
+            .strip_prefix(prefix)
+            .is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
 }
 
 impl HostPattern {

@@ -1,0 +1,406 @@
+//! What this VM knows of digests, and how well it knows it.
+//!
+//! Three kinds of records, not one verdict: a verdict is made for every request from the records, so that
+//! nothing that time or another record can change is ever cached.
+
+mod local;
+mod shared;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::config::{Freshness, Limits};
+use crate::digest::Digest;
+use crate::record::{Key, Resolved, Tenant, User};
+use crate::time::Instant;
+use crate::verdict::Chain;
+use local::Bounded;
+use shared::Shared;
+pub use shared::Store;
+
+/// What stands for a key, a user or a tenant in the caches: 128 bits of a SHA-256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct EntityId([u8; 16]);
+
+/// What is known of an entity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Record {
+    Key(Rc<Key>),
+    /// A user, or that there is none of this id.
+    User(Option<Rc<User>>),
+    /// A tenant, or that there is none of this id.
+    Tenant(Option<Rc<Tenant>>),
+}
+
+/// A record, and how well it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Entry {
+    record: Record,
+    /// Number of the record's last write; of an absence, the sequence at which it was seen.
+    version: u64,
+    /// When the key service was last known to hold this to be true.
+    confirmed: Instant,
+}
+
+/// A key that this VM knows, with where its user and tenant are in the caches.
+#[derive(Debug)]
+struct Local {
+    entry: Entry,
+    user: Option<EntityId>,
+    tenant: Option<EntityId>,
+}
+
+/// What is known of a digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lookup {
+    /// A key, known well enough to be used without asking.
+    Fresh(Chain, Source),
+    /// A key, to be asked for again while it is used.
+    Stale(Chain, Source),
+    /// A key that nobody has confirmed for so long that it allows nothing.
+    Expired(Chain),
+    /// Nobody knew it a moment ago.
+    Negative,
+    /// Nothing is known.
+    Miss,
+}
+
+/// Which cache it came from: the farther of those that were needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// This VM's own.
+    Local,
+    /// The one that all VMs share.
+    Shared,
+}
+
+/// Both caches.
+#[derive(Debug)]
+pub struct Cache {
+    records: Bounded<Local>,
+    /// When a digest was last unknown. Apart from the records, so that made-up keys cannot push them out.
+    negatives: Bounded<Instant>,
+    shared: Shared,
+    freshness: Freshness,
+}
+
+/// What one part in this many of the local cache is kept for unknown digests.
+const NEGATIVE_SHARE: usize = 8;
+
+impl EntityId {
+    /// Of the key of a digest.
+    pub fn key(digest: &Digest) -> Self {
+        Self::first_half(digest.bytes())
+    }
+
+    /// Of the user of an id.
+    pub fn user(id: &str) -> Self {
+        Self::named("user", id)
+    }
+
+    /// Of the tenant of an id.
+    pub fn tenant(id: &str) -> Self {
+        Self::named("tenant", id)
+    }
+
+    fn named(kind: &str, id: &str) -> Self {
+        let hash = Sha256::new()
+            .chain_update(kind)
+            .chain_update([0])
+            .chain_update(id);
+        Self::first_half(&hash.finalize().into())
+    }
+
+    fn first_half(hash: &[u8; 32]) -> Self {
+        let mut half = [0; 16];
+        half.iter_mut().zip(hash).for_each(|(to, from)| *to = *from);
+        Self(half)
+    }
+
+    /// A number that is spread evenly.
+    fn number(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
+}
+
+impl Cache {
+    /// Empty caches. What other VMs have put into the shared one is found there.
+    pub fn new(limits: &Limits, freshness: Freshness) -> Self {
+        let negatives = (limits.local_entries / NEGATIVE_SHARE).max(1);
+        Self {
+            records: Bounded::new(limits.local_entries.saturating_sub(negatives)),
+            negatives: Bounded::new(negatives),
+            shared: Shared::new(limits.shared_entries),
+            freshness,
+        }
+    }
+
+    /// What is known of a digest.
+    pub fn lookup(&mut self, digest: &Digest, now: Instant, store: &dyn Store) -> Lookup {
+        let id = EntityId::key(digest);
+        let Some((key, mut known)) = self.find_key(id, now, store) else {
+            return match self.negatives.get(&id) {
+                Some(since) if now.since(*since) < self.freshness.negative_for => Lookup::Negative,
+                _ => Lookup::Miss,
+            };
+        };
+        let Some(user) = self.find_owner(key.user, &mut known, now, store, Record::user) else {
+            return Lookup::Miss;
+        };
+        let Some(tenant) = self.find_owner(key.tenant, &mut known, now, store, Record::tenant)
+        else {
+            return Lookup::Miss;
+        };
+        let chain = Chain {
+            key: key.record,
+            user,
+            tenant,
+        };
+        let age = now.since(known.confirmed);
+        if age >= self.freshness.max_staleness {
+            Lookup::Expired(chain)
+        } else if age >= self.fresh_for(&id) {
+            Lookup::Stale(chain, known.source)
+        } else {
+            Lookup::Fresh(chain, known.source)
+        }
+    }
+
+    /// Takes in what the key service said of a digest when it was asked at a time, and gives what is true
+    /// now: where a newer version of a record is known already, that one counts.
+    pub fn learn(
+        &mut self,
+        digest: &Digest,
+        resolved: Resolved,
+        as_of: u64,
+        asked: Instant,
+        store: &dyn Store,
+    ) -> Learned {
+        let id = EntityId::key(digest);
+        let (key, user, tenant) = match resolved {
+            Resolved::Unknown => return self.learn_unknown(id, as_of, asked, store),
+            Resolved::Known { key, user, tenant } => (key, user, tenant),
+        };
+        let user = key.user_id.as_deref().map(|name| {
+            let version = user.as_ref().map_or(as_of, |user| user.version);
+            let record = Record::User(user.map(Rc::new));
+            self.merge(EntityId::user(name), record, version, asked, store)
+        });
+        let tenant = key.tenant_id.as_deref().map(|name| {
+            let version = tenant.as_ref().map_or(as_of, |tenant| tenant.version);
+            let record = Record::Tenant(tenant.map(Rc::new));
+            self.merge(EntityId::tenant(name), record, version, asked, store)
+        });
+        let version = key.version;
+        let key = self.merge(id, Record::Key(Rc::new(key)), version, asked, store);
+        self.negatives.remove(&id);
+        // A newer key may have another user, of whom this answer says nothing.
+        let Record::Key(record) = key.record else {
+            return Learned::Behind;
+        };
+        let oldest = [Some(key.confirmed)]
+            .into_iter()
+            .chain([&user, &tenant].map(|entry| entry.as_ref().map(|entry| entry.confirmed)))
+            .flatten()
+            .min();
+        let behind =
+            oldest.is_none_or(|oldest| asked.since(oldest) >= self.freshness.max_staleness);
+        if behind || key.version != version {
+            return Learned::Behind;
+        }
+        Learned::Known(Chain {
+            key: record,
+            user: user.and_then(|entry| entry.record.user()).flatten(),
+            tenant: tenant.and_then(|entry| entry.record.tenant()).flatten(),
+        })
+    }
+
+    fn learn_unknown(
+        &mut self,
+        id: EntityId,
+        as_of: u64,
+        asked: Instant,
+        store: &dyn Store,
+    ) -> Learned {
+        if let Some(known) = self.newest(&id, store)
+            && known.version > as_of
+        {
+            return Learned::Behind;
+        }
+        self.records.remove(&id);
+        self.shared.remove(id, as_of, store);
+        self.negatives.insert(id, asked);
+        Learned::Unknown
+    }
+
+    /// Entries of this VM's own cache.
+    pub fn local_entries(&self) -> usize {
+        self.records.len().saturating_add(self.negatives.len())
+    }
+
+    /// How many entries of this VM's own cache have made room for others since the last call.
+    pub fn take_evicted(&mut self) -> u64 {
+        self.records
+            .take_evicted()
+            .saturating_add(self.negatives.take_evicted())
+    }
+
+    /// Keeps the newer of what is known and what is new, here and in the shared cache, and gives it.
+    fn merge(
+        &mut self,
+        id: EntityId,
+        record: Record,
+        version: u64,
+        confirmed: Instant,
+        store: &dyn Store,
+    ) -> Entry {
+        let new = Entry {
+            record,
+            version,
+            confirmed,
+        };
+        let entry = match self.newest(&id, store) {
+            Some(known) if known.version > version => known,
+            // An absence is known again and again, each time as of a later sequence.
+            _ => new,
+        };
+        self.shared.put(id, &entry, store);
+        self.keep(id, entry.clone());
+        entry
+    }
+
+    fn newest(&mut self, id: &EntityId, store: &dyn Store) -> Option<Entry> {
+        let local = self.records.get(id).map(|local| local.entry.clone());
+        let shared = self.shared.get(id, store);
+        local
+            .into_iter()
+            .chain(shared)
+            .max_by_key(|entry| (entry.version, entry.confirmed))
+    }
+
+    fn keep(&mut self, id: EntityId, entry: Entry) {
+        let (user, tenant) = match &entry.record {
+            Record::Key(key) => (
+                key.user_id.as_deref().map(EntityId::user),
+                key.tenant_id.as_deref().map(EntityId::tenant),
+            ),
+            Record::User(_) | Record::Tenant(_) => (None, None),
+        };
+        let local = Local {
+            entry,
+            user,
+            tenant,
+        };
+        self.records.insert(id, local);
+    }
+
+    /// Finds an entry in this VM's own cache or, where it is not there or no longer fresh, in the shared
+    /// one: another VM may have asked since.
+    fn find(&mut self, id: EntityId, now: Instant, store: &dyn Store) -> Option<(&Local, Source)> {
+        let fresh_for = self.fresh_for(&id);
+        let local = self.records.get(&id).map(|local| &local.entry);
+        let fresh = local.is_some_and(|entry| now.since(entry.confirmed) < fresh_for);
+        let mut source = Source::Local;
+        if !fresh && let Some(shared) = self.shared.get(&id, store) {
+            let known = self.records.get(&id).map(|local| &local.entry);
+            let newer = known.is_none_or(|known| {
+                (shared.version, shared.confirmed) > (known.version, known.confirmed)
+            });
+            if newer {
+                self.keep(id, shared);
+                source = Source::Shared;
+            }
+        }
+        self.records.get(&id).map(|local| (&*local, source))
+    }
+
+    fn find_key(
+        &mut self,
+        id: EntityId,
+        now: Instant,
+        store: &dyn Store,
+    ) -> Option<(FoundKey, Known)> {
+        let (local, source) = self.find(id, now, store)?;
+        let Record::Key(record) = &local.entry.record else {
+            return None;
+        };
+        let key = FoundKey {
+            record: Rc::clone(record),
+            user: local.user,
+            tenant: local.tenant,
+        };
+        let known = Known {
+            confirmed: local.entry.confirmed,
+            source,
+        };
+        Some((key, known))
+    }
+
+    /// Finds a key's user or tenant: nothing where nothing is known of it, nothing within where it is known
+    /// that there is none.
+    fn find_owner<T>(
+        &mut self,
+        id: Option<EntityId>,
+        known: &mut Known,
+        now: Instant,
+        store: &dyn Store,
+        kind: impl Fn(&Record) -> Option<Option<T>>,
+    ) -> Option<Option<T>> {
+        let Some(id) = id else {
+            return Some(None);
+        };
+        let (local, source) = self.find(id, now, store)?;
+        known.confirmed = known.confirmed.min(local.entry.confirmed);
+        known.source = known.source.max(source);
+        kind(&local.entry.record)
+    }
+
+    /// A tenth more or less for each id, so that what was learned together is not asked for together.
+    fn fresh_for(&self, id: &EntityId) -> Duration {
+        let [.., last] = id.0;
+        let parts = 900_u32.saturating_add(u32::from(last).saturating_mul(200) / 255);
+        self.freshness.fresh_for.saturating_mul(parts) / 1000
+    }
+}
+
+/// What an answer of the key service has come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Learned {
+    /// A key.
+    Known(Chain),
+    /// Nobody knows it.
+    Unknown,
+    /// The answer is older than what was known already.
+    Behind,
+}
+
+struct FoundKey {
+    record: Rc<Key>,
+    user: Option<EntityId>,
+    tenant: Option<EntityId>,
+}
+
+struct Known {
+    confirmed: Instant,
+    source: Source,
+}
+
+impl Record {
+    fn user(&self) -> Option<Option<Rc<User>>> {
+        match self {
+            Self::User(user) => Some(user.clone()),
+            Self::Key(_) | Self::Tenant(_) => None,
+        }
+    }
+
+    fn tenant(&self) -> Option<Option<Rc<Tenant>>> {
+        match self {
+            Self::Tenant(tenant) => Some(tenant.clone()),
+            Self::Key(_) | Self::User(_) => None,
+        }
+    }
+}
