@@ -38,9 +38,26 @@ impl Case {
     }
 }
 
-/// The cases as the key service lists them.
+/// The cases as the key service lists them, after those that need no key of its.
 pub fn cases(listed: Value) -> Result<Vec<Case>> {
-    serde_json::from_value(listed).map_err(|error| Failure::from(error).during("key-service demo"))
+    let mut cases = vec![
+        without_record("key_missing", None),
+        without_record("key_malformed", Some("two words")),
+    ];
+    let listed: Vec<Case> = serde_json::from_value(listed)
+        .map_err(|error| Failure::from(error).during("key-service demo"))?;
+    cases.extend(listed);
+    Ok(cases)
+}
+
+/// A case that the filter decides before it asks anybody.
+fn without_record(code: &str, key: Option<&str>) -> Case {
+    Case {
+        case: code.to_owned(),
+        key: key.map(str::to_owned),
+        expect_status: 401,
+        expect_code: Some(code.to_owned()),
+    }
 }
 
 /// Prints them in columns.

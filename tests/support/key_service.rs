@@ -191,7 +191,7 @@ impl KeyService {
         let made = self.must("POST", "/keys", Some(&body)).await?;
         Ok(CreatedKey {
             id: text(&made, "id")?,
-            key: text(&made, "key")?,
+            key: text(&made, "secret")?,
         })
     }
 
