@@ -4,11 +4,14 @@ use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
 
 use super::error::{ConfigError, quoted};
-use super::names::{HEADER_NAME, METHOD, NOT_EMPTY, PATH, VISIBLE};
+use super::names::{Form, HEADER_NAME, METHOD, NOT_EMPTY, PATH, VISIBLE};
 use super::reader::{Value, did_you_mean};
 use crate::policy::{
     Authentication, HostPattern, Policies, Policy, RequiredScopes, Route, RouteMatch, Statement,
 };
+
+const REFERENCE: Form = Form::new(|_| true, "the name of a policy");
+const POLICY_OR_REFERENCE: Form = Form::new(|_| true, "a policy or the name of one");
 
 type Named = [(String, Policy)];
 
@@ -29,15 +32,15 @@ pub(super) fn policies(
         .into_iter()
         .map(|value| route(value, &named))
         .collect::<Result<_, _>>()?;
-    let default = if default.is_text() {
-        let name = default.text(&VISIBLE)?;
+    let default = if default.is_object() {
+        policy(default)?
+    } else {
+        let name = default.text(&POLICY_OR_REFERENCE)?;
         named
             .iter()
             .find(|(known, _)| known == name)
             .map(|(_, policy)| policy.clone())
             .ok_or_else(|| unknown(&default, name, &named))?
-    } else {
-        policy(default)?
     };
     Ok(Policies::new(named, routes, default))
 }
@@ -107,7 +110,7 @@ fn route(value: Value, named: &Named) -> Result<Route, ConfigError> {
     let mut object = value.object()?;
     let matches = route_match(object.take("match")?)?;
     let policy = object.take("policy")?;
-    let name = policy.text(&VISIBLE)?;
+    let name = policy.text(&REFERENCE)?;
     Ok(Route {
         matches,
         policy: Policies::index(named, name).ok_or_else(|| unknown(&policy, name, named))?,

@@ -42,9 +42,9 @@ impl Value {
         (self.json != Json::Null).then_some(self)
     }
 
-    /// Whether it is a string.
-    pub(super) const fn is_text(&self) -> bool {
-        matches!(self.json, Json::String(_))
+    /// Whether it is an object.
+    pub(super) const fn is_object(&self) -> bool {
+        matches!(self.json, Json::Object(_))
     }
 
     /// An object with the members that the list of fields has for it.

@@ -3,6 +3,11 @@
 mod refusals;
 mod settings;
 
+#[cfg(not(target_family = "wasm"))]
+mod documentation;
+#[cfg(not(target_family = "wasm"))]
+mod robustness;
+
 /// The smallest configuration with more fields.
 fn with(fields: &str) -> String {
     format!(r#"{{"key_service": {{"cluster": "key_service"}}, {fields}}}"#)

@@ -57,6 +57,10 @@ fn text_that_holds_no_configuration() {
             "configuration: not JSON: expected value at line 2 column 1",
         ),
         (
+            b"\x0a\x03\x0a\x01k",
+            "configuration: not JSON: expected value at line 2 column 1",
+        ),
+        (
             b"{\n  \"key_service\": {\"cluster\": \"c\"},\n}",
             "configuration: not JSON: trailing comma at line 3 column 1",
         ),

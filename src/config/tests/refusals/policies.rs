@@ -93,7 +93,7 @@ fn policies_that_do_not_exist() {
         ),
         (
             r#""routes": [{"match": {}, "policy": {}}]"#,
-            "routes[0].policy: must be visible ASCII without spaces, at least one character, not an object",
+            "routes[0].policy: must be the name of a policy, not an object",
         ),
     ]);
 }

@@ -47,7 +47,7 @@ fn types_that_are_wrong() {
         ),
         (
             r#""default_policy": null"#,
-            "default_policy: must be an object, not null",
+            "default_policy: must be a policy or the name of one, not null",
         ),
     ]);
 }
