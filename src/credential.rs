@@ -185,7 +185,7 @@ impl Location {
             Self::Cookie(name) => Held::of(
                 headers
                     .all("cookie")
-                    .flat_map(move |value| cookies(value))
+                    .flat_map(cookies)
                     .filter(move |(given, _)| *given == name.as_bytes())
                     .map(|(_, value)| Cow::Borrowed(value)),
             ),

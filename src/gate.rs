@@ -4,6 +4,7 @@
 //! and carries out what it gives back.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -27,7 +28,7 @@ use crate::verdict::{Chain, Class, Facts, Knowledge, Reason, decide};
 /// All that one VM knows and does.
 #[derive(Debug)]
 pub struct Gate {
-    settings: Settings,
+    settings: Rc<Settings>,
     replies: Replies,
     cache: Cache,
     fetcher: Fetcher,
@@ -126,7 +127,7 @@ impl Gate {
             ready: VecDeque::new(),
             telemetry: Telemetry::default(),
             warnings: Warnings::default(),
-            settings,
+            settings: Rc::new(settings),
         }
     }
 
@@ -255,8 +256,9 @@ impl Gate {
             self.telemetry.count(Counter::Anonymous);
             return Decision::Proceed(Passage::anonymous());
         }
-        let policy = match self.settings.policies.choose(request) {
-            Ok(policy) => policy.clone(),
+        let settings = Rc::clone(&self.settings);
+        let policy = match settings.policies.choose(request) {
+            Ok(policy) => policy,
             Err(unknown) => {
                 self.warnings.warn(Warning::PolicyUnknown, now.instant, || {
                     let name = String::from_utf8_lossy(&unknown.0).into_owned();
@@ -272,21 +274,16 @@ impl Gate {
                 ..Passage::anonymous()
             });
         }
-        let found = credential::find(
-            &self.settings.credentials,
-            &self.settings.key_format,
-            request.headers,
-        );
-        match found {
+        match credential::find(&settings.credentials, &settings.key_format, request.headers) {
             Ok(credential) => {
-                let digest = self.settings.digester.digest(&credential);
-                self.judge_digest(digest, request, &policy, stage, now, store)
+                let digest = settings.digester.digest(&credential);
+                self.judge_digest(digest, request, policy, stage, now, store)
             }
             Err(Fault::Missing) if policy.authentication == Authentication::Optional => {
                 self.telemetry.count(Counter::Anonymous);
                 Decision::Proceed(Passage::anonymous())
             }
-            Err(fault) => self.conclude(Knowledge::Fault(fault), request, &policy, now),
+            Err(fault) => self.conclude(Knowledge::Fault(fault), request, policy, now),
         }
     }
 
@@ -540,11 +537,11 @@ impl Gate {
                     format!("key service: {doubt}")
                 });
         }
-        let mut results = answer.results.into_iter();
         for digest in &batch.digests {
-            let resolved = results.next().filter(|(given, _)| given == digest);
-            let resolution = match resolved {
-                Some((_, Ok(resolved))) => {
+            let mut results = answer.results.iter().filter(|(given, _)| given == digest);
+            let resolution = match (results.next(), results.next()) {
+                (Some((_, Ok(resolved))), None) => {
+                    let resolved = resolved.clone();
                     match self
                         .cache
                         .learn(digest, resolved, answer.as_of, batch.asked, store)
@@ -554,17 +551,25 @@ impl Gate {
                         Learned::Behind => self.known_already(digest, now, store),
                     }
                 }
-                Some((_, Err(malformed))) => {
+                (Some((_, Err(malformed))), None) => {
                     self.warnings
                         .warn(Warning::AnswerUnusable, now.instant, || {
                             format!("key service: a result is not well-formed: {malformed}")
                         });
                     Resolution::Unavailable
                 }
-                None => {
-                    self.warnings.warn(Warning::AnswerUnusable, now.instant, || {
-                        "key service: its answer lacks a result, or the results are not in the order asked".to_owned()
-                    });
+                (results, _) => {
+                    let what = if results.is_some() {
+                        "two results"
+                    } else {
+                        "no result"
+                    };
+                    self.warnings
+                        .warn(Warning::AnswerUnusable, now.instant, || {
+                            format!(
+                                "key service: its answer has {what} for a digest that was asked for"
+                            )
+                        });
                     Resolution::Unavailable
                 }
             };

@@ -19,6 +19,9 @@ pub mod telemetry;
 pub mod time;
 pub mod verdict;
 
+#[cfg(target_os = "wasi")]
+mod proxy;
+
 #[cfg(test)]
 mod tests {
     //! One attribute for unit tests that run natively and, as wasm32, under Node.

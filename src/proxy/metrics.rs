@@ -1,0 +1,80 @@
+//! Hands what was counted to the host.
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::MetricType;
+
+use crate::gate::Gate;
+use crate::telemetry::Telemetry;
+
+/// The host's numbers for our metrics.
+pub(super) struct Metrics {
+    /// In the order of [`Telemetry::names`].
+    counters: Vec<Option<u32>>,
+    cache_entries: Gauge,
+    waiting: Gauge,
+    fetch_duration: Option<u32>,
+}
+
+/// A gauge is the sum over all VMs, so each adds and takes away its own part.
+struct Gauge {
+    metric: Option<u32>,
+    part: i64,
+}
+
+impl Metrics {
+    /// Makes the metrics known, so that they are there from the start, at nothing.
+    pub(super) fn define() -> Self {
+        Self {
+            counters: Telemetry::names()
+                .map(|name| define(MetricType::Counter, &name))
+                .collect(),
+            cache_entries: Gauge::define("cache.entries"),
+            waiting: Gauge::define("waiting"),
+            fetch_duration: define(MetricType::Histogram, "fetch.duration_ms"),
+        }
+    }
+
+    /// Hands over what was counted since the last time.
+    pub(super) fn flush(&mut self, gate: &mut Gate) {
+        for (metric, count) in self.counters.iter().zip(gate.telemetry.take()) {
+            if let (Some(metric), Ok(count @ 1..)) = (*metric, i64::try_from(count)) {
+                let _ = hostcalls::increment_metric(metric, count);
+            }
+        }
+        self.cache_entries.set(gate.cache_entries());
+        self.waiting.set(gate.waiting());
+        for millis in gate.telemetry.take_fetch_durations() {
+            if let Some(metric) = self.fetch_duration {
+                let _ = hostcalls::record_metric(metric, millis);
+            }
+        }
+    }
+}
+
+impl Gauge {
+    fn define(name: &str) -> Self {
+        Self {
+            metric: define(MetricType::Gauge, name),
+            part: 0,
+        }
+    }
+
+    fn set(&mut self, value: usize) {
+        let value = i64::try_from(value).unwrap_or(i64::MAX);
+        let change = value.saturating_sub(self.part);
+        if let (Some(metric), true) = (self.metric, change != 0) {
+            let _ = hostcalls::increment_metric(metric, change);
+            self.part = value;
+        }
+    }
+}
+
+impl Drop for Gauge {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+fn define(kind: MetricType, name: &str) -> Option<u32> {
+    hostcalls::define_metric(kind, &format!("keybound.{name}")).ok()
+}

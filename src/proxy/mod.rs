@@ -1,0 +1,144 @@
+//! The edge to Proxy-Wasm: the only folder that knows it, and it knows nothing else.
+
+mod host;
+mod http;
+mod metrics;
+mod root;
+
+use std::cell::{Cell, RefCell};
+use std::fmt::Write as _;
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::RootContext;
+use proxy_wasm::types::LogLevel;
+
+use crate::gate::{Decision, Gate, Notice, Passage, Refusal};
+use crate::headers::Headers;
+use crate::request::Request;
+use host::{Clock, Stream};
+
+proxy_wasm::main! {{
+    proxy_wasm::set_log_level(LogLevel::Info);
+    proxy_wasm::set_root_context(|context| -> Box<dyn RootContext> { Box::new(root::Root::new(context)) });
+}}
+
+/// What the root context of a VM and its streams share.
+struct Vm {
+    gate: RefCell<Gate>,
+    clock: Clock,
+    waker: Waker,
+}
+
+impl Vm {
+    fn new(gate: Gate) -> Self {
+        let clock = Clock::default();
+        clock.synchronize();
+        Self {
+            gate: RefCell::new(gate),
+            clock,
+            waker: Waker::default(),
+        }
+    }
+
+    /// Wakes the root context where there is work for it that a stream must not do.
+    fn wake_if_needed(&self, gate: &Gate) {
+        if gate.has_work() {
+            self.waker.wake();
+        }
+    }
+
+    /// Carries out a decision on the stream that host calls are about. True where the request waits.
+    fn carry_out(decision: &Decision, gate: &Gate, request: &Request<'_>) -> Carried {
+        match decision {
+            Decision::Proceed(passage) => {
+                proceed(passage, gate, request.headers);
+                Carried::Onward
+            }
+            Decision::Refuse(refusal) => {
+                write_filter_state(refusal);
+                let details = format!("keybound_{}", refusal.reason.code());
+                Stream::reply(&gate.reply(refusal, request), &details);
+                Carried::Answered
+            }
+            Decision::Wait => Carried::Waiting,
+        }
+    }
+}
+
+/// What has become of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Carried {
+    Onward,
+    Answered,
+    Waiting,
+}
+
+fn proceed(passage: &Passage, gate: &Gate, headers: Headers<'_>) {
+    if let Some(refusal) = &passage.shadowed {
+        write_filter_state(refusal);
+    }
+    if let Some(notice) = passage.notice {
+        write_notice(notice);
+    }
+    gate.edit(passage, headers, &mut Stream);
+}
+
+fn write_filter_state(refusal: &Refusal) {
+    Stream::set_filter_state("keybound.code", refusal.reason.code());
+    let Some(chain) = &refusal.chain else { return };
+    Stream::set_filter_state("keybound.key_id", &chain.key.id);
+    if let Some(user) = &chain.key.user_id {
+        Stream::set_filter_state("keybound.user_id", user);
+    }
+    if let Some(tenant) = &chain.key.tenant_id {
+        Stream::set_filter_state("keybound.tenant_id", tenant);
+    }
+}
+
+/// Envoy makes response headers of these (`response_headers_to_add`), which costs other requests nothing.
+fn write_notice(notice: Notice) {
+    if let Some(sunset) = notice.sunset {
+        let time = std::time::UNIX_EPOCH.checked_add(std::time::Duration::from_secs(sunset));
+        if let Some(time) = time {
+            Stream::set_filter_state("keybound.sunset", &httpdate::fmt_http_date(time));
+        }
+    }
+    if let Some(replaced_at) = notice.deprecation {
+        Stream::set_filter_state("keybound.deprecation", &format!("@{replaced_at}"));
+    }
+}
+
+/// Wakes the root context of this VM within the same turn of the worker's loop, by a shared queue of its
+/// own. Calls must be sent from there: an answer to a call that a stream sent is dropped with the stream.
+#[derive(Default)]
+struct Waker {
+    queue: Cell<Option<u32>>,
+    awake: Cell<bool>,
+}
+
+impl Waker {
+    fn wake(&self) {
+        if self.awake.get() {
+            return;
+        }
+        if self.queue.get().is_none() {
+            // Only now, since a VM that is tried out and dropped would leave its queue behind for ever.
+            let mut name = "keybound.wake.".to_owned();
+            let _ = write!(name, "{:016x}", RandomState::new().build_hasher().finish());
+            self.queue.set(hostcalls::register_shared_queue(&name).ok());
+        }
+        let woken = self
+            .queue
+            .get()
+            .map(|queue| hostcalls::enqueue_shared_queue(queue, Some(b"\0")));
+        // Without a queue the next tick does the work.
+        self.awake.set(matches!(woken, Some(Ok(()))));
+    }
+
+    /// The root context has been woken by this queue.
+    fn answer(&self, queue: u32) {
+        self.awake.set(false);
+        let _ = hostcalls::dequeue_shared_queue(queue);
+    }
+}

@@ -1,0 +1,195 @@
+//! The root context: configuration, ticks, calls to the key service and their answers.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use log::error;
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::ContextType;
+
+use super::host::{CallAnswer, SharedData, Stream};
+use super::http::Filter;
+use super::metrics::Metrics;
+use super::{Carried, Vm};
+use crate::config;
+use crate::fetch::Batch;
+use crate::gate::{CallEnd, Gate, LONGEST_BODY, resolve_body};
+use crate::headers::Headers;
+use crate::request::Request;
+
+/// How often a VM looks at the clock, hands over what it counted and gives up who waited too long.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Requests that go on in one callback. The host goes on with each within the end of the callback, one
+/// inside the other, so that many of them would use up its stack.
+const RESUMED_AT_ONCE: usize = 32;
+
+/// The root context of a VM.
+pub(super) struct Root {
+    id: u32,
+    vm: Option<Rc<Vm>>,
+    metrics: Option<Metrics>,
+}
+
+impl Root {
+    pub(super) fn new(id: u32) -> Self {
+        Self {
+            id,
+            vm: None,
+            metrics: None,
+        }
+    }
+
+    /// Sends what is to be sent and goes on with who waited.
+    fn work(&self) {
+        let Some(vm) = &self.vm else { return };
+        self.resume(vm);
+        self.send(vm);
+        vm.wake_if_needed(&vm.gate.borrow());
+    }
+
+    fn resume(&self, vm: &Vm) {
+        for _ in 0..RESUMED_AT_ONCE {
+            let mut gate = vm.gate.borrow_mut();
+            let Some((waiter, resolution)) = gate.next_ready() else {
+                break;
+            };
+            if !Stream::enter(waiter) {
+                continue;
+            }
+            let packed = Stream::request_headers();
+            let request = Request {
+                headers: Headers::new(&packed),
+                host: &Stream,
+            };
+            let decision = gate.resume(&request, resolution, vm.clock.now(), &SharedData);
+            if Vm::carry_out(&decision, &gate, &request) == Carried::Onward {
+                Stream::resume();
+            }
+        }
+        Stream::enter(self.id);
+    }
+
+    fn send(&self, vm: &Vm) {
+        loop {
+            let mut gate = vm.gate.borrow_mut();
+            let now = vm.clock.now();
+            let Some(batch) = gate.next_batch(now) else {
+                break;
+            };
+            match dispatch(&gate, &batch) {
+                Some(call) => gate.sent(call, batch),
+                None => gate.not_sent(&batch, now),
+            }
+        }
+    }
+}
+
+fn dispatch(gate: &Gate, batch: &Batch) -> Option<u32> {
+    let service = &gate.settings().key_service;
+    let path = format!("{}/resolve", service.path);
+    let authorization = service
+        .token
+        .as_ref()
+        .map(|token| format!("Bearer {}", token.reveal()));
+    let mut headers = vec![
+        (":method", "POST"),
+        (":path", path.as_str()),
+        (":authority", service.authority.as_str()),
+        ("content-type", "application/json"),
+        ("accept", "application/json"),
+    ];
+    if let Some(authorization) = &authorization {
+        headers.push(("authorization", authorization));
+    }
+    let body = resolve_body(batch);
+    hostcalls::dispatch_http_call(
+        &service.cluster,
+        headers,
+        Some(&body),
+        Vec::new(),
+        service.timeout,
+    )
+    .ok()
+}
+
+/// Takes over the host's log level, which an operator can change at any time: a line that the host would
+/// drop is then not even written.
+fn follow_log_level() {
+    if let Ok(level) = hostcalls::get_log_level() {
+        proxy_wasm::set_log_level(level);
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, call: u32, headers: usize, body_size: usize, _: usize) {
+        let Some(vm) = &self.vm else { return };
+        let body = (headers > 0 && body_size <= LONGEST_BODY).then(|| CallAnswer::body(body_size));
+        let status = CallAnswer::status(headers);
+        let end = match status {
+            Some(status) => CallEnd::Answered {
+                status,
+                marked: CallAnswer::header("x-keybound-protocol").as_deref() == Some(b"1"),
+                body: body.as_deref(),
+            },
+            None => CallEnd::Broken,
+        };
+        vm.gate
+            .borrow_mut()
+            .ended(call, &end, vm.clock.now(), &SharedData);
+        self.work();
+    }
+}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, _: usize) -> bool {
+        let text = hostcalls::get_buffer(
+            proxy_wasm::types::BufferType::PluginConfiguration,
+            0,
+            usize::MAX,
+        );
+        let text = text.ok().flatten().unwrap_or_default();
+        match config::parse(&text, &|name| std::env::var(name).ok()) {
+            Ok(settings) => {
+                self.vm = Some(Rc::new(Vm::new(Gate::new(settings))));
+                let _ = hostcalls::set_tick_period(TICK);
+                true
+            }
+            Err(wrong) => {
+                error!("keybound configuration: {wrong}");
+                false
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        let Some(vm) = &self.vm else { return };
+        follow_log_level();
+        vm.clock.synchronize();
+        {
+            let mut gate = vm.gate.borrow_mut();
+            gate.tick(vm.clock.now());
+            self.metrics
+                .get_or_insert_with(Metrics::define)
+                .flush(&mut gate);
+        }
+        self.work();
+    }
+
+    fn on_queue_ready(&mut self, queue: u32) {
+        if let Some(vm) = &self.vm {
+            vm.waker.answer(queue);
+        }
+        self.work();
+    }
+
+    fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
+        let vm = Rc::clone(self.vm.as_ref()?);
+        Some(Box::new(Filter::new(context, vm)))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
