@@ -47,7 +47,18 @@ mod tests {
         assert_eq!(duration("0s"), Ok(0));
         assert_eq!(duration("24h"), Ok(86_400));
         assert_eq!(duration("7d"), Ok(604_800));
-        for bad in ["", "24", "h", "-1h", "1.5h", "1w", "24 h", "9999999999999999999d", "4000d", "1ä"] {
+        for bad in [
+            "",
+            "24",
+            "h",
+            "-1h",
+            "1.5h",
+            "1w",
+            "24 h",
+            "9999999999999999999d",
+            "4000d",
+            "1ä",
+        ] {
             assert!(duration(bad).is_err(), "{bad:?}");
         }
     }

@@ -1,0 +1,205 @@
+//! `key-service serve`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+use super::database::{Database, Pepper};
+use super::output::print_line;
+use super::{Failure, Outcome};
+use crate::domain::time::now;
+use crate::domain::token::{Role, Token};
+use crate::http::{self, Settings};
+use crate::store::{Missing, Store};
+
+/// Requests under way at a stop get this long to finish.
+const LONGEST_STOP: Duration = Duration::from_secs(10);
+/// How soon the feed learns of writes by another process, such as `demo` beside a running service.
+const FOREIGN_WRITES: Duration = Duration::from_millis(500);
+
+const HELP: &str = "\
+On the first start, an admin token is made and printed to stdout, once. Set KEYBOUND_ADMIN_TOKEN \
+(20 characters or more) to choose it yourself, and KEYBOUND_GATEWAY_TOKEN to register a gateway's \
+token likewise; a changed value replaces the one before. More tokens: key-service token create.";
+
+#[derive(clap::Args)]
+#[command(after_help = HELP)]
+pub struct Arguments {
+    /// Address to listen on; port 0 takes a free one, which is printed
+    #[arg(
+        long,
+        env = "KEYBOUND_LISTEN",
+        default_value = "127.0.0.1:8081",
+        value_name = "ADDRESS"
+    )]
+    listen: SocketAddr,
+    #[command(flatten)]
+    database: Database,
+    #[command(flatten)]
+    pepper: Pepper,
+    /// How logs are written to stderr
+    #[arg(long, env = "KEYBOUND_LOG_FORMAT", default_value = "text")]
+    log_format: LogFormat,
+    /// error, warn, info, debug or trace, or a filter such as key_service=debug
+    #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
+    log_level: String,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+pub fn run(arguments: Arguments) -> Outcome {
+    start_logging(&arguments)?;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Refused(format!("cannot start: {error}")))?
+        .block_on(serve(arguments))
+}
+
+fn start_logging(arguments: &Arguments) -> Outcome {
+    let filter = EnvFilter::try_new(&arguments.log_level)
+        .map_err(|error| Failure::Usage(format!("--log-level or RUST_LOG: {error}")))?;
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match arguments.log_format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().init(),
+    }
+    Ok(())
+}
+
+async fn serve(arguments: Arguments) -> Outcome {
+    let digester = arguments.pepper.digester()?;
+    // The address first: without it, no database is made and no token is printed in vain.
+    let listener = TcpListener::bind(arguments.listen).await.map_err(|error| {
+        Failure::Refused(format!(
+            "cannot listen on {}: {error}. Stop what uses that address, or choose another with --listen",
+            arguments.listen
+        ))
+    })?;
+    let address = listener.local_addr().map_err(|error| {
+        Failure::Refused(format!("cannot listen on {}: {error}", arguments.listen))
+    })?;
+    let store = arguments.database.open(Missing::Create).await?;
+    register_tokens(&store).await?;
+
+    let (stop, stopping) = watch::channel(false);
+    let settings = Settings {
+        digester,
+        ..Settings::default()
+    };
+    let router = http::router(store.clone(), settings, stopping.clone());
+    let listener = listener.tap_io(|connection| {
+        // Answers are small and must not wait for more to be sent with them.
+        let _ = connection.set_nodelay(true);
+    });
+    let mut graceful = stopping.clone();
+    let server = axum::serve(listener, router)
+        .with_graceful_shutdown(async move {
+            let _ = graceful.wait_for(|stopping| *stopping).await;
+        })
+        .into_future();
+    tokio::pin!(server);
+    tracing::info!(%address, database = %arguments.database.database.display(), "listening");
+    print_line(&format!("listening on http://{address}"));
+
+    let follower = tokio::spawn(follow_foreign_writes(store.clone()));
+    tokio::select! {
+        ended = &mut server => {
+            ended.map_err(|error| Failure::Refused(format!("the server failed: {error}")))?;
+        }
+        received = stop_signal() => {
+            let name = received?;
+            tracing::info!(signal = name, "stopping");
+            let _ = stop.send(true);
+            if tokio::time::timeout(LONGEST_STOP, &mut server).await.is_err() {
+                tracing::warn!("some requests did not finish in time and were cut off");
+            }
+        }
+    }
+    follower.abort();
+    store.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Makes sure that somebody can use the service: the tokens of the environment are registered, and
+/// where there has never been an admin's, one is made.
+async fn register_tokens(store: &Store) -> Outcome {
+    register(store, Role::Admin, "KEYBOUND_ADMIN_TOKEN").await?;
+    register(store, Role::Gateway, "KEYBOUND_GATEWAY_TOKEN").await?;
+    let tokens = store.tokens().await?;
+    if !tokens.iter().any(|token| token.role == Role::Admin) {
+        let token = Token::generate(Role::Admin);
+        let mut write = store.write("first start", now()).await?;
+        write
+            .put_token("first-admin", Role::Admin, &token.digest())
+            .await?;
+        write.commit().await?;
+        print_line(&format!("admin token, shown this once: {}", token.reveal()));
+    }
+    if !tokens
+        .iter()
+        .any(|token| token.role == Role::Gateway && token.revoked_at.is_none())
+    {
+        tracing::warn!(
+            "there is no gateway token, so every gateway is refused: make one with \
+             key-service token create --role gateway, or set KEYBOUND_GATEWAY_TOKEN"
+        );
+    }
+    Ok(())
+}
+
+async fn register(store: &Store, role: Role, variable: &str) -> Outcome {
+    let Some(text) = std::env::var_os(variable).filter(|text| !text.is_empty()) else {
+        return Ok(());
+    };
+    let token = text
+        .to_str()
+        .ok_or_else(|| "may hold only visible ASCII characters, no spaces".to_owned())
+        .and_then(Token::chosen)
+        .map_err(|message| Failure::Usage(format!("{variable} {message}")))?;
+    let name = format!("{}-from-environment", role.as_str());
+    let mut write = store.write("environment", now()).await?;
+    if !write.put_token(&name, role, &token.digest()).await? {
+        return Err(Failure::Usage(format!(
+            "{variable} holds a token that is registered under another name: use another token"
+        )));
+    }
+    write.commit().await?;
+    Ok(())
+}
+
+async fn follow_foreign_writes(store: Store) {
+    let mut ticks = tokio::time::interval(FOREIGN_WRITES);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = store.refresh_sequence().await {
+            tracing::warn!(%error, "the sequence could not be read");
+        }
+    }
+}
+
+async fn stop_signal() -> Result<&'static str, Failure> {
+    let listen = |kind| {
+        signal(kind).map_err(|error| Failure::Refused(format!("cannot wait for signals: {error}")))
+    };
+    let (mut terminate, mut interrupt) = (
+        listen(SignalKind::terminate())?,
+        listen(SignalKind::interrupt())?,
+    );
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}

@@ -1,0 +1,104 @@
+//! `key-service tenant`.
+
+use ureq::http::Method;
+
+use super::Outcome;
+use super::client::{Given, Paging, Remote, encoded};
+use super::output::Column;
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Create a tenant
+    Create {
+        /// Id; a new one is made where it is missing
+        #[arg(long)]
+        id: Option<String>,
+        /// What people call it
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// List tenants
+    List {
+        /// active or suspended
+        #[arg(long)]
+        status: Option<String>,
+        #[command(flatten)]
+        paging: Paging,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Show a tenant
+    Show(One),
+    /// Change a tenant's name
+    Update {
+        /// Id of the tenant
+        id: String,
+        /// What people call it
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Suspend a tenant: none of its keys works until it is activated
+    Suspend(One),
+    /// Activate a suspended tenant
+    Activate(One),
+}
+
+#[derive(clap::Args)]
+pub struct One {
+    /// Id of the tenant
+    id: String,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+const COLUMNS: &[Column] = &[
+    Column::text("ID", "/id"),
+    Column::text("NAME", "/name"),
+    Column::status("STATUS", "/status"),
+    Column::time("CREATED", "/created_at"),
+    Column::time("UPDATED", "/updated_at"),
+];
+
+pub fn run(command: Command) -> Outcome {
+    match command {
+        Command::Create { id, name, remote } => {
+            let body = Given::default().field("id", id).field("name", name).body();
+            remote.show(&Method::POST, "/tenants", Some(body), COLUMNS)
+        }
+        Command::List {
+            status,
+            paging,
+            remote,
+        } => remote.list(
+            "/tenants",
+            &paging.query(&[("status", status.as_deref())]),
+            COLUMNS,
+        ),
+        Command::Show(one) => one.remote.show(&Method::GET, &path(&one.id), None, COLUMNS),
+        Command::Update { id, name, remote } => {
+            change(&remote, &id, Given::default().field("name", name))
+        }
+        Command::Suspend(one) => set_status(&one, "suspended"),
+        Command::Activate(one) => set_status(&one, "active"),
+    }
+}
+
+fn set_status(one: &One, status: &str) -> Outcome {
+    change(
+        &one.remote,
+        &one.id,
+        Given::default().field("status", Some(status)),
+    )
+}
+
+fn change(remote: &Remote, id: &str, given: Given) -> Outcome {
+    remote.show(&Method::PATCH, &path(id), Some(given.change()?), COLUMNS)
+}
+
+fn path(id: &str) -> String {
+    format!("/tenants/{}", encoded(id))
+}

@@ -1,0 +1,113 @@
+//! `key-service token`: bearer tokens, made where the database is.
+
+use super::database::{Database, block_on};
+use super::output::{self, Column, print_line};
+use super::{Failure, Outcome};
+use crate::domain::text;
+use crate::domain::time::now;
+use crate::domain::token::{Role, Token};
+use crate::store::Missing;
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Make a token and print it, once
+    #[command(after_help = "Example:\n  key-service token create --role gateway --name envoy-1")]
+    Create {
+        /// gateway: the protocol under /v1; admin: everything under /admin/v1; viewer: reading there
+        #[arg(long, value_parser = role)]
+        role: Role,
+        /// Names the holder; stands in the audit log
+        #[arg(long, value_parser = text::line)]
+        name: String,
+        #[command(flatten)]
+        database: Database,
+    },
+    /// List the tokens, never their texts
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        database: Database,
+    },
+    /// Revoke a token; a running service refuses it from its next request on
+    Revoke {
+        /// Name of the token
+        name: String,
+        #[command(flatten)]
+        database: Database,
+    },
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    Role::parse(text)
+}
+
+pub fn run(command: Command) -> Outcome {
+    block_on(async {
+        match command {
+            Command::Create {
+                role,
+                name,
+                database,
+            } => create(role, &name, &database).await,
+            Command::List { json, database } => list(json, &database).await,
+            Command::Revoke { name, database } => revoke(&name, &database).await,
+        }
+    })
+}
+
+async fn create(role: Role, name: &str, database: &Database) -> Outcome {
+    let store = database.open(Missing::Create).await?;
+    let mut write = store.write("command line", now()).await?;
+    if write.token(name).await?.is_some() {
+        return Err(Failure::Refused(format!(
+            "there is or was a token named {name}: choose another name"
+        )));
+    }
+    let token = Token::generate(role);
+    write.put_token(name, role, &token.digest()).await?;
+    write.commit().await?;
+    store.close().await;
+    print_line(token.reveal());
+    Ok(())
+}
+
+async fn list(json: bool, database: &Database) -> Outcome {
+    let store = database.open(Missing::Refuse).await?;
+    let tokens = store.tokens().await?;
+    store.close().await;
+    let tokens =
+        serde_json::to_value(tokens).map_err(|error| Failure::Refused(error.to_string()))?;
+    if json {
+        output::json(&tokens);
+    } else {
+        output::table(
+            tokens.as_array().map(Vec::as_slice).unwrap_or_default(),
+            &[
+                Column::text("NAME", "/name"),
+                Column::text("ROLE", "/role"),
+                Column::time("CREATED", "/created_at"),
+                Column::time("REVOKED", "/revoked_at"),
+            ],
+        );
+    }
+    Ok(())
+}
+
+async fn revoke(name: &str, database: &Database) -> Outcome {
+    let store = database.open(Missing::Refuse).await?;
+    let mut write = store.write("command line", now()).await?;
+    let Some(token) = write.token(name).await? else {
+        return Err(Failure::Refused(format!(
+            "there is no token named {name}: see key-service token list"
+        )));
+    };
+    if token.revoked_at.is_none() {
+        write.revoke_token(&token).await?;
+        write.commit().await?;
+    }
+    store.close().await;
+    print_line(&format!("revoked {name}"));
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! `key-service user`.
+
+use ureq::http::Method;
+
+use super::Outcome;
+use super::client::{Given, Paging, Remote, encoded};
+use super::output::Column;
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Create a user
+    #[command(
+        after_help = "Example:\n  key-service user create --id usr_stock-sync --tenant ten_shop --scope 'stock:*'"
+    )]
+    Create {
+        /// Id; a new one is made where it is missing
+        #[arg(long)]
+        id: Option<String>,
+        /// Id of its tenant
+        #[arg(long)]
+        tenant: Option<String>,
+        /// What people call it
+        #[arg(long)]
+        name: Option<String>,
+        /// active (the default), pending, suspended, locked or deactivated
+        #[arg(long)]
+        status: Option<String>,
+        /// Narrows the scopes of all its keys; may be given several times
+        #[arg(long = "scope", value_name = "SCOPE")]
+        scopes: Vec<String>,
+        /// An API it is approved for; may be given several times. Without any, all are
+        #[arg(long = "api", value_name = "API")]
+        apis: Vec<String>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// List users
+    List {
+        /// active, pending, suspended, locked, deactivated or deleted
+        #[arg(long)]
+        status: Option<String>,
+        /// Id of a tenant
+        #[arg(long)]
+        tenant: Option<String>,
+        #[command(flatten)]
+        paging: Paging,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Show a user
+    Show(One),
+    /// Change a user's name, scopes or approved APIs
+    Update {
+        /// Id of the user
+        id: String,
+        /// What people call it
+        #[arg(long)]
+        name: Option<String>,
+        /// Replaces the scopes that narrow its keys
+        #[arg(long = "scope", value_name = "SCOPE")]
+        scopes: Vec<String>,
+        /// Replaces the APIs it is approved for
+        #[arg(long = "api", value_name = "API")]
+        apis: Vec<String>,
+        /// Take away what is set: without scopes nothing is narrowed, without apis all are approved
+        #[arg(long, value_parser = ["name", "scopes", "apis"])]
+        clear: Vec<String>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Let the user's keys work (again)
+    Activate(One),
+    /// Stop the user's keys for a while
+    Suspend(One),
+    /// Stop the user's keys after too many failed log-ins
+    Lock(One),
+    /// Stop the user's keys: the user has left
+    Deactivate(One),
+    /// Delete the user for good; a tombstone stays
+    Delete(One),
+}
+
+#[derive(clap::Args)]
+pub struct One {
+    /// Id of the user
+    id: String,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+const COLUMNS: &[Column] = &[
+    Column::text("ID", "/id"),
+    Column::text("TENANT", "/tenant_id"),
+    Column::text("NAME", "/name"),
+    Column::status("STATUS", "/status"),
+    Column::text("SCOPES", "/scopes"),
+    Column::text("APIS", "/apis"),
+    Column::time("CREATED", "/created_at"),
+    Column::time("UPDATED", "/updated_at"),
+];
+
+pub fn run(command: Command) -> Outcome {
+    match command {
+        Command::Create {
+            id,
+            tenant,
+            name,
+            status,
+            scopes,
+            apis,
+            remote,
+        } => {
+            let body = Given::default()
+                .field("id", id)
+                .field("tenant_id", tenant)
+                .field("name", name)
+                .field("status", status)
+                .list("scopes", scopes)
+                .list("apis", apis)
+                .body();
+            remote.show(&Method::POST, "/users", Some(body), COLUMNS)
+        }
+        Command::List {
+            status,
+            tenant,
+            paging,
+            remote,
+        } => {
+            let query =
+                paging.query(&[("status", status.as_deref()), ("tenant", tenant.as_deref())]);
+            remote.list("/users", &query, COLUMNS)
+        }
+        Command::Show(one) => one.remote.show(&Method::GET, &path(&one.id), None, COLUMNS),
+        Command::Update {
+            id,
+            name,
+            scopes,
+            apis,
+            clear,
+            remote,
+        } => {
+            let given = Given::default()
+                .clear(&clear)
+                .field("name", name)
+                .list("scopes", scopes)
+                .list("apis", apis);
+            change(&remote, &id, given)
+        }
+        Command::Activate(one) => set_status(&one, "active"),
+        Command::Suspend(one) => set_status(&one, "suspended"),
+        Command::Lock(one) => set_status(&one, "locked"),
+        Command::Deactivate(one) => set_status(&one, "deactivated"),
+        Command::Delete(one) => one
+            .remote
+            .show(&Method::DELETE, &path(&one.id), None, COLUMNS),
+    }
+}
+
+fn set_status(one: &One, status: &str) -> Outcome {
+    change(
+        &one.remote,
+        &one.id,
+        Given::default().field("status", Some(status)),
+    )
+}
+
+fn change(remote: &Remote, id: &str, given: Given) -> Outcome {
+    remote.show(&Method::PATCH, &path(id), Some(given.change()?), COLUMNS)
+}
+
+fn path(id: &str) -> String {
+    format!("/users/{}", encoded(id))
+}

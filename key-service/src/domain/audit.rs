@@ -1,0 +1,64 @@
+//! The audit log: who changed what.
+
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::text::words;
+
+words! {
+    /// What an audit entry is about.
+    Kind {
+        /// A tenant.
+        Tenant = "tenant",
+        /// A user.
+        User = "user",
+        /// A key.
+        Key = "key",
+        /// A bearer token of this service.
+        Token = "token",
+    }
+}
+
+words! {
+    /// What was done.
+    Action {
+        /// It was made.
+        Create = "create",
+        /// It was changed.
+        Update = "update",
+        /// It was deleted; a tombstone is left.
+        Delete = "delete",
+        /// It was revoked.
+        Revoke = "revoke",
+        /// It was replaced by a new one, or is that new one.
+        Rotate = "rotate",
+        /// It was brought along from elsewhere.
+        Import = "import",
+    }
+}
+
+/// One write.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct AuditEntry {
+    /// Number of the entry, in the order of time.
+    pub id: i64,
+    /// When, in Unix seconds.
+    pub at: i64,
+    /// Name of the token that did it, or of the command on the database.
+    pub actor: String,
+    /// What was done.
+    pub action: Action,
+    /// What it was done to.
+    pub kind: Kind,
+    /// Its id (a token's name).
+    pub entity_id: String,
+    /// Sequence number of the write; none where the gateways need not know.
+    pub seq: Option<i64>,
+    /// The record before; null where there was none.
+    #[schema(value_type = Option<Object>)]
+    pub before: Option<Value>,
+    /// The record after.
+    #[schema(value_type = Option<Object>)]
+    pub after: Option<Value>,
+}

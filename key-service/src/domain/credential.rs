@@ -1,0 +1,257 @@
+//! A credential in clear, and the digest that is all we keep of it.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest as _, Sha256};
+
+use super::text::{BASE62, random_base62};
+
+/// Random characters of a generated key: 190 bits.
+const RANDOM_LENGTH: usize = 32;
+/// Characters of the checksum: six base62 digits hold any CRC-32.
+const CHECKSUM_LENGTH: usize = 6;
+/// Below this length the last four characters of a foreign key would give too much of it away.
+const SHORTEST_WITH_TAIL: usize = 16;
+
+/// A key in clear. Lives only between the request that brings or makes it and the answer.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credential(String);
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Credential(…)")
+    }
+}
+
+impl Credential {
+    /// A new random key of this environment: `kb_<environment>_` (or `kb_`, where keys have no
+    /// environments), 32 random characters, and a checksum that tells a typing error from an
+    /// unknown key.
+    pub fn generate(environment: Option<&str>) -> Self {
+        Self::with_body(environment, &random_base62(RANDOM_LENGTH))
+    }
+
+    /// The key of this environment and body, completed by its checksum.
+    pub fn with_body(environment: Option<&str>, body: &str) -> Self {
+        let head = match environment {
+            Some(environment) => format!("kb_{environment}_{body}"),
+            None => format!("kb_{body}"),
+        };
+        let checksum = checksum(head.as_bytes());
+        Self(head + &checksum)
+    }
+
+    /// A key from elsewhere: whatever can be sent in a header.
+    pub fn foreign(text: &str) -> Result<Self, String> {
+        if text.is_empty() || text.len() > 512 {
+            return Err("must have 1 to 512 characters".to_owned());
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("may hold only visible ASCII characters, no spaces".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// What people may see of it: the prefix and the last four characters.
+    pub fn hint(&self) -> String {
+        let text = &self.0;
+        let ours = text.strip_prefix("kb_").map(|rest| {
+            let environment = rest.find('_').map_or(0, |at| at + 1);
+            "kb_".len() + environment
+        });
+        let prefix = ours
+            .filter(|length| text.len() == length + RANDOM_LENGTH + CHECKSUM_LENGTH)
+            .and_then(|length| text.get(..length))
+            .unwrap_or_default();
+        let tail = if text.len() >= SHORTEST_WITH_TAIL {
+            text.get(text.len() - 4..).unwrap_or_default()
+        } else {
+            ""
+        };
+        format!("{prefix}…{tail}")
+    }
+
+    /// The clear text, for the one answer that may hold it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+/// CRC-32 (IEEE) in six base62 digits, padded on the left.
+fn checksum(bytes: &[u8]) -> String {
+    let mut rest = crc32fast::hash(bytes) as usize;
+    let mut digits = [b'0'; CHECKSUM_LENGTH];
+    for digit in digits.iter_mut().rev() {
+        *digit = BASE62[rest % BASE62.len()];
+        rest /= BASE62.len();
+    }
+    digits.iter().copied().map(char::from).collect()
+}
+
+/// The digest of a credential, as the protocol writes it: base64url of 32 bytes, no padding.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Digest(String);
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Digest(…)")
+    }
+}
+
+impl Digest {
+    /// Reads the protocol's text. Only the canonical form passes, so equal digests are equal texts.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match URL_SAFE_NO_PAD.decode(text) {
+            Ok(bytes) if bytes.len() == 32 => Ok(Self(text.to_owned())),
+            _ => Err(
+                "must be the base64url text, without padding, of a digest of 32 bytes (43 characters)"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    /// A digest that was parsed before it was stored.
+    pub(crate) fn stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The protocol's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How credentials become digests: the same in the filter's `digest` configuration.
+#[derive(Clone, Default)]
+pub struct Digester {
+    pepper: Option<Hmac<Sha256>>,
+}
+
+impl fmt::Debug for Digester {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self.pepper {
+            Some(_) => "Digester(HMAC-SHA-256)",
+            None => "Digester(SHA-256)",
+        })
+    }
+}
+
+impl Digester {
+    /// HMAC-SHA-256 with this pepper.
+    pub fn peppered(pepper: &[u8]) -> Self {
+        // Never a silent fall back to digests without a pepper.
+        let mac = Hmac::new_from_slice(pepper).expect("HMAC takes a key of any length");
+        Self { pepper: Some(mac) }
+    }
+
+    /// The digest of a credential.
+    pub fn digest(&self, credential: &Credential) -> Digest {
+        let bytes = credential.reveal().as_bytes();
+        Digest(match &self.pepper {
+            Some(mac) => {
+                let mut mac = mac.clone();
+                mac.update(bytes);
+                URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
+            }
+            None => URL_SAFE_NO_PAD.encode(Sha256::digest(bytes)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generated_key_has_prefix_random_part_and_checksum() {
+        let key = Credential::generate(Some("live"));
+        let text = key.reveal();
+        assert!(text.starts_with("kb_live_"));
+        assert_eq!(text.len(), "kb_live_".len() + 38);
+        let (head, tail) = text.split_at(text.len() - 6);
+        assert_eq!(checksum(head.as_bytes()), tail);
+        assert_ne!(key, Credential::generate(Some("live")));
+        assert_eq!(Credential::generate(None).reveal().len(), "kb_".len() + 38);
+    }
+
+    #[test]
+    fn the_checksum_is_crc_32_ieee_in_base62() {
+        // The check value of CRC-32 for "123456789" is 0xCBF43926 = 3421780262.
+        let digits = checksum(b"123456789");
+        let value = digits.bytes().fold(0_u64, |value, digit| {
+            value * 62 + BASE62.iter().position(|known| *known == digit).unwrap() as u64
+        });
+        assert_eq!(value, 0xCBF4_3926);
+        assert_eq!(checksum(b""), "000000");
+    }
+
+    #[test]
+    fn a_hint_shows_prefix_and_last_four() {
+        let key = Credential::with_body(Some("live"), &"a".repeat(32));
+        let tail = &key.reveal()[key.reveal().len() - 4..];
+        assert_eq!(key.hint(), format!("kb_live_…{tail}"));
+        assert_eq!(
+            Credential::foreign("0123456789abcdef").unwrap().hint(),
+            "…cdef"
+        );
+        assert_eq!(Credential::foreign("short").unwrap().hint(), "…");
+        assert_eq!(
+            Credential::foreign("kb_what_ever_a_foreign_key")
+                .unwrap()
+                .hint(),
+            "…_key"
+        );
+    }
+
+    #[test]
+    fn nothing_secret_is_in_debug() {
+        let key = Credential::generate(None);
+        assert_eq!(format!("{key:?}"), "Credential(…)");
+        assert_eq!(
+            format!("{:?}", Digester::default().digest(&key)),
+            "Digest(…)"
+        );
+        assert_eq!(
+            format!("{:?}", Digester::peppered(b"pepper")),
+            "Digester(HMAC-SHA-256)"
+        );
+    }
+
+    #[test]
+    fn digests_are_those_of_the_standards() {
+        let abc = Credential::foreign("abc").unwrap();
+        assert_eq!(
+            Digester::default().digest(&abc).as_str(),
+            "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"
+        );
+        // RFC 4231, test case 2.
+        let what = Credential(String::from("what do ya want for nothing?"));
+        assert_eq!(
+            URL_SAFE_NO_PAD
+                .decode(Digester::peppered(b"Jefe").digest(&what).as_str())
+                .unwrap()[..4],
+            [0x5b, 0xdc, 0xc1, 0x46]
+        );
+    }
+
+    #[test]
+    fn only_the_canonical_text_is_a_digest() {
+        let good = Digester::default().digest(&Credential::generate(None));
+        assert_eq!(Digest::parse(good.as_str()), Ok(good.clone()));
+        let padded = format!("{}=", good.as_str());
+        // The last character of 43 carries two bits that must be zero.
+        for bad in [
+            "",
+            "abc",
+            &padded,
+            &"A".repeat(44),
+            &format!("{}B", "A".repeat(42)),
+            &"+".repeat(43),
+        ] {
+            assert!(Digest::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! A key: what a credential stands for, and its life from creation to revocation.
+
+use ipnet::IpNet;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Patch;
+use super::credential::Digest;
+use super::fence::Hours;
+use super::refusal::Refusal;
+use super::text::{new_id, words};
+use super::time::LATEST;
+use super::user::{User, UserStatus};
+
+words! {
+    /// Whether a key works.
+    KeyStatus {
+        /// It does.
+        Active = "active",
+        /// It does not for now.
+        Disabled = "disabled",
+        /// It never will again.
+        Revoked = "revoked",
+    }
+}
+
+/// A key as it is stored and shown: never the credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Key {
+    /// Its id, which may be shown and logged.
+    #[schema(example = "key_0aB1cD2eF3gH4iJ5")]
+    pub id: String,
+    /// Sequence number of its last write.
+    pub version: i64,
+    /// What the gateway looks it up by. Not shown: it is of no use to people.
+    #[serde(skip)]
+    pub digest: Digest,
+    /// Its owner; null is an orphan.
+    pub user_id: Option<String>,
+    /// The tenant it acts for; null in a system without tenants.
+    pub tenant_id: Option<String>,
+    /// Such as `live` or `test`.
+    pub environment: Option<String>,
+    /// What people call it.
+    pub name: Option<String>,
+    /// Prefix and last four characters, for finding it again.
+    #[schema(example = "kb_live_…a1B2")]
+    pub hint: Option<String>,
+    /// Whether it works.
+    pub status: KeyStatus,
+    /// First second of its life, in Unix seconds.
+    pub not_before: Option<i64>,
+    /// Second after its last, in Unix seconds.
+    pub expires_at: Option<i64>,
+    /// The key that took its place in a rotation.
+    pub replaced_by: Option<String>,
+    /// When that was.
+    pub replaced_at: Option<i64>,
+    /// When it was revoked.
+    pub revoked_at: Option<i64>,
+    /// Why.
+    pub revoked_reason: Option<String>,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// Where it may be used from; null is anywhere, an empty list is nowhere.
+    #[schema(value_type = Option<Vec<String>>, example = json!(["10.0.0.0/8"]))]
+    pub networks: Option<Vec<IpNet>>,
+    /// When it may be used; null is always.
+    pub hours: Option<Hours>,
+    /// When it was made, in Unix seconds.
+    pub created_at: i64,
+    /// When it was last written, in Unix seconds.
+    pub updated_at: i64,
+}
+
+/// What the maker of a key chooses.
+#[derive(Debug, Clone, ToSchema)]
+pub struct KeyDraft {
+    /// Its owner.
+    #[schema(example = "usr_stock-sync")]
+    pub user_id: String,
+    /// Id; a new one is made where it is missing.
+    pub id: Option<String>,
+    /// Must be the user's tenant where it is given.
+    pub tenant_id: Option<String>,
+    /// Such as `live` or `test`.
+    #[schema(example = "live")]
+    pub environment: Option<String>,
+    /// What people call it.
+    pub name: Option<String>,
+    /// First second of its life, in Unix seconds.
+    pub not_before: Option<i64>,
+    /// Second after its last, in Unix seconds.
+    pub expires_at: Option<i64>,
+    /// What it may do; missing is nothing.
+    #[schema(value_type = Option<Vec<String>>, example = json!(["orders:read"]))]
+    pub scopes: Vec<String>,
+    /// Where it may be used from; missing is anywhere, an empty list is nowhere.
+    #[schema(value_type = Option<Vec<String>>, example = json!(["10.0.0.0/8"]))]
+    pub networks: Option<Vec<IpNet>>,
+    /// When it may be used; missing is always.
+    pub hours: Option<Hours>,
+}
+
+/// A change of a key: what is missing stays as it is, null takes a bound away.
+#[derive(Debug, Clone, Default, ToSchema)]
+pub struct KeyPatch {
+    /// What people call it.
+    #[schema(value_type = Option<String>)]
+    pub name: Patch<Option<String>>,
+    /// `active` or `disabled`; revoking has a call of its own.
+    #[schema(value_type = Option<KeyStatus>)]
+    pub status: Patch<KeyStatus>,
+    /// First second of its life, in Unix seconds.
+    #[schema(value_type = Option<i64>)]
+    pub not_before: Patch<Option<i64>>,
+    /// Second after its last, in Unix seconds.
+    #[schema(value_type = Option<i64>)]
+    pub expires_at: Patch<Option<i64>>,
+    /// What it may do.
+    #[schema(value_type = Option<Vec<String>>)]
+    pub scopes: Patch<Vec<String>>,
+    /// Where it may be used from.
+    #[schema(value_type = Option<Vec<String>>)]
+    pub networks: Patch<Option<Vec<IpNet>>>,
+    /// When it may be used.
+    #[schema(value_type = Option<Hours>)]
+    pub hours: Patch<Option<Hours>>,
+}
+
+impl Key {
+    /// A new key of this owner.
+    pub fn issue(
+        draft: KeyDraft,
+        owner: &User,
+        digest: Digest,
+        hint: String,
+        now: i64,
+    ) -> Result<Self, Refusal> {
+        if owner.status == UserStatus::Deleted {
+            return Err(Refusal::conflict(
+                "The user is deleted. Give the key to a user that exists.",
+            ));
+        }
+        if draft.tenant_id.is_some() && draft.tenant_id != owner.tenant_id {
+            return Err(Refusal::field(
+                "tenant_id",
+                "must be the tenant of the key's user: the gateway refuses a key whose user belongs elsewhere. \
+                 Leave it out, or create the key for a user of that tenant",
+            ));
+        }
+        life(draft.not_before, draft.expires_at)?;
+        Ok(Self {
+            id: draft.id.unwrap_or_else(|| new_id("key_")),
+            version: 0,
+            digest,
+            user_id: Some(owner.id.clone()),
+            tenant_id: owner.tenant_id.clone(),
+            environment: draft.environment,
+            name: draft.name,
+            hint: Some(hint),
+            status: KeyStatus::Active,
+            not_before: draft.not_before,
+            expires_at: draft.expires_at,
+            replaced_by: None,
+            replaced_at: None,
+            revoked_at: None,
+            revoked_reason: None,
+            scopes: draft.scopes,
+            networks: draft.networks,
+            hours: draft.hours,
+            created_at: now,
+            updated_at: now,
+        })
+    }
+
+    /// The key after this change. What was revoked stays as it is.
+    pub fn patched(&self, patch: KeyPatch) -> Result<Self, Refusal> {
+        if self.status == KeyStatus::Revoked {
+            return Err(Refusal::conflict(
+                "The key is revoked, and a revoked key is not changed or revived. Create a new key.",
+            ));
+        }
+        if patch.status == Patch::Set(KeyStatus::Revoked) {
+            return Err(Refusal::field(
+                "status",
+                "is not set to \"revoked\" by a change: send POST to the key's /revoke",
+            ));
+        }
+        let mut key = self.clone();
+        patch.name.apply(&mut key.name);
+        patch.status.apply(&mut key.status);
+        patch.not_before.apply(&mut key.not_before);
+        patch.expires_at.apply(&mut key.expires_at);
+        patch.scopes.apply(&mut key.scopes);
+        patch.networks.apply(&mut key.networks);
+        patch.hours.apply(&mut key.hours);
+        life(key.not_before, key.expires_at)?;
+        Ok(key)
+    }
+
+    /// The key, revoked. Revoking it again changes nothing: the first reason stands.
+    pub fn revoked(&self, reason: Option<String>, now: i64) -> Self {
+        if self.status == KeyStatus::Revoked {
+            return self.clone();
+        }
+        Self {
+            status: KeyStatus::Revoked,
+            revoked_at: Some(now),
+            revoked_reason: reason,
+            ..self.clone()
+        }
+    }
+
+    /// The key replaced by a new one with the same owner and fences, and that new one. The old
+    /// works on for `grace` seconds, but no longer than it would have without the rotation.
+    pub fn rotated(
+        &self,
+        grace: i64,
+        digest: Digest,
+        hint: String,
+        now: i64,
+    ) -> Result<(Self, Self), Refusal> {
+        if self.status == KeyStatus::Revoked {
+            return Err(Refusal::conflict(
+                "The key is revoked. Create a new key instead of rotating this one.",
+            ));
+        }
+        if let Some(successor) = &self.replaced_by {
+            return Err(Refusal::conflict(format!(
+                "The key was replaced by {successor} already. Rotate that one."
+            )));
+        }
+        let new = Self {
+            id: new_id("key_"),
+            version: 0,
+            digest,
+            hint: Some(hint),
+            expires_at: self.renewed_expiry(now),
+            replaced_by: None,
+            replaced_at: None,
+            created_at: now,
+            updated_at: now,
+            ..self.clone()
+        };
+        let end = now + grace;
+        let old = Self {
+            replaced_by: Some(new.id.clone()),
+            replaced_at: Some(now),
+            expires_at: Some(self.expires_at.map_or(end, |expiry| expiry.min(end))),
+            ..self.clone()
+        };
+        Ok((old, new))
+    }
+
+    /// A rotation renews a key's life: the new one lives as long as the old one was meant to. With
+    /// the old end of life, a rotation in time would hand out a key that expires with the old one.
+    fn renewed_expiry(&self, now: i64) -> Option<i64> {
+        let begin = self.not_before.unwrap_or(self.created_at);
+        self.expires_at
+            .map(|expiry| begin.max(now).saturating_add(expiry - begin).min(LATEST))
+    }
+}
+
+fn life(not_before: Option<i64>, expires_at: Option<i64>) -> Result<(), Refusal> {
+    match (not_before, expires_at) {
+        (Some(begin), Some(end)) if begin >= end => Err(Refusal::field(
+            "expires_at",
+            "must be later than not_before",
+        )),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,79 @@
+//! A tenant: an organisation, team or project.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Patch;
+use super::text::{new_id, words};
+
+words! {
+    /// Whether the keys of a tenant work.
+    TenantStatus {
+        /// They do.
+        Active = "active",
+        /// None of them does.
+        Suspended = "suspended",
+    }
+}
+
+/// A tenant as it is stored and shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Tenant {
+    /// Its id.
+    #[schema(example = "ten_shop")]
+    pub id: String,
+    /// Sequence number of its last write.
+    pub version: i64,
+    /// What people call it.
+    pub name: Option<String>,
+    /// Whether its keys work.
+    pub status: TenantStatus,
+    /// When it was made, in Unix seconds.
+    pub created_at: i64,
+    /// When it was last written, in Unix seconds.
+    pub updated_at: i64,
+}
+
+/// What the maker of a tenant chooses.
+#[derive(Debug, Clone, Default, ToSchema)]
+pub struct TenantDraft {
+    /// Id; a new one is made where it is missing.
+    pub id: Option<String>,
+    /// What people call it.
+    pub name: Option<String>,
+    /// `active` where it is missing.
+    pub status: Option<TenantStatus>,
+}
+
+/// A change of a tenant.
+#[derive(Debug, Clone, Default, ToSchema)]
+pub struct TenantPatch {
+    /// What people call it.
+    #[schema(value_type = Option<String>)]
+    pub name: Patch<Option<String>>,
+    /// Whether its keys work.
+    #[schema(value_type = Option<TenantStatus>)]
+    pub status: Patch<TenantStatus>,
+}
+
+impl Tenant {
+    /// A new tenant.
+    pub fn create(draft: TenantDraft, now: i64) -> Self {
+        Self {
+            id: draft.id.unwrap_or_else(|| new_id("ten_")),
+            version: 0,
+            name: draft.name,
+            status: draft.status.unwrap_or(TenantStatus::Active),
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// The tenant after this change.
+    pub fn patched(&self, patch: TenantPatch) -> Self {
+        let mut tenant = self.clone();
+        patch.name.apply(&mut tenant.name);
+        patch.status.apply(&mut tenant.status);
+        tenant
+    }
+}

@@ -1,0 +1,134 @@
+//! A user: the person or system account that keys belong to.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Patch;
+use super::refusal::Refusal;
+use super::text::{new_id, words};
+
+words! {
+    /// Whether a user's keys work, and if not, why.
+    UserStatus {
+        /// They do.
+        Active = "active",
+        /// Not verified yet.
+        Pending = "pending",
+        /// Stopped by an administrator, to come back.
+        Suspended = "suspended",
+        /// Too many failed log-ins.
+        Locked = "locked",
+        /// Left.
+        Deactivated = "deactivated",
+        /// Only the tombstone is left.
+        Deleted = "deleted",
+    }
+}
+
+/// A user as it is stored and shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct User {
+    /// Its id.
+    #[schema(example = "usr_stock-sync")]
+    pub id: String,
+    /// Sequence number of its last write.
+    pub version: i64,
+    /// The tenant it belongs to; null in a system without tenants.
+    pub tenant_id: Option<String>,
+    /// What people call it.
+    pub name: Option<String>,
+    /// Whether its keys work.
+    pub status: UserStatus,
+    /// Narrows the scopes of all its keys; null does not narrow, an empty list narrows to none.
+    pub scopes: Option<Vec<String>>,
+    /// The APIs it is approved for; null is all, an empty list is none.
+    pub apis: Option<Vec<String>>,
+    /// When it was made, in Unix seconds.
+    pub created_at: i64,
+    /// When it was last written, in Unix seconds.
+    pub updated_at: i64,
+}
+
+/// What the maker of a user chooses.
+#[derive(Debug, Clone, ToSchema)]
+pub struct UserDraft {
+    /// Id; a new one is made where it is missing.
+    pub id: Option<String>,
+    /// The tenant it belongs to, for good; missing in a system without tenants.
+    pub tenant_id: Option<String>,
+    /// What people call it.
+    pub name: Option<String>,
+    /// `active` where it is missing.
+    pub status: Option<UserStatus>,
+    /// Narrows the scopes of its keys; missing does not narrow.
+    pub scopes: Option<Vec<String>>,
+    /// The APIs it is approved for; missing is all.
+    pub apis: Option<Vec<String>>,
+}
+
+/// A change of a user. The tenant is not among it: its keys would be left in the old one.
+#[derive(Debug, Clone, Default, ToSchema)]
+pub struct UserPatch {
+    /// What people call it.
+    #[schema(value_type = Option<String>)]
+    pub name: Patch<Option<String>>,
+    /// Any but `deleted`: deleting is done with DELETE.
+    #[schema(value_type = Option<UserStatus>)]
+    pub status: Patch<UserStatus>,
+    /// Narrows the scopes of its keys; null does not narrow.
+    #[schema(value_type = Option<Vec<String>>)]
+    pub scopes: Patch<Option<Vec<String>>>,
+    /// The APIs it is approved for; null is all.
+    #[schema(value_type = Option<Vec<String>>)]
+    pub apis: Patch<Option<Vec<String>>>,
+}
+
+impl User {
+    /// A new user.
+    pub fn create(draft: UserDraft, now: i64) -> Result<Self, Refusal> {
+        let status = draft.status.unwrap_or(UserStatus::Active);
+        if status == UserStatus::Deleted {
+            return Err(Refusal::field("status", "a new user cannot be \"deleted\""));
+        }
+        Ok(Self {
+            id: draft.id.unwrap_or_else(|| new_id("usr_")),
+            version: 0,
+            tenant_id: draft.tenant_id,
+            name: draft.name,
+            status,
+            scopes: draft.scopes,
+            apis: draft.apis,
+            created_at: now,
+            updated_at: now,
+        })
+    }
+
+    /// The user after this change. What was deleted stays as it is.
+    pub fn patched(&self, patch: UserPatch) -> Result<Self, Refusal> {
+        if self.status == UserStatus::Deleted {
+            return Err(Refusal::conflict(
+                "The user is deleted, and what is deleted is not changed or revived. Create a new user.",
+            ));
+        }
+        if patch.status == Patch::Set(UserStatus::Deleted) {
+            return Err(Refusal::field(
+                "status",
+                "is not set to \"deleted\" by a change: send DELETE to the user",
+            ));
+        }
+        let mut user = self.clone();
+        patch.name.apply(&mut user.name);
+        patch.status.apply(&mut user.status);
+        patch.scopes.apply(&mut user.scopes);
+        patch.apis.apply(&mut user.apis);
+        Ok(user)
+    }
+
+    /// The tombstone of the user.
+    pub fn deleted(&self) -> Self {
+        Self {
+            status: UserStatus::Deleted,
+            ..self.clone()
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! `/admin/v1/audit`.
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use utoipa::IntoParams;
+
+use super::fields::{Fields, text};
+use super::page::{self, List, PageQuery};
+use super::{App, Problem};
+use crate::domain::audit::{AuditEntry, Kind};
+use crate::domain::refusal::Refusal;
+use crate::domain::text as rules;
+use crate::store::audit::AuditFilter;
+use crate::store::page::PageRequest;
+
+/// Which entries to list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(
+    dead_code,
+    reason = "describes the query; reading it has its own rules"
+)]
+pub struct AuditQuery {
+    /// Only about this kind of thing.
+    kind: Option<Kind>,
+    /// Only about the thing of this id.
+    id: Option<String>,
+}
+
+/// Lists who changed what, newest first.
+#[utoipa::path(
+    get, path = "/admin/v1/audit", tag = "audit", params(AuditQuery, PageQuery),
+    responses(
+        (status = 200, body = List<AuditEntry>),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn list(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<List<AuditEntry>>, Problem> {
+    let (filter, page) = read_query(query.as_deref())?;
+    Ok(Json(app.store.audit(&filter, page).await?.into()))
+}
+
+fn read_query(query: Option<&str>) -> Result<(AuditFilter, PageRequest), Refusal> {
+    let mut fields = Fields::of_query(query)?;
+    let kind = fields.optional("kind", text(Kind::parse));
+    let entity_id = fields.optional("id", text(rules::line));
+    let page = page::request(&mut fields);
+    fields.finish(|| Some((AuditFilter { kind, entity_id }, page)))
+}

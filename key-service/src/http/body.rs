@@ -1,0 +1,69 @@
+//! What handlers take from a request, with problems where it cannot be taken: ids of paths, and
+//! JSON bodies of a bounded size.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse;
+use serde_json::Value;
+
+use super::Problem;
+use crate::domain::refusal::FieldError;
+
+/// The id in a path. One that cannot be decoded is the id of nothing.
+pub struct Id(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(id)) => Ok(Self(id)),
+            Err(_) => Err(Problem::not_found("The id in the path is not UTF-8 text.")),
+        }
+    }
+}
+
+/// A JSON body. An empty one counts as `{}`, which suits calls that need no fields.
+pub struct JsonBody(pub Value);
+
+impl<S: Send + Sync> FromRequest<S> for JsonBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let is_json = media_type(request.headers())
+            .is_none_or(|media| media == "application/json" || media.ends_with("+json"));
+        if !is_json {
+            return Err(Problem::unsupported_media_type("application/json"));
+        }
+        let bytes = bytes(request, state).await?;
+        if bytes.is_empty() {
+            return Ok(Self(Value::Object(serde_json::Map::new())));
+        }
+        // The parser's message names a place and never quotes the body, which may hold a secret.
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+            Problem::invalid(vec![FieldError::new(
+                "",
+                format!("the body is not JSON: {error}"),
+            )])
+        })
+    }
+}
+
+/// The media type of a request without its parameters, if one is named.
+pub fn media_type(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::CONTENT_TYPE)?.to_str().unwrap_or("?");
+    let essence = text.split(';').next().unwrap_or_default();
+    Some(essence.trim().to_ascii_lowercase())
+}
+
+/// The whole body, unless it is too large.
+pub async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state)
+        .await
+        .map_err(|rejection| match rejection.into_response().status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(),
+            _ => Problem::invalid(vec![FieldError::new("", "the body did not arrive whole")]),
+        })
+}

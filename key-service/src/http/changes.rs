@@ -1,0 +1,179 @@
+//! `GET /v1/changes`: the change feed, a long poll.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tokio::time::Instant;
+use utoipa::{IntoParams, ToSchema};
+
+use super::fields::{Fields, digits};
+use super::record::{KeyRecord, TenantRecord, UserRecord};
+use super::{App, Problem};
+use crate::domain::refusal::Refusal;
+use crate::store::StoreError;
+use crate::store::changes::{Change, Changes};
+
+/// The path, whose requests may take as long as they ask for.
+pub const PATH: &str = "/v1/changes";
+
+/// Changes of one answer at most: a thousand records stay far below the 1 MiB that gateways take.
+const MOST_CHANGES: i64 = 500;
+/// No poll waits longer, whatever it asks for: proxies between us would cut it off.
+const LONGEST_WAIT: i64 = 60;
+
+/// What to give.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(
+    dead_code,
+    reason = "describes the query; reading it has its own rules"
+)]
+pub struct ChangesQuery {
+    /// The cursor of the answer before; without it, the answer is where to begin.
+    after: Option<i64>,
+    /// Seconds to wait for a change if there is none, 0 to 60. Default 0.
+    wait: Option<i64>,
+    /// Changes at most, 1 to 500. Default 500.
+    limit: Option<i64>,
+}
+
+/// What was written since.
+#[derive(Serialize, ToSchema)]
+pub struct ChangesAnswer<'a> {
+    /// What to ask after next.
+    cursor: i64,
+    /// True: trust nothing that you held before.
+    reset: bool,
+    changes: Vec<ChangeRecord<'a>>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct ChangeRecord<'a> {
+    seq: i64,
+    id: &'a str,
+    #[serde(flatten)]
+    #[schema(inline)]
+    body: Body<'a>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum Body<'a> {
+    Tenant {
+        tenant: TenantRecord<'a>,
+    },
+    User {
+        user: UserRecord<'a>,
+    },
+    Key {
+        digest: &'a str,
+        key: Box<KeyRecord<'a>>,
+    },
+}
+
+/// Follows the changes of tenants, users and keys.
+#[utoipa::path(
+    get, path = "/v1/changes", tag = "protocol", params(ChangesQuery),
+    responses(
+        (status = 200, body = ChangesAnswer),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn changes(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let (after, wait, limit) = read(query.as_deref())?;
+    let Some(after) = after else {
+        let now = app.store.refresh_sequence().await?;
+        return Ok(Json(ChangesAnswer {
+            cursor: now,
+            reset: true,
+            changes: Vec::new(),
+        })
+        .into_response());
+    };
+    let deadline = Instant::now() + Duration::from_secs(wait);
+    let found = wait_for_changes(&app, after, limit, deadline).await?;
+    // A cursor from the future comes from before a backup was restored; one from too far behind
+    // would be replayed at more cost than starting over.
+    let reset = after > found.as_of || found.as_of - after > app.settings.changes_kept;
+    let answer = if reset {
+        ChangesAnswer {
+            cursor: found.as_of,
+            reset,
+            changes: Vec::new(),
+        }
+    } else {
+        ChangesAnswer {
+            cursor: found.cursor,
+            reset,
+            changes: found.changes.iter().map(record).collect(),
+        }
+    };
+    Ok(Json(answer).into_response())
+}
+
+async fn wait_for_changes(
+    app: &App,
+    after: i64,
+    limit: usize,
+    deadline: Instant,
+) -> Result<Changes, StoreError> {
+    let mut sequence = app.store.watch_sequence();
+    let mut stopping = app.stopping.clone();
+    loop {
+        // Marked as seen before the database is read: a commit in between wakes us again.
+        sequence.borrow_and_update();
+        let found = app.store.changes(after, limit).await?;
+        if after != found.as_of || *stopping.borrow() {
+            return Ok(found);
+        }
+        tokio::select! {
+            changed = sequence.changed() => if changed.is_err() { return Ok(found) },
+            _ = stopping.wait_for(|stopping| *stopping) => return Ok(found),
+            () = tokio::time::sleep_until(deadline) => return Ok(found),
+        }
+    }
+}
+
+fn read(query: Option<&str>) -> Result<(Option<i64>, u64, usize), Refusal> {
+    let mut fields = Fields::of_query(query)?;
+    let after = fields.optional("after", digits(0..=i64::MAX));
+    // A longer wait is no mistake of the caller: it is answered sooner than it hoped.
+    let wait = fields.optional("wait", digits(0..=i64::MAX));
+    let limit = fields.optional("limit", digits(1..=i64::MAX));
+    fields.finish_ignoring_unknown(|| {
+        let wait = wait.unwrap_or(0).min(LONGEST_WAIT);
+        let limit = limit.unwrap_or(MOST_CHANGES).min(MOST_CHANGES);
+        Some((after, wait.unsigned_abs(), usize::try_from(limit).ok()?))
+    })
+}
+
+fn record(change: &Change) -> ChangeRecord<'_> {
+    let (id, body) = match change {
+        Change::Tenant(tenant) => (
+            &tenant.id,
+            Body::Tenant {
+                tenant: tenant.into(),
+            },
+        ),
+        Change::User(user) => (&user.id, Body::User { user: user.into() }),
+        Change::Key(key) => (
+            &key.id,
+            Body::Key {
+                digest: key.digest.as_str(),
+                key: Box::new(key.as_ref().into()),
+            },
+        ),
+    };
+    ChangeRecord {
+        seq: change.seq(),
+        id,
+        body,
+    }
+}

@@ -1,0 +1,142 @@
+//! What happens to every request: who sends it, may they, how long may it take, and what is
+//! counted and logged. Nothing under `/v1` or `/admin` is reached without a token, not even a 404.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::{App, Problem};
+use crate::domain::token::{Role, Token, TokenEntry};
+
+/// Name of the token that a request came with: the actor in the audit log.
+#[derive(Debug, Clone)]
+pub struct Actor(pub String);
+
+/// The parts of the service, by who may enter.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Area {
+    Protocol,
+    Admin,
+    Open,
+}
+
+impl Area {
+    fn of(path: &str) -> Self {
+        match path.split('/').nth(1) {
+            Some("v1") => Self::Protocol,
+            Some("admin") => Self::Admin,
+            _ => Self::Open,
+        }
+    }
+}
+
+pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let area = Area::of(request.uri().path());
+    let method = request.method().clone();
+    // The route, never the path: paths hold ids and whatever else a client sends.
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+
+    let mut response = match admit(&app, area, request).await {
+        Ok(request) => answer(&app, &route, request, next).await,
+        Err(problem) => problem.into_response(),
+    };
+    if area == Area::Protocol {
+        response
+            .headers_mut()
+            .insert("x-keybound-protocol", HeaderValue::from_static("1"));
+    }
+    if area != Area::Open {
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    let status = response.status().as_u16();
+    let took = began.elapsed();
+    app.metrics.request(&method, &route, status, took);
+    tracing::debug!(%method, route, status, micros = took.as_micros(), "request");
+    response
+}
+
+async fn answer(app: &App, route: &str, request: Request, next: Next) -> Response {
+    let running = next.run(request);
+    if route == super::changes::PATH {
+        return running.await;
+    }
+    match tokio::time::timeout(app.settings.request_timeout, running).await {
+        Ok(response) => response,
+        Err(_) => {
+            tracing::warn!(route, "a request took too long and was given up");
+            Problem::unavailable("The request took too long.").into_response()
+        }
+    }
+}
+
+/// Lets a request pass whose token may do what it asks for.
+async fn admit(app: &App, area: Area, mut request: Request) -> Result<Request, Problem> {
+    if area == Area::Open {
+        return Ok(request);
+    }
+    let token = presented(&request)?;
+    let Some(entry) = app.store.token(&token.digest()).await? else {
+        tracing::warn!(
+            path_area = area.name(),
+            "a request came with an unknown or revoked token"
+        );
+        return Err(Problem::unauthorized(
+            "The bearer token is unknown or revoked.",
+        ));
+    };
+    permit(area, &entry, request.method())?;
+    request.extensions_mut().insert(Actor(entry.name));
+    Ok(request)
+}
+
+impl Area {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Protocol => "/v1",
+            Self::Admin => "/admin",
+            Self::Open => "/",
+        }
+    }
+}
+
+fn presented(request: &Request) -> Result<Token, Problem> {
+    let mut headers = request.headers().get_all(header::AUTHORIZATION).iter();
+    match (headers.next(), headers.next()) {
+        (None, _) => Err(Problem::unauthorized(
+            "A token is needed: send \"authorization: Bearer <token>\".",
+        )),
+        (Some(header), None) => Token::from_authorization(header.as_bytes()).ok_or_else(|| {
+            Problem::unauthorized("The authorization header must be \"Bearer <token>\".")
+        }),
+        (Some(_), Some(_)) => Err(Problem::unauthorized(
+            "The authorization header is given twice.",
+        )),
+    }
+}
+
+fn permit(area: Area, entry: &TokenEntry, method: &Method) -> Result<(), Problem> {
+    let reads = method == Method::GET || method == Method::HEAD;
+    match (area, entry.role) {
+        (Area::Open, _) | (Area::Protocol, Role::Gateway) | (Area::Admin, Role::Admin) => Ok(()),
+        (Area::Admin, Role::Viewer) if reads => Ok(()),
+        (Area::Admin, Role::Viewer) => Err(Problem::forbidden(
+            "A viewer's token may only read. Use an admin's token.",
+        )),
+        (Area::Admin, Role::Gateway) => Err(Problem::forbidden(
+            "A gateway's token does not open the admin API. Use an admin's or viewer's token.",
+        )),
+        (Area::Protocol, Role::Admin | Role::Viewer) => Err(Problem::forbidden(format!(
+            "The token's role is {}. Gateways need a token of the role gateway.",
+            entry.role.as_str()
+        ))),
+    }
+}

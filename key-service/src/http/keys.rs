@@ -1,0 +1,289 @@
+//! `/admin/v1/keys`.
+
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::body::{Id, JsonBody};
+use super::fields::{Fields, hours, networks, scopes, text, unix_seconds};
+use super::guard::Actor;
+use super::page::{self, List, PageQuery};
+use super::{App, Problem};
+use crate::domain::audit::Action;
+use crate::domain::credential::Credential;
+use crate::domain::key::{Key, KeyDraft, KeyPatch, KeyStatus};
+use crate::domain::refusal::Refusal;
+use crate::domain::text as rules;
+use crate::domain::time::{self, now};
+use crate::store::page::{KeyFilter, PageRequest};
+
+/// How long both keys of a rotation work, unless the request says otherwise.
+const DEFAULT_GRACE: i64 = time::DAY;
+
+/// Which keys to list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(
+    dead_code,
+    reason = "describes the query; reading it has its own rules"
+)]
+pub struct KeysQuery {
+    /// Only those of this status.
+    status: Option<KeyStatus>,
+    /// Only those of this tenant.
+    tenant: Option<String>,
+    /// Only those of this user.
+    user: Option<String>,
+}
+
+/// A new key. This answer alone holds the credential.
+#[derive(Serialize, ToSchema)]
+pub struct IssuedKey {
+    /// The credential in clear. It is not stored: nobody can show it again.
+    #[schema(example = "kb_live_…")]
+    secret: String,
+    #[serde(flatten)]
+    key: Key,
+}
+
+/// How to rotate.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes the body; reading it has its own rules")]
+pub struct Rotation {
+    /// How long the old key works on, such as `24h` (the default), `7d` or `0s`.
+    grace: Option<String>,
+}
+
+/// Why to revoke.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes the body; reading it has its own rules")]
+pub struct Revocation {
+    /// For the audit log and whoever asks later.
+    reason: Option<String>,
+}
+
+/// Lists keys, oldest first.
+#[utoipa::path(
+    get, path = "/admin/v1/keys", tag = "keys", params(KeysQuery, PageQuery),
+    responses(
+        (status = 200, body = List<Key>),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn list(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<List<Key>>, Problem> {
+    let (filter, page) = read_query(query.as_deref())?;
+    Ok(Json(app.store.keys(&filter, page).await?.into()))
+}
+
+/// Creates a key for a user. The answer holds the credential, once.
+#[utoipa::path(
+    post, path = "/admin/v1/keys", tag = "keys", request_body = KeyDraft,
+    responses(
+        (status = 201, body = IssuedKey),
+        (status = 409, description = "The id is taken, or the user is deleted", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn create(
+    State(app): State<App>,
+    Extension(actor): Extension<Actor>,
+    JsonBody(body): JsonBody,
+) -> Result<(StatusCode, Json<IssuedKey>), Problem> {
+    let draft = read_draft(body)?;
+    let now = now();
+    let mut write = app.store.write(&actor.0, now).await?;
+    let Some(owner) = write.user(&draft.user_id).await? else {
+        return Err(Refusal::field("user_id", "there is no user of this id").into());
+    };
+    if let Some(id) = &draft.id
+        && write.key(id).await?.is_some()
+    {
+        return Err(Problem::conflict(format!("There is a key {id} already.")));
+    }
+    let credential = Credential::generate(draft.environment.as_deref());
+    let digest = app.settings.digester.digest(&credential);
+    let key = Key::issue(draft, &owner, digest, credential.hint(), now)?;
+    let key = write.put_key(Action::Create, None, key).await?;
+    write.commit().await?;
+    Ok((StatusCode::CREATED, Json(issued(&credential, key))))
+}
+
+/// Shows a key, never the credential.
+#[utoipa::path(
+    get, path = "/admin/v1/keys/{id}", tag = "keys", params(("id" = String, Path)),
+    responses(
+        (status = 200, body = Key),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn show(State(app): State<App>, Id(id): Id) -> Result<Json<Key>, Problem> {
+    Ok(Json(app.store.key(&id).await?.ok_or_else(no_such_key)?))
+}
+
+/// Changes what a key may do, or switches it off and on.
+#[utoipa::path(
+    patch, path = "/admin/v1/keys/{id}", tag = "keys", params(("id" = String, Path)),
+    request_body = KeyPatch,
+    responses(
+        (status = 200, body = Key),
+        (status = 409, description = "The key is revoked", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn change(
+    State(app): State<App>,
+    Id(id): Id,
+    Extension(actor): Extension<Actor>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Key>, Problem> {
+    let patch = read_patch(body)?;
+    let mut write = app.store.write(&actor.0, now()).await?;
+    let before = write.key(&id).await?.ok_or_else(no_such_key)?;
+    let after = before.patched(patch)?;
+    let after = write.put_key(Action::Update, Some(&before), after).await?;
+    write.commit().await?;
+    Ok(Json(after))
+}
+
+/// Replaces a key by a new one with the same owner and fences. The answer is the new key, and
+/// holds its credential, once.
+#[utoipa::path(
+    post, path = "/admin/v1/keys/{id}/rotate", tag = "keys", params(("id" = String, Path)),
+    request_body = Rotation,
+    responses(
+        (status = 201, body = IssuedKey),
+        (status = 409, description = "The key is revoked, or replaced already", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn rotate(
+    State(app): State<App>,
+    Id(id): Id,
+    Extension(actor): Extension<Actor>,
+    JsonBody(body): JsonBody,
+) -> Result<(StatusCode, Json<IssuedKey>), Problem> {
+    let mut fields = Fields::of(body)?;
+    let grace = fields.optional("grace", text(time::duration));
+    let grace = fields.finish(|| Some(grace.unwrap_or(DEFAULT_GRACE)))?;
+    let now = now();
+    let mut write = app.store.write(&actor.0, now).await?;
+    let before = write.key(&id).await?.ok_or_else(no_such_key)?;
+    let credential = Credential::generate(before.environment.as_deref());
+    let digest = app.settings.digester.digest(&credential);
+    let (old, new) = before.rotated(grace, digest, credential.hint(), now)?;
+    // The new one first: who follows the changes never sees a successor that is not there.
+    let new = write.put_key(Action::Rotate, None, new).await?;
+    write.put_key(Action::Rotate, Some(&before), old).await?;
+    write.commit().await?;
+    Ok((StatusCode::CREATED, Json(issued(&credential, new))))
+}
+
+/// Revokes a key, at once and for good. Revoking it again changes nothing.
+#[utoipa::path(
+    post, path = "/admin/v1/keys/{id}/revoke", tag = "keys", params(("id" = String, Path)),
+    request_body = Revocation,
+    responses(
+        (status = 200, body = Key),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn revoke(
+    State(app): State<App>,
+    Id(id): Id,
+    Extension(actor): Extension<Actor>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Key>, Problem> {
+    let mut fields = Fields::of(body)?;
+    let reason = fields.optional("reason", text(rules::line));
+    let reason = fields.finish(|| Some(reason))?;
+    let mut write = app.store.write(&actor.0, now()).await?;
+    let before = write.key(&id).await?.ok_or_else(no_such_key)?;
+    let after = before.revoked(reason, write.now());
+    let after = write.put_key(Action::Revoke, Some(&before), after).await?;
+    write.commit().await?;
+    Ok(Json(after))
+}
+
+fn issued(credential: &Credential, key: Key) -> IssuedKey {
+    IssuedKey {
+        secret: credential.reveal().to_owned(),
+        key,
+    }
+}
+
+fn no_such_key() -> Problem {
+    Problem::not_found("There is no key of this id.")
+}
+
+fn read_query(query: Option<&str>) -> Result<(KeyFilter, PageRequest), Refusal> {
+    let mut fields = Fields::of_query(query)?;
+    let status = fields.optional("status", text(KeyStatus::parse));
+    let tenant = fields.optional("tenant", text(rules::id));
+    let user = fields.optional("user", text(rules::id));
+    let page = page::request(&mut fields);
+    fields.finish(|| {
+        Some((
+            KeyFilter {
+                status,
+                tenant,
+                user,
+            },
+            page,
+        ))
+    })
+}
+
+fn read_draft(body: serde_json::Value) -> Result<KeyDraft, Refusal> {
+    let mut fields = Fields::of(body)?;
+    let user_id = fields.required("user_id", text(rules::id));
+    let id = fields.optional("id", text(rules::id));
+    let tenant_id = fields.optional("tenant_id", text(rules::id));
+    let environment = fields.optional("environment", text(rules::environment));
+    let name = fields.optional("name", text(rules::line));
+    let not_before = fields.optional("not_before", unix_seconds);
+    let expires_at = fields.optional("expires_at", unix_seconds);
+    let scopes = fields.optional("scopes", scopes).unwrap_or_default();
+    let networks = fields.optional("networks", networks);
+    let hours = fields.optional("hours", hours);
+    fields.finish(|| {
+        Some(KeyDraft {
+            user_id: user_id?,
+            id,
+            tenant_id,
+            environment,
+            name,
+            not_before,
+            expires_at,
+            scopes,
+            networks,
+            hours,
+        })
+    })
+}
+
+fn read_patch(body: serde_json::Value) -> Result<KeyPatch, Refusal> {
+    let mut fields = Fields::of(body)?;
+    let name = fields.patch_nullable("name", text(rules::line));
+    let status = fields.patch("status", text(KeyStatus::parse));
+    let not_before = fields.patch_nullable("not_before", unix_seconds);
+    let expires_at = fields.patch_nullable("expires_at", unix_seconds);
+    let scopes = fields.patch("scopes", scopes);
+    let networks = fields.patch_nullable("networks", networks);
+    let hours = fields.patch_nullable("hours", hours);
+    fields.finish(|| {
+        Some(KeyPatch {
+            name,
+            status,
+            not_before,
+            expires_at,
+            scopes,
+            networks,
+            hours,
+        })
+    })
+}

@@ -1,0 +1,114 @@
+//! The routes. One module a resource; `guard` stands before all of them, `problem` behind.
+
+#![allow(
+    unused_qualifications,
+    reason = "utoipa's macro for handlers writes paths in full"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::DefaultBodyLimit;
+use axum::routing::get;
+use axum::{Json, Router, middleware};
+use tokio::sync::watch;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+mod audit;
+mod body;
+mod changes;
+mod fields;
+mod guard;
+mod health;
+mod keys;
+mod metrics;
+mod openapi;
+mod page;
+mod problem;
+mod record;
+mod resolve;
+mod tenants;
+mod users;
+
+use crate::domain::credential::Digester;
+use crate::store::Store;
+use metrics::Metrics;
+pub use problem::Problem;
+
+/// No body is larger, in either direction of the protocol.
+const LARGEST_BODY: usize = 1024 * 1024;
+
+/// How the service behaves towards its callers.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How credentials become digests.
+    pub digester: Digester,
+    /// A request that takes longer is answered 503. A long poll has its own bound on top.
+    pub request_timeout: Duration,
+    /// A gateway that is further behind than this many changes starts over instead of replaying.
+    pub changes_kept: i64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            digester: Digester::default(),
+            request_timeout: Duration::from_secs(15),
+            changes_kept: 100_000,
+        }
+    }
+}
+
+/// What every handler shares.
+#[derive(Clone)]
+struct App(Arc<Parts>);
+
+struct Parts {
+    store: Store,
+    settings: Settings,
+    metrics: Metrics,
+    stopping: watch::Receiver<bool>,
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// The whole service as a router. Long polls end as soon as `stopping` turns true.
+pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>) -> Router {
+    let app = App(Arc::new(Parts {
+        store,
+        settings,
+        metrics: Metrics::new(),
+        stopping,
+    }));
+    let (router, description) = OpenApiRouter::with_openapi(openapi::Description::openapi())
+        .routes(routes!(resolve::resolve))
+        .routes(routes!(changes::changes))
+        .routes(routes!(tenants::list, tenants::create))
+        .routes(routes!(tenants::show, tenants::change))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::show, users::change, users::delete))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::show, keys::change))
+        .routes(routes!(keys::rotate))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(audit::list))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+        .split_for_parts();
+    router
+        .route("/openapi.json", get(async move || Json(description)))
+        .fallback(async || Problem::not_found("There is nothing at this path; see /openapi.json."))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
+        .with_state(app)
+}

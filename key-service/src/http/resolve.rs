@@ -1,0 +1,98 @@
+//! `POST /v1/resolve`: what gateways ask about digests they do not know.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::body::JsonBody;
+use super::fields::{self, Fields};
+use super::record::{KeyRecord, TenantRecord, UserRecord};
+use super::{App, Problem};
+use crate::domain::credential::Digest;
+use crate::domain::refusal::Refusal;
+use crate::store::resolve::Found;
+
+/// More would make an answer that gateways refuse as too large.
+const MOST_DIGESTS: usize = 64;
+
+/// The digests to look up.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes the body; reading it has its own rules")]
+pub struct ResolveRequest {
+    /// 1 to 64 digests, base64url without padding.
+    digests: Vec<String>,
+}
+
+/// One result a digest, in the order asked.
+#[derive(Serialize, ToSchema)]
+pub struct ResolveAnswer<'a> {
+    /// The sequence number at which the whole answer was true.
+    as_of: i64,
+    results: Vec<ResolveResult<'a>>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct ResolveResult<'a> {
+    digest: &'a str,
+    /// Null: nobody knows it.
+    key: Option<KeyRecord<'a>>,
+    #[serde(flatten)]
+    #[schema(inline)]
+    owner: Option<Owner<'a>>,
+}
+
+/// Who a known key stands for; null is somebody who does not exist.
+#[derive(Serialize, ToSchema)]
+struct Owner<'a> {
+    user: Option<UserRecord<'a>>,
+    tenant: Option<TenantRecord<'a>>,
+}
+
+/// Looks up keys by digest, with their users and tenants.
+#[utoipa::path(
+    post, path = "/v1/resolve", tag = "protocol", request_body = ResolveRequest,
+    responses(
+        (status = 200, body = ResolveAnswer),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn resolve(
+    State(app): State<App>,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let digests = digests(body)?;
+    let resolved = app.store.resolve(&digests).await?;
+    let known = resolved.results.iter().flatten().count();
+    app.metrics.resolved(known, digests.len() - known);
+    let results = digests
+        .iter()
+        .zip(&resolved.results)
+        .map(|(digest, found)| result(digest, found.as_ref()))
+        .collect();
+    Ok(Json(ResolveAnswer {
+        as_of: resolved.as_of,
+        results,
+    })
+    .into_response())
+}
+
+/// Unlike the admin API, the protocol ignores fields that it does not know.
+fn digests(body: serde_json::Value) -> Result<Vec<Digest>, Refusal> {
+    let mut fields = Fields::of(body)?;
+    let digests = fields.required("digests", fields::list(1..=MOST_DIGESTS, Digest::parse));
+    fields.finish_ignoring_unknown(|| digests)
+}
+
+fn result<'a>(digest: &'a Digest, found: Option<&'a Found>) -> ResolveResult<'a> {
+    ResolveResult {
+        digest: digest.as_str(),
+        key: found.map(|found| KeyRecord::from(&found.key)),
+        owner: found.map(|found| Owner {
+            user: found.user.as_ref().map(UserRecord::from),
+            tenant: found.tenant.as_ref().map(TenantRecord::from),
+        }),
+    }
+}

@@ -1,0 +1,139 @@
+//! `/admin/v1/tenants`.
+
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use utoipa::IntoParams;
+
+use super::body::{Id, JsonBody};
+use super::fields::{Fields, text};
+use super::guard::Actor;
+use super::page::{self, List, PageQuery};
+use super::{App, Problem};
+use crate::domain::audit::Action;
+use crate::domain::refusal::Refusal;
+use crate::domain::tenant::{Tenant, TenantDraft, TenantPatch, TenantStatus};
+use crate::domain::text as rules;
+use crate::domain::time::now;
+use crate::store::page::{PageRequest, TenantFilter};
+
+/// Which tenants to list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(
+    dead_code,
+    reason = "describes the query; reading it has its own rules"
+)]
+pub struct TenantsQuery {
+    /// Only those of this status.
+    status: Option<TenantStatus>,
+}
+
+/// Lists tenants, oldest first.
+#[utoipa::path(
+    get, path = "/admin/v1/tenants", tag = "tenants", params(TenantsQuery, PageQuery),
+    responses(
+        (status = 200, body = List<Tenant>),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn list(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<List<Tenant>>, Problem> {
+    let (filter, page) = read_query(query.as_deref())?;
+    Ok(Json(app.store.tenants(&filter, page).await?.into()))
+}
+
+/// Creates a tenant.
+#[utoipa::path(
+    post, path = "/admin/v1/tenants", tag = "tenants", request_body = TenantDraft,
+    responses(
+        (status = 201, body = Tenant),
+        (status = 409, description = "The id is taken", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn create(
+    State(app): State<App>,
+    Extension(actor): Extension<Actor>,
+    JsonBody(body): JsonBody,
+) -> Result<(StatusCode, Json<Tenant>), Problem> {
+    let tenant = Tenant::create(read_draft(body)?, now());
+    let mut write = app.store.write(&actor.0, tenant.created_at).await?;
+    if write.tenant(&tenant.id).await?.is_some() {
+        return Err(Problem::conflict(format!(
+            "There is a tenant {} already.",
+            tenant.id
+        )));
+    }
+    let tenant = write.put_tenant(Action::Create, None, tenant).await?;
+    write.commit().await?;
+    Ok((StatusCode::CREATED, Json(tenant)))
+}
+
+/// Shows a tenant.
+#[utoipa::path(
+    get, path = "/admin/v1/tenants/{id}", tag = "tenants", params(("id" = String, Path)),
+    responses(
+        (status = 200, body = Tenant),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn show(State(app): State<App>, Id(id): Id) -> Result<Json<Tenant>, Problem> {
+    Ok(Json(
+        app.store.tenant(&id).await?.ok_or_else(no_such_tenant)?,
+    ))
+}
+
+/// Changes a tenant's name or status.
+#[utoipa::path(
+    patch, path = "/admin/v1/tenants/{id}", tag = "tenants", params(("id" = String, Path)),
+    request_body = TenantPatch,
+    responses(
+        (status = 200, body = Tenant),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn change(
+    State(app): State<App>,
+    Id(id): Id,
+    Extension(actor): Extension<Actor>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Tenant>, Problem> {
+    let patch = read_patch(body)?;
+    let mut write = app.store.write(&actor.0, now()).await?;
+    let before = write.tenant(&id).await?.ok_or_else(no_such_tenant)?;
+    let after = before.patched(patch);
+    let after = write
+        .put_tenant(Action::Update, Some(&before), after)
+        .await?;
+    write.commit().await?;
+    Ok(Json(after))
+}
+
+fn no_such_tenant() -> Problem {
+    Problem::not_found("There is no tenant of this id.")
+}
+
+fn read_query(query: Option<&str>) -> Result<(TenantFilter, PageRequest), Refusal> {
+    let mut fields = Fields::of_query(query)?;
+    let status = fields.optional("status", text(TenantStatus::parse));
+    let page = page::request(&mut fields);
+    fields.finish(|| Some((TenantFilter { status }, page)))
+}
+
+fn read_draft(body: serde_json::Value) -> Result<TenantDraft, Refusal> {
+    let mut fields = Fields::of(body)?;
+    let id = fields.optional("id", text(rules::id));
+    let name = fields.optional("name", text(rules::line));
+    let status = fields.optional("status", text(TenantStatus::parse));
+    fields.finish(|| Some(TenantDraft { id, name, status }))
+}
+
+fn read_patch(body: serde_json::Value) -> Result<TenantPatch, Refusal> {
+    let mut fields = Fields::of(body)?;
+    let name = fields.patch_nullable("name", text(rules::line));
+    let status = fields.patch("status", text(TenantStatus::parse));
+    fields.finish(|| Some(TenantPatch { name, status }))
+}

@@ -1,0 +1,57 @@
+//! Reading the audit log. Writing it is part of each write.
+
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::page::{Page, PageRequest};
+use super::rows::Columns;
+use super::{Store, StoreError};
+use crate::domain::audit::{Action, AuditEntry, Kind};
+
+/// Which entries to list.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// Only about this kind of thing.
+    pub kind: Option<Kind>,
+    /// Only about the thing of this id.
+    pub entity_id: Option<String>,
+}
+
+impl Store {
+    /// A page of the audit log, newest first.
+    pub async fn audit(
+        &self,
+        filter: &AuditFilter,
+        page: PageRequest,
+    ) -> Result<Page<AuditEntry>, StoreError> {
+        let mut sql = QueryBuilder::<Sqlite>::new(
+            "SELECT id, at, actor, action, kind, entity_id, seq, before, after FROM audit WHERE id < ",
+        );
+        sql.push_bind(page.after.unwrap_or(i64::MAX));
+        if let Some(kind) = filter.kind {
+            sql.push(" AND kind = ").push_bind(kind.as_str());
+        }
+        if let Some(id) = &filter.entity_id {
+            sql.push(" AND entity_id = ").push_bind(id.clone());
+        }
+        sql.push(" ORDER BY id DESC LIMIT ")
+            .push_bind(page.limit_and_one());
+        let rows = sql.build().fetch_all(&self.readers).await?;
+        let mut entries = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let mut columns = Columns::of(row);
+            let entry = AuditEntry {
+                id: columns.take()?,
+                at: columns.take()?,
+                actor: columns.take()?,
+                action: columns.word(Action::parse)?,
+                kind: columns.word(Kind::parse)?,
+                entity_id: columns.take()?,
+                seq: columns.take()?,
+                before: columns.json()?,
+                after: columns.json()?,
+            };
+            entries.push((entry.id, entry));
+        }
+        Ok(Page::cut(entries, page))
+    }
+}
