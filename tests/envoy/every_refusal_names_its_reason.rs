@@ -65,20 +65,22 @@ fn rows(gateway: &Gateway) -> Vec<(&'static str, Row)> {
         bytes("space-inside", "key_malformed", &["two words-here"]),
         bytes("too-long", "key_malformed", &[&long]),
         bytes("unknown", "key_unknown", &[&gateway.stranger()]),
-        known("revoked", "key_revoked", |it| it.key_status("revoked")),
-        known("disabled", "key_disabled", |it| it.key_status("disabled")),
+        known("revoked-key", "key_revoked", |it| it.key_status("revoked")),
+        known("disabled-key", "key_disabled", |it| {
+            it.key_status("disabled")
+        }),
         known("key-of-unknown-status", "key_disabled", |it| {
             it.key_status("sleeping")
         }),
         known("not-yet", "key_not_yet_valid", |it| {
             it.key("not_before", now() + 3600)
         }),
-        known("replaced", "key_replaced", |it| {
+        known("replaced-key", "key_replaced", |it| {
             it.key("expires_at", now() - 60)
                 .key("replaced_by", "key_newer")
                 .key("replaced_at", now() - 600)
         }),
-        known("expired", "key_expired", |it| {
+        known("expired-key", "key_expired", |it| {
             it.key("expires_at", now() - 60)
         }),
         known("orphaned", "user_missing", Known::orphaned),
