@@ -95,26 +95,27 @@ async fn other_bytes_of_path_query_and_cookies_stay_as_they_came() {
     let key = gateway.knows(records::active("one"));
 
     for (sent, left) in [
-        ("/p?a=1&api_key=KEY&b=2", "/p?a=1&b=2"),
-        ("/p?api_key=KEY&b=%7e+%20&&=&c", "/p?b=%7e+%20&&=&c"),
-        ("/p;v=1/%C3%A9/q+?a=%7E%c3%a9&api_key=KEY", "/p;v=1/%C3%A9/q+?a=%7E%c3%a9"),
+        ("/p?a=1&api_key=@&b=2", "/p?a=1&b=2"),
+        ("/p?api_key=@&b=%7e+%20&&=&c", "/p?b=%7e+%20&&=&c"),
         (
-            "/p?xapi_key=1&api_key=KEY&api_keyx=2&API_KEY=3",
+            "/p;v=1/%C3%A9/q+?a=%7E%c3%a9&api_key=@",
+            "/p;v=1/%C3%A9/q+?a=%7E%c3%a9",
+        ),
+        (
+            "/p?xapi_key=1&api_key=@&api_keyx=2&API_KEY=3",
             "/p?xapi_key=1&api_keyx=2&API_KEY=3",
         ),
     ] {
-        let arrived = gateway
-            .passed(&Request::get(sent.replace("KEY", &key)))
-            .await;
+        let arrived = gateway.passed(&Request::get(sent.replace('@', &key))).await;
         assert_eq!(arrived.path, left, "sent {sent}");
     }
     for (sent, left) in [
-        ("a=1; api_key=KEY; b=2", "a=1; b=2"),
-        ("a=\"x y\"; b==%3B; api_key=KEY", "a=\"x y\"; b==%3B"),
-        ("api_key=KEY; xapi_key=1", "xapi_key=1"),
+        ("a=1; api_key=@; b=2", "a=1; b=2"),
+        ("a=\"x y\"; b==%3B; api_key=@", "a=\"x y\"; b==%3B"),
+        ("api_key=@; xapi_key=1", "xapi_key=1"),
     ] {
         let arrived = gateway
-            .passed(&Request::get("/").header("cookie", sent.replace("KEY", &key)))
+            .passed(&Request::get("/").header("cookie", sent.replace('@', &key)))
             .await;
         assert_eq!(arrived.header_values("cookie"), [left], "sent {sent}");
     }
