@@ -1,5 +1,6 @@
 //! `key-service serve`.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -70,6 +71,7 @@ fn start_logging(arguments: &Arguments) -> Outcome {
         .map_err(|error| Failure::Usage(format!("--log-level or RUST_LOG: {error}")))?;
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match arguments.log_format {
         LogFormat::Text => logs.init(),

@@ -65,14 +65,24 @@ pub fn environment(text: &str) -> Result<String, String> {
     }
 }
 
-/// The nearest of the known words, if one is near enough to be meant.
+/// The nearest of the known words, if one is near enough to be meant: a few wrong letters, or one
+/// being the beginning of the other.
 pub fn did_you_mean<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    known
+    let near = known
         .iter()
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), *candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
+        .filter(|(distance, candidate)| distance * 3 <= candidate.len())
         .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+        .map(|(_, candidate)| candidate);
+    near.or_else(|| {
+        let begins =
+            |candidate: &&&str| candidate.starts_with(word) || word.starts_with(**candidate);
+        known
+            .iter()
+            .filter(|_| word.len() >= 3)
+            .find(begins)
+            .copied()
+    })
 }
 
 /// One of a closed set of words, or a message that lists them and names the nearest.
@@ -130,7 +140,9 @@ mod tests {
     #[test]
     fn an_unknown_word_names_the_nearest() {
         assert_eq!(did_you_mean("scope", &["scopes", "status"]), Some("scopes"));
+        assert_eq!(did_you_mean("user", &["name", "user_id"]), Some("user_id"));
         assert_eq!(did_you_mean("colour", &["scopes", "status"]), None);
+        assert_eq!(did_you_mean("tz", &["to"]), None);
     }
 
     #[test]

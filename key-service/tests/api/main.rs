@@ -1,0 +1,12 @@
+//! The service over real HTTP, with a real database file. One module a resource, named as its URL.
+
+mod admin_audit;
+mod admin_keys;
+mod admin_tenants;
+mod admin_users;
+mod every_route;
+mod program;
+mod secrets;
+mod support;
+mod v1_changes;
+mod v1_resolve;

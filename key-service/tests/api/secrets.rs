@@ -1,0 +1,80 @@
+//! Nothing that is secret is anywhere but in the one answer that tells it.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::support::Service;
+
+/// Everything that the folder's files hold.
+fn bytes_of(folder: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        bytes.extend(std::fs::read(entry.unwrap().path()).unwrap());
+    }
+    bytes
+}
+
+fn holds(bytes: &[u8], text: &str) -> bool {
+    bytes
+        .windows(text.len())
+        .any(|window| window == text.as_bytes())
+}
+
+#[test]
+fn neither_files_nor_answers_hold_a_key_or_token() {
+    let service = Service::furnished();
+    let made = service.make_key(&json!({"id": "key_1"}));
+    let rotated = service
+        .post("/admin/v1/keys/key_1/rotate", &json!({}))
+        .expect(201);
+    let secrets = [
+        made["secret"].as_str().unwrap(),
+        rotated["secret"].as_str().unwrap(),
+        service.admin.reveal(),
+        service.gateway.reveal(),
+    ];
+    let files = bytes_of(&service.folder());
+    assert!(
+        holds(&files, "key_1"),
+        "the search must see what is written"
+    );
+    let mut answers = service.changes("?after=0").to_string();
+    for path in [
+        "/admin/v1/keys",
+        "/admin/v1/keys/key_1",
+        "/admin/v1/audit",
+        "/metrics",
+    ] {
+        answers.push_str(&service.get(path).text);
+    }
+    for secret in secrets {
+        assert!(!holds(&files, secret));
+        assert!(!answers.contains(secret));
+        // Nor the random part alone.
+        assert!(!holds(&files, &secret[8..40]));
+        assert!(!answers.contains(&secret[8..40]));
+    }
+    let audit = service.get("/admin/v1/audit").text;
+    assert!(!audit.contains(&crate::support::digest(&made["secret"])));
+    assert!(!audit.contains("digest"));
+}
+
+#[test]
+fn a_broken_body_is_not_repeated_in_the_answer() {
+    let service = Service::start();
+    let secret = "kb_live_thisIsAKeyInAWrongPlace";
+    for body in [
+        format!("{{\"key\": \"{secret}\""),
+        format!("{{\"user_id\": \"{secret} \", \"status\": \"{secret}\"}}"),
+    ] {
+        let answer = service.send(
+            "POST",
+            "/admin/v1/keys",
+            Some(&service.admin),
+            Some(body.as_bytes()),
+        );
+        answer.problem(400);
+        assert!(!answer.text.contains(secret), "{}", answer.text);
+    }
+}
