@@ -30,7 +30,7 @@ build: wasm ## Build the filter (target/keybound.wasm) and the key service (targ
 wasm: toolchain ## Build the filter alone
 	cargo build --profile wasm --target wasm32-wasip1 -p keybound
 	@# Under another name first: nobody ever reads half a module.
-	@cp target/wasm32-wasip1/wasm/keybound.wasm target/keybound.wasm.partial
+	@cargo run --quiet -p trim-module target/wasm32-wasip1/wasm/keybound.wasm target/keybound.wasm.partial
 	@mv target/keybound.wasm.partial target/keybound.wasm
 	@printf 'target/keybound.wasm: %s bytes\n' "$$(wc -c < target/keybound.wasm)"
 
