@@ -16,6 +16,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::{Mutex, PoisonError};
 use tempfile::TempDir;
@@ -51,7 +52,7 @@ pub struct Builder {
     environment: BTreeMap<String, String>,
     token: String,
     workers: usize,
-    module: bool,
+    module: Option<PathBuf>,
 }
 
 impl fmt::Debug for Builder {
@@ -70,7 +71,7 @@ impl Builder {
             environment: BTreeMap::from([("KEYBOUND_GATEWAY_TOKEN".to_owned(), token.clone())]),
             token,
             workers: 2,
-            module: true,
+            module: None,
         }
     }
 
@@ -107,9 +108,17 @@ impl Builder {
 
     /// Envoy alone, to try out what is around the filter.
     #[must_use]
-    pub fn without_filter(mut self) -> Self {
-        self.module = false;
-        self.configure(Config::remove_filter)
+    pub fn without_filter(self) -> Self {
+        // Whatever the path is, nobody reads it.
+        self.module(&paths::shipped_configuration())
+            .configure(Config::remove_filter)
+    }
+
+    /// Another module in the filter's place.
+    #[must_use]
+    pub fn module(mut self, path: &Path) -> Self {
+        self.module = Some(path.to_owned());
+        self
     }
 
     /// Starts everything.
@@ -184,10 +193,9 @@ impl Builder {
             key_service: number(3),
         };
         let behind = self.real.then(|| number(4));
-        let module = if self.module {
-            paths::module()?
-        } else {
-            paths::shipped_configuration()
+        let module = match &self.module {
+            Some(path) => path.clone(),
+            None => paths::module()?,
         };
         let mut config = Config::shipped(ports, &module)?;
         for settings in &self.settings {
