@@ -29,7 +29,11 @@ pub fn module() -> Result<PathBuf> {
         return Ok(path);
     }
     let path = target().join("keybound.wasm");
-    up_to_date(&path, &["Cargo.toml", "src"], "make wasm")?;
+    up_to_date(
+        &path,
+        &["Cargo.toml", "src", "tools/trim-module"],
+        "make wasm",
+    )?;
     Ok(path)
 }
 
