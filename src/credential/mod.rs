@@ -1,8 +1,13 @@
 //! Where a credential is, what it must look like, and how it is removed.
 
+mod format;
+mod removal;
+
 use std::borrow::Cow;
 
-use crate::edit::EditRequest;
+pub use format::{CRC32_LENGTH, Checksum, KeyFormat, base62};
+pub use removal::remove;
+
 use crate::headers::Headers;
 use crate::percent::{self, Target};
 
@@ -23,39 +28,6 @@ pub enum Location {
     Query(String),
     /// A cookie.
     Cookie(String),
-}
-
-/// What a credential must look like to be looked up at all.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyFormat {
-    /// It must start with one of these; an empty list allows any start.
-    pub prefixes: Vec<String>,
-    /// How it proves that it was not mistyped.
-    pub checksum: Checksum,
-    /// Fewest bytes.
-    pub min_length: usize,
-    /// Most bytes.
-    pub max_length: usize,
-}
-
-impl Default for KeyFormat {
-    fn default() -> Self {
-        Self {
-            prefixes: Vec::new(),
-            checksum: Checksum::None,
-            min_length: 1,
-            max_length: 512,
-        }
-    }
-}
-
-/// How a credential proves that it was not mistyped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Checksum {
-    /// Not at all.
-    None,
-    /// The last six characters are the base62 CRC-32 (IEEE 802.3) of everything before them.
-    Crc32,
 }
 
 /// Why a request's credential is not looked up.
@@ -94,58 +66,6 @@ pub fn find<'a>(
         }
     }
     Err(Fault::Missing)
-}
-
-/// Removes the credential from every location, leaving every other byte of the request as it came.
-pub fn remove(locations: &[Location], headers: Headers<'_>, request: &mut impl EditRequest) {
-    for (index, location) in locations.iter().enumerate() {
-        let earlier = locations.get(..index).unwrap_or_default();
-        if earlier
-            .iter()
-            .any(|earlier| earlier.shares_header(location))
-        {
-            continue;
-        }
-        match location {
-            Location::Query(_) => {
-                let names: Vec<&str> = locations.iter().filter_map(Location::query).collect();
-                let path = headers.first(":path").unwrap_or_default();
-                if let Some(rest) = Target::new(path).without(&names) {
-                    request.set(":path", &rest);
-                }
-            }
-            Location::Header(name) | Location::Scheme { header: name, .. } => {
-                rewrite(name, headers, request, |value| {
-                    let holds = |location: &Location| location.is_header_value(name, value);
-                    (!locations.iter().any(holds)).then_some(Cow::Borrowed(value))
-                });
-            }
-            Location::Cookie(_) => {
-                rewrite("cookie", headers, request, |value| {
-                    without_cookies(value, locations)
-                });
-            }
-        }
-    }
-}
-
-/// Replaces each value of a header by what `keep` leaves of it, and does nothing where it leaves all.
-fn rewrite<'a>(
-    name: &'a str,
-    headers: Headers<'a>,
-    request: &mut impl EditRequest,
-    keep: impl Fn(&'a [u8]) -> Option<Cow<'a, [u8]>>,
-) {
-    if headers
-        .all(name)
-        .all(|value| keep(value).as_deref() == Some(value))
-    {
-        return;
-    }
-    request.remove(name);
-    for value in headers.all(name).filter_map(keep) {
-        request.add(name, &value);
-    }
 }
 
 /// What a location of a request holds.
@@ -275,96 +195,32 @@ fn cookie(pair: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// A cookie header without the cookies that are locations; nothing where none is left.
-fn without_cookies<'a>(header: &'a [u8], locations: &[Location]) -> Option<Cow<'a, [u8]>> {
-    let unwanted = |pair: &&[u8]| {
-        let (given, _) = cookie(pair);
-        locations
-            .iter()
-            .any(|location| matches!(location, Location::Cookie(name) if name.as_bytes() == given))
-    };
-    let pairs = || header.split(|byte| *byte == b';');
-    if !pairs().any(|pair| unwanted(&pair)) {
-        return Some(Cow::Borrowed(header));
-    }
-    let mut rest = Vec::new();
-    for pair in pairs().filter(|pair| !unwanted(pair)) {
-        if rest.is_empty() {
-            rest.extend(pair.trim_ascii_start());
-        } else {
-            rest.push(b';');
-            rest.extend(pair);
-        }
-    }
-    (!rest.is_empty()).then_some(Cow::Owned(rest))
-}
-
-impl KeyFormat {
-    /// Whether a credential may be a key at all.
-    pub fn accepts(&self, credential: &[u8]) -> bool {
-        (self.min_length..=self.max_length).contains(&credential.len())
-            && credential.iter().all(u8::is_ascii_graphic)
-            && (self.prefixes.is_empty()
-                || self
-                    .prefixes
-                    .iter()
-                    .any(|prefix| credential.starts_with(prefix.as_bytes())))
-            && match self.checksum {
-                Checksum::None => true,
-                Checksum::Crc32 => has_crc32(credential),
-            }
-    }
-}
-
-fn has_crc32(credential: &[u8]) -> bool {
-    let Some(at) = credential.len().checked_sub(CRC32_LENGTH) else {
-        return false;
-    };
-    let (text, checksum) = credential.split_at_checked(at).unwrap_or_default();
-    checksum == base62(crc32fast::hash(text))
-}
-
-/// Characters of a base62 CRC-32.
-pub const CRC32_LENGTH: usize = 6;
-
-/// A CRC-32 as base62 (0-9A-Za-z), padded with zeroes to the left.
-pub fn base62(mut checksum: u32) -> [u8; CRC32_LENGTH] {
-    const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let mut text = [b'0'; CRC32_LENGTH];
-    for character in text.iter_mut().rev() {
-        let digit = usize::try_from(checksum % 62).unwrap_or_default();
-        *character = ALPHABET.get(digit).copied().unwrap_or(b'0');
-        checksum /= 62;
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::headers::pack;
     use crate::tests::test;
 
-    fn header(name: &str) -> Location {
+    pub fn header(name: &str) -> Location {
         Location::Header(name.to_owned())
     }
 
-    fn scheme(header: &str, scheme: &str) -> Location {
+    pub fn scheme(header: &str, scheme: &str) -> Location {
         Location::Scheme {
             header: header.to_owned(),
             scheme: scheme.to_owned(),
         }
     }
 
-    fn query(name: &str) -> Location {
+    pub fn query(name: &str) -> Location {
         Location::Query(name.to_owned())
     }
 
-    fn cookie(name: &str) -> Location {
+    pub fn cookie(name: &str) -> Location {
         Location::Cookie(name.to_owned())
     }
 
-    fn packed(request: &[(&str, &str)]) -> Vec<u8> {
+    pub fn packed(request: &[(&str, &str)]) -> Vec<u8> {
         pack(
             request
                 .iter()
@@ -488,102 +344,5 @@ mod tests {
             found(&at, &[("x-api-key", "\u{e9}"), (":path", "/?k=3")]),
             Err(Fault::Malformed)
         );
-    }
-
-    #[test]
-    fn the_format_is_checked_byte_by_byte() {
-        let format = KeyFormat {
-            prefixes: vec!["kb_live_".to_owned(), "kb_test_".to_owned()],
-            checksum: Checksum::Crc32,
-            min_length: 20,
-            max_length: 30,
-        };
-        let key = |text: &str| {
-            let checksum = base62(crc32fast::hash(text.as_bytes()));
-            [text.as_bytes(), checksum.as_slice()].concat()
-        };
-        assert!(format.accepts(&key("kb_live_abcdefgh")));
-        assert!(format.accepts(&key("kb_test_abcdefgh")));
-        assert!(!format.accepts(&key("kb_dev_abcdefghi")));
-        assert!(!format.accepts(&key("kb_live_abcde")));
-        assert!(!format.accepts(&key("kb_live_abcdefghijklmnopq")));
-        let good = key("kb_live_abcdefgh");
-        for index in 0..good.len() {
-            let mut mistyped = good.clone();
-            mistyped[index] = if mistyped[index] == b'x' { b'y' } else { b'x' };
-            assert!(!format.accepts(&mistyped), "position {index}");
-        }
-    }
-
-    #[test]
-    fn a_checksum_is_base62_of_the_ieee_crc() {
-        // CRC-32 of "123456789" is 0xCBF43926: the check value of the IEEE 802.3 polynomial.
-        assert_eq!(crc32fast::hash(b"123456789"), 0xCBF4_3926);
-        assert_eq!(&base62(0xCBF4_3926), b"3jZRME");
-        assert_eq!(&base62(0), b"000000");
-        assert_eq!(&base62(61), b"00000z");
-        assert_eq!(&base62(62), b"000010");
-    }
-
-    fn left(locations: &[Location], request: &[(&str, &str)]) -> Vec<(String, String)> {
-        let packed = packed(request);
-        let mut edited: Vec<(String, Vec<u8>)> = request
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
-            .collect();
-        remove(locations, Headers::new(&packed), &mut edited);
-        edited
-            .into_iter()
-            .map(|(name, value)| (name, String::from_utf8(value).unwrap()))
-            .collect()
-    }
-
-    fn owned(request: &[(&str, &str)]) -> Vec<(String, String)> {
-        request
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
-    }
-
-    #[test]
-    fn removal_reaches_every_location_and_no_other_byte() {
-        let at = [
-            header("x-api-key"),
-            scheme("authorization", "Bearer"),
-            scheme("authorization", "ApiKey"),
-            query("k"),
-            query("api_key"),
-            cookie("key"),
-            cookie("token"),
-        ];
-        for (request, rest) in [
-            (
-                &[("x-api-key", "1"), ("x-api-key", "2"), ("x-other", "3")][..],
-                &[("x-other", "3")][..],
-            ),
-            (&[("authorization", "bearer K")], &[]),
-            (
-                &[("authorization", "Basic B")],
-                &[("authorization", "Basic B")],
-            ),
-            (
-                &[("authorization", "Basic B"), ("authorization", "ApiKey K")],
-                &[("authorization", "Basic B")],
-            ),
-            (
-                &[(":path", "/a//b?x=%20&k=1&API_KEY=2&api_key=3#&y")],
-                &[(":path", "/a//b?x=%20&API_KEY=2&y")],
-            ),
-            (&[("cookie", "a=1;  key=K; b=2")], &[("cookie", "a=1; b=2")]),
-            (&[("cookie", "key=K; b=2; token=T")], &[("cookie", "b=2")]),
-            (&[("cookie", "key=K")], &[]),
-            (
-                &[("cookie", "key=K"), ("cookie", "c=3")],
-                &[("cookie", "c=3")],
-            ),
-            (&[("cookie", "a=\"key=K\"")], &[("cookie", "a=\"key=K\"")]),
-        ] {
-            assert_eq!(left(&at, request), owned(rest), "{request:?}");
-        }
     }
 }

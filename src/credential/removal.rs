@@ -1,0 +1,153 @@
+//! How a credential is removed without touching another byte.
+
+use std::borrow::Cow;
+
+use super::{Location, cookie};
+use crate::edit::EditRequest;
+use crate::headers::Headers;
+use crate::percent::Target;
+
+/// Removes the credential from every location, leaving every other byte of the request as it came.
+pub fn remove(locations: &[Location], headers: Headers<'_>, request: &mut impl EditRequest) {
+    for (index, location) in locations.iter().enumerate() {
+        let earlier = locations.get(..index).unwrap_or_default();
+        if earlier
+            .iter()
+            .any(|earlier| earlier.shares_header(location))
+        {
+            continue;
+        }
+        match location {
+            Location::Query(_) => {
+                let names: Vec<&str> = locations.iter().filter_map(Location::query).collect();
+                let path = headers.first(":path").unwrap_or_default();
+                if let Some(rest) = Target::new(path).without(&names) {
+                    request.set(":path", &rest);
+                }
+            }
+            Location::Header(name) | Location::Scheme { header: name, .. } => {
+                rewrite(name, headers, request, |value| {
+                    let holds = |location: &Location| location.is_header_value(name, value);
+                    (!locations.iter().any(holds)).then_some(Cow::Borrowed(value))
+                });
+            }
+            Location::Cookie(_) => {
+                rewrite("cookie", headers, request, |value| {
+                    without_cookies(value, locations)
+                });
+            }
+        }
+    }
+}
+
+/// Replaces each value of a header by what `keep` leaves of it, and does nothing where it leaves all.
+fn rewrite<'a>(
+    name: &'a str,
+    headers: Headers<'a>,
+    request: &mut impl EditRequest,
+    keep: impl Fn(&'a [u8]) -> Option<Cow<'a, [u8]>>,
+) {
+    if headers
+        .all(name)
+        .all(|value| keep(value).as_deref() == Some(value))
+    {
+        return;
+    }
+    request.remove(name);
+    for value in headers.all(name).filter_map(keep) {
+        request.add(name, &value);
+    }
+}
+
+/// A cookie header without the cookies that are locations; nothing where none is left.
+fn without_cookies<'a>(header: &'a [u8], locations: &[Location]) -> Option<Cow<'a, [u8]>> {
+    let unwanted = |pair: &&[u8]| {
+        let (given, _) = cookie(pair);
+        locations
+            .iter()
+            .any(|location| matches!(location, Location::Cookie(name) if name.as_bytes() == given))
+    };
+    let pairs = || header.split(|byte| *byte == b';');
+    if !pairs().any(|pair| unwanted(&pair)) {
+        return Some(Cow::Borrowed(header));
+    }
+    let mut rest = Vec::new();
+    for pair in pairs().filter(|pair| !unwanted(pair)) {
+        if rest.is_empty() {
+            rest.extend(pair.trim_ascii_start());
+        } else {
+            rest.push(b';');
+            rest.extend(pair);
+        }
+    }
+    (!rest.is_empty()).then_some(Cow::Owned(rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::tests::{cookie, header, packed, query, scheme};
+    use crate::tests::test;
+
+    fn left(locations: &[Location], request: &[(&str, &str)]) -> Vec<(String, String)> {
+        let packed = packed(request);
+        let mut edited: Vec<(String, Vec<u8>)> = request
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
+            .collect();
+        remove(locations, Headers::new(&packed), &mut edited);
+        edited
+            .into_iter()
+            .map(|(name, value)| (name, String::from_utf8(value).unwrap()))
+            .collect()
+    }
+
+    fn owned(request: &[(&str, &str)]) -> Vec<(String, String)> {
+        request
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn removal_reaches_every_location_and_no_other_byte() {
+        let at = [
+            header("x-api-key"),
+            scheme("authorization", "Bearer"),
+            scheme("authorization", "ApiKey"),
+            query("k"),
+            query("api_key"),
+            cookie("key"),
+            cookie("token"),
+        ];
+        for (request, rest) in [
+            (
+                &[("x-api-key", "1"), ("x-api-key", "2"), ("x-other", "3")][..],
+                &[("x-other", "3")][..],
+            ),
+            (&[("authorization", "bearer K")], &[]),
+            (
+                &[("authorization", "Basic B")],
+                &[("authorization", "Basic B")],
+            ),
+            (
+                &[("authorization", "Basic B"), ("authorization", "ApiKey K")],
+                &[("authorization", "Basic B")],
+            ),
+            (
+                &[(":path", "/a//b?x=%20&k=1&API_KEY=2&api_key=3#&y")],
+                &[(":path", "/a//b?x=%20&API_KEY=2&y")],
+            ),
+            (&[("cookie", "a=1;  key=K; b=2")], &[("cookie", "a=1; b=2")]),
+            (&[("cookie", "key=K; b=2; token=T")], &[("cookie", "b=2")]),
+            (&[("cookie", "key=K")], &[]),
+            (
+                &[("cookie", "key=K"), ("cookie", "c=3")],
+                &[("cookie", "c=3")],
+            ),
+            (&[("cookie", "a=\"key=K\"")], &[("cookie", "a=\"key=K\"")]),
+        ] {
+            assert_eq!(left(&at, request), owned(rest), "{request:?}");
+        }
+    }
+}

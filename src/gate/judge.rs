@@ -1,0 +1,243 @@
+//! From a request to a decision.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::{Decision, Gate, Notice, Passage, Refusal, Resolution, Stage};
+use crate::cache::{Lookup, Source, Store};
+use crate::config::{Enforcement, Preflight, Unavailable};
+use crate::credential::{self, Fault};
+use crate::digest::Digest;
+use crate::fetch::Admission;
+use crate::policy::{Authentication, Policy};
+use crate::request::Request;
+use crate::telemetry::{Counter, Warning};
+use crate::time::Now;
+use crate::verdict::{Chain, Class, Facts, Knowledge, Reason, decide};
+
+impl Gate {
+    pub(super) fn judge(
+        &mut self,
+        request: &Request<'_>,
+        stage: Stage,
+        now: Now,
+        store: &dyn Store,
+    ) -> Decision {
+        if self.settings.preflight == Preflight::Pass && request.is_preflight() {
+            self.telemetry.count(Counter::Anonymous);
+            return Decision::Proceed(Passage::anonymous());
+        }
+        let settings = Rc::clone(&self.settings);
+        let policy = match settings.policies.choose(request) {
+            Ok(policy) => policy,
+            Err(unknown) => {
+                self.warnings.warn(Warning::PolicyUnknown, now.instant, || {
+                    let name = String::from_utf8_lossy(&unknown.0).into_owned();
+                    format!("route metadata: there is no policy {name:?}; its requests are refused")
+                });
+                return self.refuse(Reason::PolicyUnknown, None);
+            }
+        };
+        if policy.authentication == Authentication::None {
+            self.telemetry.count(Counter::Anonymous);
+            return Decision::Proceed(Passage {
+                strip: false,
+                ..Passage::anonymous()
+            });
+        }
+        match credential::find(&settings.credentials, &settings.key_format, request.headers) {
+            Ok(credential) => {
+                let digest = settings.digester.digest(&credential);
+                self.judge_digest(digest, request, policy, stage, now, store)
+            }
+            Err(Fault::Missing) if policy.authentication == Authentication::Optional => {
+                self.telemetry.count(Counter::Anonymous);
+                Decision::Proceed(Passage::anonymous())
+            }
+            Err(fault) => self.conclude(Knowledge::Fault(fault), request, policy, now),
+        }
+    }
+
+    fn judge_digest(
+        &mut self,
+        digest: Digest,
+        request: &Request<'_>,
+        policy: &Policy,
+        stage: Stage,
+        now: Now,
+        store: &dyn Store,
+    ) -> Decision {
+        let waiter = match stage {
+            Stage::First(waiter) => waiter,
+            Stage::Waited(resolution) => {
+                return self.judge_waited(digest, request, policy, resolution, now, store);
+            }
+        };
+        match self.cache.lookup(&digest, now.instant, store) {
+            Lookup::Fresh(chain, source) => {
+                self.telemetry.count(looked_up(source));
+                self.conclude(Knowledge::Known(&chain), request, policy, now)
+            }
+            Lookup::Stale(chain, source) => {
+                self.telemetry.count(looked_up(source));
+                self.telemetry.count(Counter::LookupStale);
+                self.fetcher.refresh(digest);
+                self.conclude(Knowledge::Known(&chain), request, policy, now)
+            }
+            Lookup::Negative => {
+                self.telemetry.count(Counter::LookupNegative);
+                self.conclude(Knowledge::Unknown, request, policy, now)
+            }
+            Lookup::Expired(_) | Lookup::Miss => {
+                let deadline = now.instant + self.settings.key_service.timeout;
+                match self.fetcher.wait(digest, waiter, deadline) {
+                    Admission::Queued => Decision::Wait,
+                    Admission::Joined => {
+                        self.telemetry.count(Counter::FetchCoalesced);
+                        Decision::Wait
+                    }
+                    Admission::Refused => self.judge_unheard(
+                        digest,
+                        Knowledge::Overloaded,
+                        request,
+                        policy,
+                        now,
+                        store,
+                    ),
+                }
+            }
+        }
+    }
+
+    fn judge_waited(
+        &mut self,
+        digest: Digest,
+        request: &Request<'_>,
+        policy: &Policy,
+        resolution: Resolution,
+        now: Now,
+        store: &dyn Store,
+    ) -> Decision {
+        match resolution {
+            Resolution::Known(chain) => {
+                self.telemetry.count(Counter::LookupFetched);
+                self.conclude(Knowledge::Known(&chain), request, policy, now)
+            }
+            Resolution::Unknown => {
+                self.telemetry.count(Counter::LookupFetched);
+                self.conclude(Knowledge::Unknown, request, policy, now)
+            }
+            Resolution::Unavailable => {
+                self.judge_unheard(digest, Knowledge::Unavailable, request, policy, now, store)
+            }
+        }
+    }
+
+    /// The key service has not said anything. A record that is too old to allow can still refuse: a
+    /// revoked key does not become a matter of waiting.
+    fn judge_unheard(
+        &mut self,
+        digest: Digest,
+        unheard: Knowledge<'_>,
+        request: &Request<'_>,
+        policy: &Policy,
+        now: Now,
+        store: &dyn Store,
+    ) -> Decision {
+        if let Lookup::Expired(chain) = self.cache.lookup(&digest, now.instant, store) {
+            let knowledge = Knowledge::Known(&chain);
+            let facts = Facts {
+                knowledge,
+                policy,
+                request,
+                now: now.unix,
+            };
+            if decide(&facts).is_some() {
+                return self.conclude(knowledge, request, policy, now);
+            }
+            self.telemetry.count(Counter::TrustedStaleRefused);
+        }
+        self.conclude(unheard, request, policy, now)
+    }
+
+    fn conclude(
+        &mut self,
+        knowledge: Knowledge<'_>,
+        request: &Request<'_>,
+        policy: &Policy,
+        now: Now,
+    ) -> Decision {
+        let chain = match knowledge {
+            Knowledge::Known(chain) => Some(chain.clone()),
+            _ => None,
+        };
+        let facts = Facts {
+            knowledge,
+            policy,
+            request,
+            now: now.unix,
+        };
+        match decide(&facts) {
+            Some(reason) => self.refuse(reason, chain),
+            None => {
+                self.telemetry.count(Counter::Allowed);
+                let notice = chain
+                    .as_ref()
+                    .and_then(|chain| self.notice(chain, now.unix));
+                Decision::Proceed(Passage {
+                    identity: chain,
+                    strip: true,
+                    shadowed: None,
+                    notice,
+                })
+            }
+        }
+    }
+
+    fn refuse(&mut self, reason: Reason, chain: Option<Chain>) -> Decision {
+        let refusal = Refusal { reason, chain };
+        if self.settings.enforcement == Enforcement::Shadow {
+            self.telemetry.count(Counter::Shadowed(reason));
+            return Decision::Proceed(Passage {
+                shadowed: Some(refusal),
+                ..Passage::anonymous()
+            });
+        }
+        if reason.class() == Class::Unavailable && self.settings.unavailable == Unavailable::Allow {
+            self.telemetry.count(Counter::FailedOpen);
+            return Decision::Proceed(Passage::anonymous());
+        }
+        self.telemetry.count(Counter::Rejected(reason));
+        log::debug!("refused: {}", reason.code());
+        Decision::Refuse(refusal)
+    }
+
+    /// What to tell the client of a key that works and will soon not.
+    fn notice(&mut self, chain: &Chain, now: u64) -> Option<Notice> {
+        let key = &chain.key;
+        let expires_in = key
+            .expires_at
+            .map(|end| Duration::from_secs(end.saturating_sub(now)));
+        let expiring = expires_in.is_some_and(|left| left <= self.settings.warn_before);
+        if !expiring && !key.replaced {
+            return None;
+        }
+        if expiring {
+            self.telemetry.count(Counter::Expiring);
+        }
+        if key.replaced {
+            self.telemetry.count(Counter::InGrace);
+        }
+        Some(Notice {
+            sunset: key.expires_at,
+            deprecation: key.replaced_at.filter(|_| key.replaced),
+        })
+    }
+}
+
+fn looked_up(source: Source) -> Counter {
+    match source {
+        Source::Local => Counter::LookupLocal,
+        Source::Shared => Counter::LookupShared,
+    }
+}
