@@ -202,3 +202,45 @@ async fn many_waiters_of_one_answer_all_get_theirs() {
         (1, 1)
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_too_many_is_told_at_once() {
+    let gateway = patient()
+        .settings(json!({"limits": {"waiting_requests": 3}}))
+        .workers(1)
+        .start()
+        .await;
+    let known = gateway.knows(records::active("known"));
+    assert_eq!(gateway.get("/", &[("x-api-key", &known)]).await.status, 200);
+    let key = gateway.knows(records::active("waited-for"));
+    let latch = hold(&gateway);
+    let request = Request::get("/").header("x-api-key", &key);
+    let port = gateway.port();
+    let clients: Vec<_> = (0..3)
+        .map(|_| {
+            let request = request.clone();
+            tokio::spawn(async move { request.send(port).await })
+        })
+        .collect();
+    under_way(&gateway, 3).await;
+
+    for key in [&key, &gateway.stranger()] {
+        let answer = gateway.get("/", &[("x-api-key", key)]).await;
+        assert_eq!(
+            (answer.status, answer.header("x-keybound-code")),
+            (503, Some("overloaded"))
+        );
+        assert!(answer.header("retry-after").is_some());
+    }
+    assert_eq!(
+        gateway.get("/", &[("x-api-key", &known)]).await.status,
+        200,
+        "who need not wait passes"
+    );
+    latch.open();
+
+    for client in clients {
+        assert_eq!(client.await.unwrap().unwrap().status, 200);
+    }
+    gateway.counted("rejected.overloaded", 2).await;
+}
