@@ -214,7 +214,7 @@ impl Builder {
             token: self.token,
             environment: self.environment.into_iter().collect(),
             workers: self.workers,
-            folder: TempDir::new_in(parent)?,
+            folder: TempDir::with_prefix_in("gateway-", parent)?,
         })
     }
 }
