@@ -65,3 +65,140 @@ fn effective_scopes(chain: &Chain) -> Cow<'_, str> {
     }
     Cow::Owned(effective)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::headers::pack;
+    use crate::tests::{chain, test};
+
+    fn names() -> IdentityHeaders {
+        let name = |name: &str| Some(name.to_owned());
+        IdentityHeaders {
+            key_id: name("x-key-id"),
+            user_id: name("x-user-id"),
+            tenant_id: name("x-tenant-id"),
+            scopes: name("x-key-scopes"),
+            environment: None,
+        }
+    }
+
+    fn applied(
+        names: &IdentityHeaders,
+        chain: Option<&Chain>,
+        sent: &[(&str, &str)],
+    ) -> Vec<(String, String)> {
+        let packed = pack(
+            sent.iter()
+                .map(|(name, value)| (name.as_bytes(), value.as_bytes())),
+        );
+        let mut edited: Vec<(String, Vec<u8>)> = sent
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
+            .collect();
+        names.apply(chain, Headers::new(&packed), &mut edited);
+        let mut headers: Vec<(String, String)> = edited
+            .into_iter()
+            .map(|(name, value)| (name, String::from_utf8(value).unwrap()))
+            .collect();
+        headers.sort();
+        headers
+    }
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    const SPOOFED: [(&str, &str); 6] = [
+        ("x-key-id", "evil"),
+        ("x-key-id", "twice"),
+        ("x-key-scopes", "*"),
+        ("x-other", "kept"),
+        ("x-tenant-id", "evil"),
+        ("x-user-id", "evil"),
+    ];
+
+    #[test]
+    fn a_verified_chain_replaces_whatever_the_client_sent() {
+        let told = [
+            ("x-key-id", "key_1"),
+            ("x-key-scopes", "orders:read stock:*"),
+            ("x-tenant-id", "ten_1"),
+            ("x-user-id", "usr_1"),
+        ];
+        assert_eq!(
+            applied(&names(), Some(&chain(|_, _, _| {})), &[]),
+            pairs(&told)
+        );
+        let mut with_other = pairs(&told);
+        with_other.insert(2, ("x-other".to_owned(), "kept".to_owned()));
+        assert_eq!(
+            applied(&names(), Some(&chain(|_, _, _| {})), &SPOOFED),
+            with_other
+        );
+    }
+
+    #[test]
+    fn without_a_chain_none_is_left() {
+        assert_eq!(
+            applied(&names(), None, &SPOOFED),
+            pairs(&[("x-other", "kept")])
+        );
+        assert_eq!(applied(&names(), None, &[]), []);
+    }
+
+    #[test]
+    fn what_the_key_does_not_have_sets_no_header() {
+        let poor = chain(|key, _, _| {
+            key.tenant_id = None;
+            key.scopes = crate::record::Scopes::default();
+        });
+        assert_eq!(
+            applied(&names(), Some(&poor), &SPOOFED),
+            pairs(&[
+                ("x-key-id", "key_1"),
+                ("x-other", "kept"),
+                ("x-user-id", "usr_1")
+            ])
+        );
+    }
+
+    #[test]
+    fn a_name_that_is_left_out_is_the_clients_own() {
+        let none = IdentityHeaders {
+            key_id: None,
+            user_id: None,
+            tenant_id: None,
+            scopes: None,
+            environment: Some("x-environment".to_owned()),
+        };
+        assert_eq!(
+            applied(
+                &none,
+                Some(&chain(|_, _, _| {})),
+                &[("x-key-id", "own"), ("x-environment", "test")]
+            ),
+            pairs(&[("x-environment", "live"), ("x-key-id", "own")])
+        );
+    }
+
+    #[test]
+    fn scopes_are_those_that_the_users_cover() {
+        let scopes = |granted: &[&str]| Some(crate::record::Scopes::new(granted.iter().copied()));
+        for (granted, told) in [
+            (scopes(&["*"]), Some("orders:read stock:*")),
+            (scopes(&["stock:*"]), Some("stock:*")),
+            (scopes(&["orders:*", "stock:read"]), Some("orders:read")),
+            (scopes(&[]), None),
+            (None, Some("orders:read stock:*")),
+        ] {
+            let narrowed = chain(|_, user, _| user.scopes = granted.clone());
+            let headers = applied(&names(), Some(&narrowed), &[]);
+            let shown = headers.iter().find(|(name, _)| name == "x-key-scopes");
+            assert_eq!(shown.map(|(_, value)| value.as_str()), told, "{granted:?}");
+        }
+    }
+}

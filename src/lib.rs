@@ -1,23 +1,47 @@
 //! Keybound: an API-key authentication filter for Envoy.
+//!
+//! The way of the data, one direction and one place each; the modules below stand in this order:
+//!
+//! ```text
+//! request headers -> credential -> digest -> lookup -> verdict -> edits to the request | local reply
+//!                                              |  ^
+//!                                         miss v  | records
+//!                                      waiting -> fetch (batched) -> answer
+//! ```
+//!
+//! Everything here is ordinary code without host calls, but for the folder `proxy`, which exists on
+//! `wasm32-wasip1` alone: time, shared data and calls come in and go out as values or through one narrow
+//! trait. So it runs in Envoy, under `cargo test`, under Node, and wherever a verdict is to be explained.
 
-pub mod cache;
+// The outside world: what was configured, what was sent.
 pub mod config;
-pub mod credential;
-pub mod digest;
-pub mod edit;
-pub mod fetch;
-pub mod gate;
 pub mod headers;
-pub mod identity;
 pub mod json;
 pub mod percent;
-pub mod policy;
-pub mod record;
-pub mod reply;
 pub mod request;
-pub mod telemetry;
 pub mod time;
+
+// Who it is.
+pub mod credential;
+pub mod digest;
+pub mod record;
+
+// What is known.
+pub mod cache;
+pub mod fetch;
+
+// What follows from it.
+pub mod policy;
 pub mod verdict;
+
+// What is done about it.
+pub mod edit;
+pub mod identity;
+pub mod reply;
+
+// What joins them.
+pub mod gate;
+pub mod telemetry;
 
 #[cfg(target_os = "wasi")]
 mod proxy;

@@ -197,3 +197,117 @@ impl HostPattern {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{Sent, test};
+
+    fn route(matches: RouteMatch) -> Route {
+        Route {
+            matches,
+            policy: PolicyIndex(0),
+        }
+    }
+
+    fn holds(matches: &RouteMatch, headers: &[(&str, &str)]) -> bool {
+        matches.holds(&Sent::new(headers).request())
+    }
+
+    #[test]
+    fn a_prefix_is_of_whole_segments() {
+        let prefix = |prefix: &str| RouteMatch {
+            prefix: Some(prefix.to_owned()),
+            ..RouteMatch::default()
+        };
+        for path in [
+            "/v1/orders",
+            "/v1/orders/",
+            "/v1/orders/7",
+            "/v1/orders?a=/b",
+        ] {
+            assert!(holds(&prefix("/v1/orders"), &[(":path", path)]), "{path}");
+            assert!(holds(&prefix("/v1/orders/"), &[(":path", path)]), "{path}");
+            assert!(holds(&prefix("/"), &[(":path", path)]), "{path}");
+        }
+        for path in [
+            "/v1/orders2",
+            "/v1/Orders",
+            "/v1/orders;a=1",
+            "/v1/order",
+            "/",
+            "/v1?/orders",
+            "",
+            "*",
+        ] {
+            assert!(!holds(&prefix("/v1/orders"), &[(":path", path)]), "{path}");
+        }
+        for path in ["", "*"] {
+            assert!(!holds(&prefix("/"), &[(":path", path)]), "{path}");
+        }
+        assert!(!holds(&prefix("/"), &[]));
+    }
+
+    #[test]
+    fn all_that_is_given_must_hold() {
+        let matches = RouteMatch {
+            path: Some("/v1/orders".to_owned()),
+            prefix: None,
+            methods: vec!["GET".to_owned(), "HEAD".to_owned()],
+            hosts: vec![
+                HostPattern::Exact("api.example.com".to_owned()),
+                HostPattern::Below(".example.org".to_owned()),
+            ],
+        };
+        let request = |method, path, host| {
+            holds(
+                &matches,
+                &[(":method", method), (":path", path), (":authority", host)],
+            )
+        };
+        assert!(request("GET", "/v1/orders?x", "API.example.com:443"));
+        assert!(request("HEAD", "/v1/orders", "a.b.EXAMPLE.org"));
+        assert!(!request("POST", "/v1/orders", "api.example.com"));
+        assert!(!request("get", "/v1/orders", "api.example.com"));
+        assert!(!request("GET", "/v1/orders/", "api.example.com"));
+        assert!(!request("GET", "/v1/orders", "example.com"));
+        assert!(!request("GET", "/v1/orders", "example.org"));
+        assert!(!request("GET", "/v1/orders", ".example.org"));
+        assert!(!request("GET", "/v1/orders", "evil-example.org"));
+        assert!(holds(&RouteMatch::default(), &[]));
+    }
+
+    #[test]
+    fn metadata_comes_before_routes_and_routes_before_the_default() {
+        let named = |environment: &str| Policy {
+            environment: Some(environment.to_owned()),
+            ..Policy::default()
+        };
+        let everything = RouteMatch {
+            prefix: Some("/".to_owned()),
+            ..RouteMatch::default()
+        };
+        let policies = Policies::new(
+            vec![
+                ("routed".to_owned(), named("routed")),
+                ("other".to_owned(), named("other")),
+            ],
+            vec![route(everything)],
+            named("default"),
+        );
+        let chosen = |sent: &Sent| {
+            policies
+                .choose(&sent.request())
+                .map(|policy| policy.environment.clone().unwrap())
+        };
+        let sent = || Sent::new(&[(":path", "/")]);
+        assert_eq!(chosen(&sent()), Ok("routed".to_owned()));
+        assert_eq!(chosen(&Sent::new(&[])), Ok("default".to_owned()));
+        assert_eq!(chosen(&sent().on_route("other")), Ok("other".to_owned()));
+        assert_eq!(
+            chosen(&sent().on_route("Other")),
+            Err(UnknownPolicy(b"Other".to_vec()))
+        );
+        assert_eq!(chosen(&sent().on_route("")), Err(UnknownPolicy(Vec::new())));
+    }
+}

@@ -114,3 +114,132 @@ fn without_port(authority: &[u8]) -> &[u8] {
         _ => authority,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{Sent, test};
+
+    fn states(headers: &[(&str, &str)], statement: &Statement, id: &str) -> bool {
+        Sent::new(headers).request().states(statement, Some(id))
+    }
+
+    #[test]
+    fn a_request_states_what_is_there_exactly_once() {
+        let header = Statement::Header("x-tenant".to_owned());
+        assert!(states(&[("x-tenant", "ten_1")], &header, "ten_1"));
+        assert!(!states(&[("x-tenant", "ten_2")], &header, "ten_1"));
+        assert!(!states(&[("x-tenant", "TEN_1")], &header, "ten_1"));
+        assert!(!states(&[("x-tenant", "")], &header, "ten_1"));
+        assert!(!states(
+            &[("x-tenant", "ten_1"), ("x-tenant", "ten_1")],
+            &header,
+            "ten_1"
+        ));
+        assert!(!states(&[], &header, "ten_1"));
+        assert!(
+            !Sent::new(&[("x-tenant", "")])
+                .request()
+                .states(&header, None)
+        );
+
+        let query = Statement::Query("tenant".to_owned());
+        assert!(states(
+            &[(":path", "/?a=1&tenant=ten%5f1")],
+            &query,
+            "ten_1"
+        ));
+        assert!(!states(
+            &[(":path", "/?tenant=ten_1&tenant=ten_1")],
+            &query,
+            "ten_1"
+        ));
+        assert!(!states(&[(":path", "/tenant=ten_1")], &query, "ten_1"));
+        assert!(!states(&[(":path", "/?tenant")], &query, "ten_1"));
+
+        let value = Statement::Value("ten_1".to_owned());
+        assert!(states(&[], &value, "ten_1"));
+        assert!(!states(&[], &value, "ten_2"));
+    }
+
+    #[test]
+    fn path_segments_are_counted_from_the_left() {
+        let at = Statement::PathSegment;
+        assert!(states(
+            &[(":path", "/v1/ten_1/orders?x=/a/b")],
+            &at(1),
+            "ten_1"
+        ));
+        assert!(states(&[(":path", "/v1/te%6E_1")], &at(1), "ten_1"));
+        assert!(states(&[(":path", "/v1/a%2Fb")], &at(1), "a/b"));
+        assert!(!states(&[(":path", "/v1/ten_1")], &at(0), "ten_1"));
+        assert!(!states(&[(":path", "/v1")], &at(1), "ten_1"));
+        assert!(!states(&[(":path", "/v1//ten_1")], &at(1), "ten_1"));
+        assert!(!states(&[(":path", "/?/ten_1")], &at(1), "ten_1"));
+        assert!(!states(&[(":path", "*")], &at(0), "*"));
+        assert!(!states(&[], &at(0), "ten_1"));
+    }
+
+    #[test]
+    fn host_labels_have_no_case_and_no_port() {
+        let at = Statement::HostLabel;
+        for host in ["ten1.api.example.com", "TEN1.api.example.com:8443"] {
+            assert!(states(&[(":authority", host)], &at(0), "ten1"), "{host}");
+            assert!(states(&[(":authority", host)], &at(3), "com"), "{host}");
+            assert!(!states(&[(":authority", host)], &at(4), "com"), "{host}");
+        }
+        assert!(!states(
+            &[(":authority", "ten1.example.com")],
+            &at(0),
+            "TEN1"
+        ));
+        assert!(states(
+            &[(":authority", "[2001:db8::1]:80")],
+            &at(0),
+            "[2001:db8::1]"
+        ));
+        assert!(states(
+            &[(":authority", "[2001:db8::1]")],
+            &at(0),
+            "[2001:db8::1]"
+        ));
+    }
+
+    #[test]
+    fn grpc_is_known_by_its_media_type() {
+        for (media_type, grpc) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc; charset=utf-8", true),
+            ("application/grpc-web", false),
+            ("application/json", false),
+        ] {
+            assert_eq!(
+                Sent::new(&[("content-type", media_type)])
+                    .request()
+                    .is_grpc(),
+                grpc
+            );
+        }
+    }
+
+    #[test]
+    fn the_source_address_comes_with_or_without_a_port() {
+        for (text, address) in [
+            ("192.0.2.1:80", Some("192.0.2.1")),
+            ("[2001:db8::1]:80", Some("2001:db8::1")),
+            ("192.0.2.1", Some("192.0.2.1")),
+            ("/run/socket", None),
+            ("", None),
+        ] {
+            let mut sent = Sent::new(&[]);
+            sent.source = Some(text.to_owned());
+            let parsed = sent.request().source_address();
+            assert_eq!(
+                parsed,
+                address.map(|address| address.parse().unwrap()),
+                "{text}"
+            );
+        }
+    }
+}

@@ -196,7 +196,7 @@ impl Cache {
             self.merge(EntityId::tenant(name), record, version, asked, store)
         });
         let version = key.version;
-        let key = self.merge(id, Record::Key(Rc::new(key)), version, asked, store);
+        let key = self.merge(id, Record::Key(Rc::from(key)), version, asked, store);
         self.negatives.remove(&id);
         // A newer key may have another user, of whom this answer says nothing.
         let Record::Key(record) = key.record else {

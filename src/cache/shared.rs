@@ -134,7 +134,7 @@ fn unpack(mut bucket: &[u8]) -> impl Iterator<Item = Packed<'_>> {
 
 /// A bucket of entries; those confirmed longest ago are left out where there are too many.
 fn pack(mut packed: Vec<Packed<'_>>) -> Vec<u8> {
-    packed.sort_by_key(|packed| std::cmp::Reverse(packed.confirmed));
+    packed.sort_unstable_by_key(|packed| std::cmp::Reverse(packed.confirmed));
     let mut bucket = Vec::new();
     for packed in packed.iter().take(WAYS) {
         let Ok(bytes) = postcard::to_allocvec(packed) else {

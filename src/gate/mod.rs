@@ -155,6 +155,11 @@ impl Gate {
             .apply(passage.identity.as_ref(), headers, request);
     }
 
+    /// Edits a request that is refused: no access log may show an identity that the client made up.
+    pub fn edit_refused(&self, headers: Headers<'_>, request: &mut impl EditRequest) {
+        self.settings.identity_headers.apply(None, headers, request);
+    }
+
     /// The answer to a refused request.
     pub fn reply(&self, refusal: &Refusal, request: &Request<'_>) -> Reply {
         self.replies.reply(refusal.reason, request)

@@ -57,6 +57,7 @@ impl Vm {
             }
             Decision::Refuse(refusal) => {
                 write_filter_state(refusal);
+                gate.edit_refused(request.headers, &mut Stream);
                 let details = format!("keybound_{}", refusal.reason.code());
                 Stream::reply(&gate.reply(refusal, request), &details);
                 Carried::Answered

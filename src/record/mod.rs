@@ -9,7 +9,7 @@ mod wire;
 
 use serde::{Deserialize, Serialize};
 
-pub use hours::Hours;
+pub use hours::{DAYS, Hours};
 pub use networks::Networks;
 pub use wire::{Answer, Malformed, Resolved, parse_answer};
 

@@ -32,7 +32,7 @@ pub enum Resolved {
     /// A key, with its user and tenant as far as it names any and they exist.
     Known {
         /// The key.
-        key: Key,
+        key: Box<Key>,
         /// Its user.
         user: Option<User>,
         /// Its tenant.
@@ -119,6 +119,7 @@ fn parse_resolved(result: &Fields<'_>, doubts: &mut Vec<Malformed>) -> Result<Re
     {
         return Err(malformed("tenant.id", "is not the key's tenant_id"));
     }
+    let key = Box::new(key);
     Ok(Resolved::Known { key, user, tenant })
 }
 
