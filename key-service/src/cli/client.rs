@@ -141,15 +141,51 @@ impl Remote {
         Ok(())
     }
 
+    /// Posts JSON lines, and prints what became of each.
+    pub fn report(&self, path: &str, lines: String, columns: &[Column]) -> Outcome {
+        let answer = self.send(&Method::POST, path, Some(("application/x-ndjson", lines)))?;
+        if self.json {
+            output::json(&answer);
+            return Ok(());
+        }
+        let lines = answer.get("lines").and_then(Value::as_array);
+        output::table(lines.map(Vec::as_slice).unwrap_or_default(), columns);
+        let number = |name| answer.get(name).and_then(Value::as_u64).unwrap_or_default();
+        output::note(&format!(
+            "{} imported, {} there already, {} failed",
+            number("imported"),
+            number("existing"),
+            number("failed")
+        ));
+        Ok(())
+    }
+
     fn call(&self, method: &Method, path: &str, body: Option<Value>) -> Result<Value, Failure> {
+        self.send(
+            method,
+            path,
+            body.map(|body| ("application/json", body.to_string())),
+        )
+    }
+
+    fn send(
+        &self,
+        method: &Method,
+        path: &str,
+        content: Option<(&str, String)>,
+    ) -> Result<Value, Failure> {
         let url = format!("{}/admin/v1{path}", self.server.trim_end_matches('/'));
         let token = self.token()?;
-        let request = Request::builder()
+        let (media, body) = content.unwrap_or_default();
+        let mut request = Request::builder()
             .method(method)
             .uri(&url)
-            .header("authorization", format!("Bearer {}", token.reveal()))
-            .header("content-type", "application/json")
-            .body(body.map(|body| body.to_string()).unwrap_or_default())
+            .header("authorization", format!("Bearer {}", token.reveal()));
+        if !media.is_empty() {
+            request = request.header("content-type", media);
+        }
+        let request = request
+            .body(body)
             .map_err(|_| Failure::Usage(format!("{} is no URL of a service", self.server)))?;
         let agent: ureq::Agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
@@ -210,6 +246,12 @@ fn refusal(status: u16, answer: &Value) -> Failure {
             format!("the service answered {status} without saying why; is that URL a key service?")
         }
     };
+    let keys = answer.get("keys").and_then(Value::as_array);
+    for key in keys.into_iter().flatten() {
+        let id = key.get("id").and_then(Value::as_str).unwrap_or_default();
+        let used = output::time(key.get("last_used_at").and_then(Value::as_i64));
+        let _ = write!(message, "\n  {id} last used {used}");
+    }
     if status == 401 {
         message.push_str(" Check KEYBOUND_TOKEN or --token-file.");
     }

@@ -1,12 +1,21 @@
 //! `key-service key`.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::Value;
 use ureq::http::Method;
 
-use super::Outcome;
 use super::client::{Given, Paging, Remote, encoded};
 use super::output::Column;
 use super::when::{hours, when};
+use super::{Failure, Outcome};
+
+const IMPORT_HELP: &str = r#"A line holds either the key or its digest (base64url, made as the gateway makes it), and what else
+there is to say:
+  {"key": "old-key-in-clear", "user_id": "usr_a", "scopes": ["orders:read"], "expires_at": 1790000000}
+  {"digest": "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0", "user_id": "usr_b", "status": "disabled"}
+Further fields: id, tenant_id, environment, name, not_before, networks, hours, hint.
+Without --partial, a wrong line keeps all of them out. Importing again changes nothing."#;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -43,6 +52,15 @@ pub enum Command {
         /// Id of a user
         #[arg(long)]
         user: Option<String>,
+        /// Only keys whose user does not exist (missing), or exists and is not active (inactive)
+        #[arg(long, value_parser = ["missing", "inactive"])]
+        owner: Option<String>,
+        /// Only keys that expire within this span, such as 30d
+        #[arg(long, value_name = "SPAN")]
+        expires_within: Option<String>,
+        /// Only keys that were never used
+        #[arg(long)]
+        never_used: bool,
         #[command(flatten)]
         paging: Paging,
         #[command(flatten)]
@@ -73,6 +91,17 @@ pub enum Command {
         /// For the audit log and whoever asks later
         #[arg(long)]
         reason: Option<String>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Bring keys along that exist elsewhere
+    #[command(after_help = IMPORT_HELP)]
+    Import {
+        /// File with a JSON object a line; - is standard input
+        file: PathBuf,
+        /// Import the lines that are right even though others are not
+        #[arg(long)]
+        partial: bool,
         #[command(flatten)]
         remote: Remote,
     },
@@ -139,6 +168,7 @@ const LISTED: &[Column] = &[
     Column::status("STATUS", "/status"),
     Column::text("SCOPES", "/scopes"),
     Column::time("EXPIRES", "/expires_at"),
+    Column::time("LAST USED", "/last_used_at"),
     Column::text("NAME", "/name"),
 ];
 
@@ -159,6 +189,8 @@ const SHOWN: &[Column] = &[
     Column::time("REPLACED", "/replaced_at"),
     Column::time("REVOKED", "/revoked_at"),
     Column::text("REASON", "/revoked_reason"),
+    Column::time("LAST USED", "/last_used_at"),
+    Column::usage("USE", "/usage"),
     Column::time("CREATED", "/created_at"),
     Column::time("UPDATED", "/updated_at"),
 ];
@@ -194,6 +226,9 @@ pub fn run(command: Command) -> Outcome {
             status,
             tenant,
             user,
+            owner,
+            expires_within,
+            never_used,
             paging,
             remote,
         } => {
@@ -201,6 +236,9 @@ pub fn run(command: Command) -> Outcome {
                 ("status", status.as_deref()),
                 ("tenant", tenant.as_deref()),
                 ("user", user.as_deref()),
+                ("owner", owner.as_deref()),
+                ("expires_within", expires_within.as_deref()),
+                ("never_used", never_used.then_some("true")),
             ]);
             remote.list("/keys", &query, LISTED)
         }
@@ -211,6 +249,11 @@ pub fn run(command: Command) -> Outcome {
             clear,
             remote,
         } => change(&remote, &id, fences.add_to(Given::default().clear(&clear))),
+        Command::Import {
+            file,
+            partial,
+            remote,
+        } => import(&file, partial, &remote),
         Command::Disable(one) => set_status(&one, "disabled"),
         Command::Enable(one) => set_status(&one, "active"),
         Command::Revoke { id, reason, remote } => {
@@ -232,6 +275,28 @@ pub fn run(command: Command) -> Outcome {
             )
         }
     }
+}
+
+fn import(file: &Path, partial: bool, remote: &Remote) -> Outcome {
+    let lines = if file.as_os_str() == "-" {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read_to_string(file)
+    };
+    let lines = lines
+        .map_err(|error| Failure::Usage(format!("cannot read {}: {error}", file.display())))?;
+    let query = if partial { "?partial=true" } else { "" };
+    remote.report(
+        &format!("/keys/import{query}"),
+        lines,
+        &[
+            Column::text("LINE", "/line"),
+            Column::text("RESULT", "/result"),
+            Column::text("ID", "/id"),
+            Column::text("WARNINGS", "/warnings"),
+            Column::text("ERRORS", "/errors"),
+        ],
+    )
 }
 
 fn set_status(one: &One, status: &str) -> Outcome {

@@ -17,6 +17,7 @@ enum Form {
     Text,
     Status,
     Time,
+    Usage,
 }
 
 impl Column {
@@ -44,6 +45,15 @@ impl Column {
         }
     }
 
+    /// Counts by day, of which the sums are shown.
+    pub const fn usage(heading: &'static str, pointer: &'static str) -> Self {
+        Self {
+            heading,
+            pointer,
+            form: Form::Usage,
+        }
+    }
+
     fn cell(&self, record: &Value) -> Cell {
         let text = self.shown(record.pointer(self.pointer));
         let cell = Cell::new(&text);
@@ -60,6 +70,7 @@ impl Column {
     fn shown(&self, value: Option<&Value>) -> String {
         match (self.form, value) {
             (Form::Time, Some(Value::Number(seconds))) => time(seconds.as_i64()),
+            (Form::Usage, Some(Value::Array(days))) => shown_usage(days),
             (_, None | Some(Value::Null)) => "-".to_owned(),
             (_, Some(Value::String(text))) => text.clone(),
             (_, Some(Value::Array(items))) if items.is_empty() => "none".to_owned(),
@@ -79,13 +90,32 @@ fn shown_hours(hours: &serde_json::Map<String, Value>) -> String {
     format!("{days} {}-{} UTC", minute("from"), minute("to"))
 }
 
+fn shown_usage(days: &[Value]) -> String {
+    let sum = |name| -> i64 {
+        let counts = days.iter().filter_map(|day| day.get(name)?.as_i64());
+        counts.sum()
+    };
+    format!(
+        "{} allowed, {} rejected on {} days",
+        sum("allowed"),
+        sum("rejected"),
+        days.len()
+    )
+}
+
 fn plain(value: &Value) -> String {
+    if let (Some(field), Some(message)) = (value.get("field"), value.get("message")) {
+        return format!("{} {};", plain(field), plain(message))
+            .trim_start()
+            .to_owned();
+    }
     value
         .as_str()
         .map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn time(seconds: Option<i64>) -> String {
+/// A time as people read it.
+pub fn time(seconds: Option<i64>) -> String {
     seconds
         .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
         .map_or_else(|| "-".to_owned(), |time| time.to_string())

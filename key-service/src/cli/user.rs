@@ -71,13 +71,13 @@ pub enum Command {
     /// Let the user's keys work (again)
     Activate(One),
     /// Stop the user's keys for a while
-    Suspend(One),
+    Suspend(Stop),
     /// Stop the user's keys after too many failed log-ins
     Lock(One),
     /// Stop the user's keys: the user has left
-    Deactivate(One),
+    Deactivate(Stop),
     /// Delete the user for good; a tombstone stays
-    Delete(One),
+    Delete(Stop),
 }
 
 #[derive(clap::Args)]
@@ -87,6 +87,42 @@ pub struct One {
     #[command(flatten)]
     remote: Remote,
 }
+
+#[derive(clap::Args)]
+pub struct Stop {
+    #[command(flatten)]
+    one: One,
+    /// Do it even though keys of the user were used in the last 30 days
+    #[arg(long)]
+    force: bool,
+}
+
+impl Stop {
+    fn path(&self) -> String {
+        let query = if self.force { "?force=true" } else { "" };
+        format!("{}{query}", path(&self.one.id))
+    }
+
+    fn set_status(&self, status: &str) -> Outcome {
+        let body = Given::default().field("status", Some(status)).body();
+        self.one
+            .remote
+            .show(&Method::PATCH, &self.path(), Some(body), COLUMNS)
+    }
+}
+
+const SHOWN: &[Column] = &[
+    Column::text("ID", "/id"),
+    Column::text("TENANT", "/tenant_id"),
+    Column::text("NAME", "/name"),
+    Column::status("STATUS", "/status"),
+    Column::text("SCOPES", "/scopes"),
+    Column::text("APIS", "/apis"),
+    Column::time("LAST USED", "/last_used_at"),
+    Column::usage("USE", "/usage"),
+    Column::time("CREATED", "/created_at"),
+    Column::time("UPDATED", "/updated_at"),
+];
 
 const COLUMNS: &[Column] = &[
     Column::text("ID", "/id"),
@@ -130,7 +166,7 @@ pub fn run(command: Command) -> Outcome {
                 paging.query(&[("status", status.as_deref()), ("tenant", tenant.as_deref())]);
             remote.list("/users", &query, COLUMNS)
         }
-        Command::Show(one) => one.remote.show(&Method::GET, &path(&one.id), None, COLUMNS),
+        Command::Show(one) => one.remote.show(&Method::GET, &path(&one.id), None, SHOWN),
         Command::Update {
             id,
             name,
@@ -147,12 +183,13 @@ pub fn run(command: Command) -> Outcome {
             change(&remote, &id, given)
         }
         Command::Activate(one) => set_status(&one, "active"),
-        Command::Suspend(one) => set_status(&one, "suspended"),
+        Command::Suspend(stop) => stop.set_status("suspended"),
         Command::Lock(one) => set_status(&one, "locked"),
-        Command::Deactivate(one) => set_status(&one, "deactivated"),
-        Command::Delete(one) => one
+        Command::Deactivate(stop) => stop.set_status("deactivated"),
+        Command::Delete(stop) => stop
+            .one
             .remote
-            .show(&Method::DELETE, &path(&one.id), None, COLUMNS),
+            .show(&Method::DELETE, &stop.path(), None, COLUMNS),
     }
 }
 

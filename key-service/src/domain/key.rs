@@ -74,11 +74,11 @@ pub struct Key {
 }
 
 /// What the maker of a key chooses.
-#[derive(Debug, Clone, ToSchema)]
+#[derive(Debug, Clone, Default, ToSchema)]
 pub struct KeyDraft {
-    /// Its owner.
-    #[schema(example = "usr_stock-sync")]
-    pub user_id: String,
+    /// Its owner. Only an imported key may have none.
+    #[schema(value_type = String, example = "usr_stock-sync")]
+    pub user_id: Option<String>,
     /// Id; a new one is made where it is missing.
     pub id: Option<String>,
     /// Must be the user's tenant where it is given.
@@ -149,16 +149,53 @@ impl Key {
                  Leave it out, or create the key for a user of that tenant",
             ));
         }
+        let tenant_id = owner.tenant_id.clone();
+        let user_id = Some(owner.id.clone());
+        let draft = KeyDraft {
+            user_id,
+            tenant_id,
+            ..draft
+        };
+        Self::of_draft(draft, digest, Some(hint), now)
+    }
+
+    /// A key that exists elsewhere, taken as it is there: its user or tenant may be missing or not
+    /// fit each other. Without a tenant of its own it gets that of its user.
+    pub fn import(
+        draft: KeyDraft,
+        status: KeyStatus,
+        owner: Option<&User>,
+        digest: Digest,
+        hint: Option<String>,
+        now: i64,
+    ) -> Result<Self, Refusal> {
+        let of_owner = || owner.and_then(|owner| owner.tenant_id.clone());
+        let tenant_id = draft.tenant_id.clone().or_else(of_owner);
+        let key = Self::of_draft(KeyDraft { tenant_id, ..draft }, digest, hint, now)?;
+        let revoked_at = (status == KeyStatus::Revoked).then_some(now);
+        Ok(Self {
+            status,
+            revoked_at,
+            ..key
+        })
+    }
+
+    fn of_draft(
+        draft: KeyDraft,
+        digest: Digest,
+        hint: Option<String>,
+        now: i64,
+    ) -> Result<Self, Refusal> {
         life(draft.not_before, draft.expires_at)?;
         Ok(Self {
             id: draft.id.unwrap_or_else(|| new_id("key_")),
             version: 0,
             digest,
-            user_id: Some(owner.id.clone()),
-            tenant_id: owner.tenant_id.clone(),
+            user_id: draft.user_id,
+            tenant_id: draft.tenant_id,
             environment: draft.environment,
             name: draft.name,
-            hint: Some(hint),
+            hint,
             status: KeyStatus::Active,
             not_before: draft.not_before,
             expires_at: draft.expires_at,

@@ -10,6 +10,7 @@ pub mod tenant;
 pub mod text;
 pub mod time;
 pub mod token;
+pub mod usage;
 pub mod user;
 
 /// A field of a change: left as it is, or set to something (which may be nothing).

@@ -124,6 +124,16 @@ impl User {
         Ok(user)
     }
 
+    /// Whether the user's keys work before and, by an administrator's decision, not after. A lock is
+    /// none: it follows from failed log-ins and cannot wait.
+    pub fn is_stopped_by(&self, after: &Self) -> bool {
+        self.status == UserStatus::Active
+            && matches!(
+                after.status,
+                UserStatus::Suspended | UserStatus::Deactivated | UserStatus::Deleted
+            )
+    }
+
     /// The tombstone of the user.
     pub fn deleted(&self) -> Self {
         Self {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::domain::Patch;
 use crate::domain::fence::{self, Day, Hours, MOST_ENTRIES};
 use crate::domain::refusal::{FieldError, Refusal};
+use crate::domain::text as rules;
 use crate::domain::text::did_you_mean;
 use crate::domain::time;
 
@@ -138,11 +139,7 @@ impl Fields {
         match result {
             Ok(value) => Some(value),
             Err(wrong) => {
-                self.errors
-                    .extend(wrong.into_iter().map(|error| FieldError {
-                        field: join(name, &error.field),
-                        ..error
-                    }));
+                self.errors.extend(within(name, Refusal::Invalid(wrong)));
                 None
             }
         }
@@ -151,6 +148,7 @@ impl Fields {
 
 fn join(outer: &str, inner: &str) -> String {
     match inner {
+        inner if outer.is_empty() => inner.to_owned(),
         "" => outer.to_owned(),
         inner if inner.starts_with('[') => format!("{outer}{inner}"),
         inner => format!("{outer}.{inner}"),
@@ -206,10 +204,7 @@ pub fn list<T>(
         for (index, value) in values.iter().enumerate() {
             match read(value) {
                 Ok(item) => items.push(item),
-                Err(wrong) => errors.extend(wrong.into_iter().map(|error| FieldError {
-                    field: format!("[{index}]{}", error.field),
-                    ..error
-                })),
+                Err(wrong) => errors.extend(within(&format!("[{index}]"), Refusal::Invalid(wrong))),
             }
         }
         if errors.is_empty() {
@@ -218,6 +213,65 @@ pub fn list<T>(
             Err(errors)
         }
     }
+}
+
+/// A list of objects, whose unknown fields are ignored.
+pub fn objects<T>(
+    read: impl Fn(&mut Fields) -> Option<T>,
+) -> impl Fn(&Value) -> Result<Vec<T>, Wrong> {
+    move |value| {
+        let Value::Array(values) = value else {
+            return Err(wrong(format!(
+                "must be a list of objects, not {}",
+                kind(value)
+            )));
+        };
+        let mut items = Vec::with_capacity(values.len());
+        let mut errors = Vec::new();
+        for (index, value) in values.iter().enumerate() {
+            let item = Fields::of(value.clone()).and_then(|mut fields| {
+                let item = read(&mut fields);
+                fields.finish_ignoring_unknown(|| item)
+            });
+            match item {
+                Ok(item) => items.push(item),
+                Err(refusal) => errors.extend(within(&format!("[{index}]"), refusal)),
+            }
+        }
+        if errors.is_empty() {
+            Ok(items)
+        } else {
+            Err(errors)
+        }
+    }
+}
+
+/// The errors of a part, as fields of the whole.
+pub fn within(outer: &str, refusal: Refusal) -> Vec<FieldError> {
+    let errors = match refusal {
+        Refusal::Invalid(errors) => errors,
+        Refusal::Conflict(message) => wrong(message),
+    };
+    errors
+        .into_iter()
+        .map(|error| FieldError {
+            field: join(outer, &error.field),
+            ..error
+        })
+        .collect()
+}
+
+/// A number of things. The bound keeps sums of many far from an overflow.
+pub fn count(value: &Value) -> Result<i64, Wrong> {
+    value
+        .as_i64()
+        .filter(|number| (0..=1_i64 << 40).contains(number))
+        .ok_or_else(|| wrong("must be a whole number, 0 or more"))
+}
+
+/// A switch in the text of a query.
+pub fn switch(value: &Value) -> Result<bool, Wrong> {
+    text(|text| rules::word(text, &[("true", true), ("false", false)]))(value)
 }
 
 /// The scopes of a key or user.
@@ -255,10 +309,7 @@ pub fn hours(value: &Value) -> Result<Hours, Wrong> {
                 to: to?,
             })
         })
-        .map_err(|refusal| match refusal {
-            Refusal::Invalid(errors) => errors,
-            Refusal::Conflict(message) => wrong(message),
-        })
+        .map_err(|refusal| within("", refusal))
 }
 
 /// A time in Unix seconds.

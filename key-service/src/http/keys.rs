@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::{Id, JsonBody};
-use super::fields::{Fields, hours, networks, scopes, text, unix_seconds};
+use super::fields::{Fields, hours, networks, scopes, switch, text, unix_seconds};
 use super::guard::Actor;
 use super::page::{self, List, PageQuery};
 use super::{App, Problem};
@@ -17,7 +17,8 @@ use crate::domain::key::{Key, KeyDraft, KeyPatch, KeyStatus};
 use crate::domain::refusal::Refusal;
 use crate::domain::text as rules;
 use crate::domain::time::{self, now};
-use crate::store::page::{KeyFilter, PageRequest};
+use crate::domain::usage::{KeyUsage, UsedKey};
+use crate::store::page::{KeyFilter, OwnerState, PageRequest};
 
 /// How long both keys of a rotation work, unless the request says otherwise.
 const DEFAULT_GRACE: i64 = time::DAY;
@@ -36,6 +37,12 @@ pub struct KeysQuery {
     tenant: Option<String>,
     /// Only those of this user.
     user: Option<String>,
+    /// Only those whose user does not exist, or exists and is not active.
+    owner: Option<OwnerState>,
+    /// Only those that expire within this span from now, such as `30d`.
+    expires_within: Option<String>,
+    /// Only those that were never used.
+    never_used: Option<bool>,
 }
 
 /// A new key. This answer alone holds the credential.
@@ -68,14 +75,14 @@ pub struct Revocation {
 #[utoipa::path(
     get, path = "/admin/v1/keys", tag = "keys", params(KeysQuery, PageQuery),
     responses(
-        (status = 200, body = List<Key>),
+        (status = 200, body = List<UsedKey>),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub async fn list(
     State(app): State<App>,
     RawQuery(query): RawQuery,
-) -> Result<Json<List<Key>>, Problem> {
+) -> Result<Json<List<UsedKey>>, Problem> {
     let (filter, page) = read_query(query.as_deref())?;
     Ok(Json(app.store.keys(&filter, page).await?.into()))
 }
@@ -97,7 +104,8 @@ pub async fn create(
     let draft = read_draft(body)?;
     let now = now();
     let mut write = app.store.write(&actor.0, now).await?;
-    let Some(owner) = write.user(&draft.user_id).await? else {
+    let user_id = draft.user_id.as_deref().unwrap_or_default();
+    let Some(owner) = write.user(user_id).await? else {
         return Err(Refusal::field("user_id", "there is no user of this id").into());
     };
     if let Some(id) = &draft.id
@@ -113,16 +121,18 @@ pub async fn create(
     Ok((StatusCode::CREATED, Json(issued(&credential, key))))
 }
 
-/// Shows a key, never the credential.
+/// Shows a key with its use, never the credential.
 #[utoipa::path(
     get, path = "/admin/v1/keys/{id}", tag = "keys", params(("id" = String, Path)),
     responses(
-        (status = 200, body = Key),
+        (status = 200, body = KeyUsage),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn show(State(app): State<App>, Id(id): Id) -> Result<Json<Key>, Problem> {
-    Ok(Json(app.store.key(&id).await?.ok_or_else(no_such_key)?))
+pub async fn show(State(app): State<App>, Id(id): Id) -> Result<Json<KeyUsage>, Problem> {
+    Ok(Json(
+        app.store.key_usage(&id).await?.ok_or_else(no_such_key)?,
+    ))
 }
 
 /// Changes what a key may do, or switches it off and on.
@@ -225,45 +235,50 @@ fn read_query(query: Option<&str>) -> Result<(KeyFilter, PageRequest), Refusal> 
     let status = fields.optional("status", text(KeyStatus::parse));
     let tenant = fields.optional("tenant", text(rules::id));
     let user = fields.optional("user", text(rules::id));
+    let owner = fields.optional("owner", text(OwnerState::parse));
+    let span = fields.optional("expires_within", text(time::duration));
+    let never_used = fields.optional("never_used", switch).unwrap_or_default();
     let page = page::request(&mut fields);
     fields.finish(|| {
-        Some((
-            KeyFilter {
-                status,
-                tenant,
-                user,
-            },
-            page,
-        ))
+        let expires = span.map(|span| (now(), now() + span));
+        let filter = KeyFilter {
+            status,
+            tenant,
+            user,
+            owner,
+            expires,
+            never_used,
+        };
+        Some((filter, page))
     })
 }
 
 fn read_draft(body: serde_json::Value) -> Result<KeyDraft, Refusal> {
     let mut fields = Fields::of(body)?;
     let user_id = fields.required("user_id", text(rules::id));
-    let id = fields.optional("id", text(rules::id));
-    let tenant_id = fields.optional("tenant_id", text(rules::id));
-    let environment = fields.optional("environment", text(rules::environment));
-    let name = fields.optional("name", text(rules::line));
-    let not_before = fields.optional("not_before", unix_seconds);
-    let expires_at = fields.optional("expires_at", unix_seconds);
-    let scopes = fields.optional("scopes", scopes).unwrap_or_default();
-    let networks = fields.optional("networks", networks);
-    let hours = fields.optional("hours", hours);
+    let draft = read_terms(&mut fields);
     fields.finish(|| {
         Some(KeyDraft {
-            user_id: user_id?,
-            id,
-            tenant_id,
-            environment,
-            name,
-            not_before,
-            expires_at,
-            scopes,
-            networks,
-            hours,
+            user_id: Some(user_id?),
+            ..draft
         })
     })
+}
+
+/// What the maker of a key chooses, but for its owner.
+pub fn read_terms(fields: &mut Fields) -> KeyDraft {
+    KeyDraft {
+        user_id: None,
+        id: fields.optional("id", text(rules::id)),
+        tenant_id: fields.optional("tenant_id", text(rules::id)),
+        environment: fields.optional("environment", text(rules::environment)),
+        name: fields.optional("name", text(rules::line)),
+        not_before: fields.optional("not_before", unix_seconds),
+        expires_at: fields.optional("expires_at", unix_seconds),
+        scopes: fields.optional("scopes", scopes).unwrap_or_default(),
+        networks: fields.optional("networks", networks),
+        hours: fields.optional("hours", hours),
+    }
 }
 
 fn read_patch(body: serde_json::Value) -> Result<KeyPatch, Refusal> {

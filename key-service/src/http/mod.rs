@@ -22,6 +22,7 @@ mod changes;
 mod fields;
 mod guard;
 mod health;
+mod import;
 mod keys;
 mod metrics;
 mod openapi;
@@ -30,6 +31,7 @@ mod problem;
 mod record;
 mod resolve;
 mod tenants;
+mod usage;
 mod users;
 
 use crate::domain::credential::Digester;
@@ -91,12 +93,14 @@ pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>)
     let (router, description) = OpenApiRouter::with_openapi(openapi::Description::openapi())
         .routes(routes!(resolve::resolve))
         .routes(routes!(changes::changes))
+        .routes(routes!(usage::usage))
         .routes(routes!(tenants::list, tenants::create))
         .routes(routes!(tenants::show, tenants::change))
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::show, users::change, users::delete))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::show, keys::change))
+        .routes(routes!(import::import))
         .routes(routes!(keys::rotate))
         .routes(routes!(keys::revoke))
         .routes(routes!(audit::list))

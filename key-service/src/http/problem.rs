@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::refusal::{FieldError, Refusal};
+use crate::domain::usage::UsedKey;
 use crate::store::StoreError;
 
 /// An answer that is an error.
@@ -26,9 +27,13 @@ pub struct Problem {
     /// What is wrong this time, and what to do.
     detail: String,
     /// Every wrong field, where fields are wrong.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(value_type = Option<Vec<FieldError>>)]
-    errors: Vec<FieldError>,
+    errors: Box<[FieldError]>,
+    /// Which keys are in use, where that is the problem.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Option<Vec<UsedKey>>)]
+    keys: Box<[UsedKey]>,
 }
 
 impl Problem {
@@ -44,7 +49,8 @@ impl Problem {
             status: status.as_u16(),
             code,
             detail: detail.into(),
-            errors: Vec::new(),
+            errors: Box::default(),
+            keys: Box::default(),
         }
     }
 
@@ -59,7 +65,7 @@ impl Problem {
             .collect::<Vec<_>>()
             .join("; ");
         Self {
-            errors,
+            errors: errors.into(),
             ..Self::new(
                 StatusCode::BAD_REQUEST,
                 "invalid_request",
@@ -102,6 +108,18 @@ impl Problem {
     /// 409: what is there forbids it.
     pub fn conflict(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "conflict", "Conflict", detail)
+    }
+
+    /// 409: a user's keys were used lately, so stopping it would stop something.
+    pub fn in_use(keys: Vec<UsedKey>) -> Self {
+        let detail = format!(
+            "{} of the user's keys were used in the last 30 days (see keys). Find out who uses them, or add force=true.",
+            keys.len()
+        );
+        Self {
+            keys: keys.into(),
+            ..Self::new(StatusCode::CONFLICT, "in_use", "Keys are in use", detail)
+        }
     }
 
     /// 413: the body is too large.

@@ -6,7 +6,7 @@ use axum::{Extension, Json};
 use utoipa::IntoParams;
 
 use super::body::{Id, JsonBody};
-use super::fields::{Fields, list as list_of, scopes, text};
+use super::fields::{Fields, list as list_of, scopes, switch, text};
 use super::guard::Actor;
 use super::page::{self, List, PageQuery};
 use super::{App, Problem};
@@ -15,7 +15,9 @@ use crate::domain::fence::MOST_ENTRIES;
 use crate::domain::refusal::Refusal;
 use crate::domain::text as rules;
 use crate::domain::time::now;
+use crate::domain::usage::UserUsage;
 use crate::domain::user::{User, UserDraft, UserPatch, UserStatus};
+use crate::store::Write;
 use crate::store::page::{PageRequest, UserFilter};
 
 /// Which users to list.
@@ -30,6 +32,18 @@ pub struct UsersQuery {
     status: Option<UserStatus>,
     /// Only those of this tenant.
     tenant: Option<String>,
+}
+
+/// How to stop a user.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(
+    dead_code,
+    reason = "describes the query; reading it has its own rules"
+)]
+pub struct StopQuery {
+    /// Suspend, deactivate or delete even though keys of the user were used in the last 30 days.
+    force: Option<bool>,
 }
 
 /// Lists users, oldest first.
@@ -80,38 +94,43 @@ pub async fn create(
     Ok((StatusCode::CREATED, Json(user)))
 }
 
-/// Shows a user.
+/// Shows a user with the use of its keys.
 #[utoipa::path(
     get, path = "/admin/v1/users/{id}", tag = "users", params(("id" = String, Path)),
     responses(
-        (status = 200, body = User),
+        (status = 200, body = UserUsage),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn show(State(app): State<App>, Id(id): Id) -> Result<Json<User>, Problem> {
-    Ok(Json(app.store.user(&id).await?.ok_or_else(no_such_user)?))
+pub async fn show(State(app): State<App>, Id(id): Id) -> Result<Json<UserUsage>, Problem> {
+    Ok(Json(
+        app.store.user_usage(&id).await?.ok_or_else(no_such_user)?,
+    ))
 }
 
 /// Changes a user's name, status, scopes or approved APIs.
 #[utoipa::path(
-    patch, path = "/admin/v1/users/{id}", tag = "users", params(("id" = String, Path)),
+    patch, path = "/admin/v1/users/{id}", tag = "users", params(("id" = String, Path), StopQuery),
     request_body = UserPatch,
     responses(
         (status = 200, body = User),
-        (status = 409, description = "The user is deleted", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The user is deleted; or it would be stopped, and its keys are in use", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub async fn change(
     State(app): State<App>,
     Id(id): Id,
+    RawQuery(query): RawQuery,
     Extension(actor): Extension<Actor>,
     JsonBody(body): JsonBody,
 ) -> Result<Json<User>, Problem> {
+    let force = read_force(query.as_deref())?;
     let patch = read_patch(body)?;
     let mut write = app.store.write(&actor.0, now()).await?;
     let before = write.user(&id).await?.ok_or_else(no_such_user)?;
     let after = before.patched(patch)?;
+    refuse_if_in_use(&mut write, &before, &after, force).await?;
     let after = write.put_user(Action::Update, Some(&before), after).await?;
     write.commit().await?;
     Ok(Json(after))
@@ -119,23 +138,49 @@ pub async fn change(
 
 /// Deletes a user for good; a tombstone stays, so that its keys are refused with the right reason.
 #[utoipa::path(
-    delete, path = "/admin/v1/users/{id}", tag = "users", params(("id" = String, Path)),
+    delete, path = "/admin/v1/users/{id}", tag = "users", params(("id" = String, Path), StopQuery),
     responses(
         (status = 200, description = "The tombstone", body = User),
+        (status = 409, description = "Its keys are in use", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub async fn delete(
     State(app): State<App>,
     Id(id): Id,
+    RawQuery(query): RawQuery,
     Extension(actor): Extension<Actor>,
 ) -> Result<Json<User>, Problem> {
+    let force = read_force(query.as_deref())?;
     let mut write = app.store.write(&actor.0, now()).await?;
     let before = write.user(&id).await?.ok_or_else(no_such_user)?;
     let after = before.deleted();
+    refuse_if_in_use(&mut write, &before, &after, force).await?;
     let after = write.put_user(Action::Delete, Some(&before), after).await?;
     write.commit().await?;
     Ok(Json(after))
+}
+
+/// Whoever stops a user that looks dormant learns first that its keys were used a minute ago.
+async fn refuse_if_in_use(
+    write: &mut Write,
+    before: &User,
+    after: &User,
+    force: bool,
+) -> Result<(), Problem> {
+    if force || !before.is_stopped_by(after) {
+        return Ok(());
+    }
+    match write.recently_used(&before.id).await? {
+        keys if keys.is_empty() => Ok(()),
+        keys => Err(Problem::in_use(keys)),
+    }
+}
+
+fn read_force(query: Option<&str>) -> Result<bool, Refusal> {
+    let mut fields = Fields::of_query(query)?;
+    let force = fields.optional("force", switch);
+    fields.finish(|| Some(force.unwrap_or_default()))
 }
 
 fn no_such_user() -> Problem {

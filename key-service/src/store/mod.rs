@@ -19,12 +19,14 @@ pub mod page;
 pub mod resolve;
 mod rows;
 pub mod tokens;
+pub mod usage;
 mod write;
 
 pub use write::Write;
 
 use crate::domain::key::Key;
 use crate::domain::tenant::Tenant;
+use crate::domain::usage::UsedKey;
 use crate::domain::user::User;
 use page::{KeyFilter, Page, PageRequest, TenantFilter, UserFilter};
 
@@ -191,7 +193,7 @@ impl Store {
         &self,
         filter: &KeyFilter,
         page: PageRequest,
-    ) -> Result<Page<Key>, StoreError> {
+    ) -> Result<Page<UsedKey>, StoreError> {
         page::keys(&self.readers, filter, page).await
     }
 

@@ -4,8 +4,11 @@ use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 
 use super::StoreError;
 use super::rows::{Columns, key_columns, tenant_columns, user_columns};
-use crate::domain::key::{Key, KeyStatus};
+use super::usage::used_key;
+use crate::domain::key::KeyStatus;
 use crate::domain::tenant::{Tenant, TenantStatus};
+use crate::domain::text::words;
+use crate::domain::usage::UsedKey;
 use crate::domain::user::{User, UserStatus};
 
 /// Which part of a list to give.
@@ -62,6 +65,16 @@ pub struct UserFilter {
     pub tenant: Option<String>,
 }
 
+words! {
+    /// Keys whose owner is not what it should be.
+    OwnerState {
+        /// The key names no user, or one that does not exist.
+        Missing = "missing",
+        /// The user exists and is not active.
+        Inactive = "inactive",
+    }
+}
+
 /// Which keys to list.
 #[derive(Debug, Clone, Default)]
 pub struct KeyFilter {
@@ -71,6 +84,12 @@ pub struct KeyFilter {
     pub tenant: Option<String>,
     /// Only those of this user.
     pub user: Option<String>,
+    /// Only those whose owner is in this state.
+    pub owner: Option<OwnerState>,
+    /// Only those that expire from the first of these times on and before the second.
+    pub expires: Option<(i64, i64)>,
+    /// Only those that were never used.
+    pub never_used: bool,
 }
 
 pub(super) async fn tenants(
@@ -120,12 +139,13 @@ pub(super) async fn keys(
     pool: &SqlitePool,
     filter: &KeyFilter,
     page: PageRequest,
-) -> Result<Page<Key>, StoreError> {
+) -> Result<Page<UsedKey>, StoreError> {
     let mut sql = begin(
         concat!(
             "SELECT keys.place, ",
             key_columns!(),
-            " FROM keys WHERE keys.place > "
+            ", key_last_use.at FROM keys LEFT JOIN key_last_use ON key_last_use.key_id = keys.id \
+             WHERE keys.place > "
         ),
         page,
     );
@@ -138,7 +158,25 @@ pub(super) async fn keys(
     if let Some(user) = &filter.user {
         sql.push(" AND keys.user_id = ").push_bind(user.clone());
     }
-    finish(pool, sql, page, |columns| columns.key()).await
+    match filter.owner {
+        None => {}
+        Some(OwnerState::Missing) => {
+            sql.push(" AND NOT EXISTS (SELECT 1 FROM users WHERE users.id = keys.user_id)");
+        }
+        Some(OwnerState::Inactive) => {
+            sql.push(
+                " AND EXISTS (SELECT 1 FROM users WHERE users.id = keys.user_id AND users.status <> 'active')",
+            );
+        }
+    }
+    if let Some((from, to)) = filter.expires {
+        sql.push(" AND keys.expires_at >= ").push_bind(from);
+        sql.push(" AND keys.expires_at < ").push_bind(to);
+    }
+    if filter.never_used {
+        sql.push(" AND key_last_use.at IS NULL");
+    }
+    finish(pool, sql, page, used_key).await
 }
 
 fn begin(select: &'static str, page: PageRequest) -> QueryBuilder<Sqlite> {

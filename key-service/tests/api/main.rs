@@ -2,6 +2,7 @@
 
 mod admin_audit;
 mod admin_keys;
+mod admin_keys_import;
 mod admin_tenants;
 mod admin_users;
 mod every_route;
@@ -10,3 +11,4 @@ mod secrets;
 mod support;
 mod v1_changes;
 mod v1_resolve;
+mod v1_usage;

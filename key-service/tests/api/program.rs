@@ -354,6 +354,30 @@ fn exit_codes_tell_refused_from_misused_from_unreachable() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
         assert!(error.contains(part), "{arguments:?}: {error}");
     }
+    std::fs::write(
+        folder.path().join("keys"),
+        "{\"key\": \"an-old-key-from-elsewhere\"}\n{\"key\": \"x\", \"scope\": 1}\n",
+    )
+    .unwrap();
+    let refused = run(folder.path(), &good, &["key", "import", "keys"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        text(&refused.stderr).contains("line 2.scope: unknown field"),
+        "{}",
+        text(&refused.stderr)
+    );
+    let imported = run(
+        folder.path(),
+        &good,
+        &["key", "import", "keys", "--partial"],
+    );
+    assert_eq!(imported.status.code(), Some(0));
+    assert!(
+        text(&imported.stdout).contains("the key has no user"),
+        "{}",
+        text(&imported.stdout)
+    );
+    assert!(text(&imported.stderr).contains("1 imported, 0 there already, 1 failed"));
     let file = folder.path().join("token");
     std::fs::write(&file, "admin-token-number-one\n").unwrap();
     let arguments = ["tenant", "list", "--token-file", file.to_str().unwrap()];

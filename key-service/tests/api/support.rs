@@ -253,6 +253,14 @@ impl Service {
     }
 }
 
+/// Asserts that a record has all these fields; it may have more.
+#[track_caller]
+pub fn assert_holds(record: &Value, fields: &Value) {
+    for (name, value) in fields.as_object().unwrap() {
+        assert_eq!(&record[name], value, "{name}");
+    }
+}
+
 /// The digest of a key in clear, without a pepper.
 pub fn digest(secret: &Value) -> String {
     let credential = Credential::foreign(secret.as_str().unwrap()).unwrap();

@@ -1,0 +1,263 @@
+//! `POST /admin/v1/keys/import`: keys that exist elsewhere, a JSON object a line.
+
+use axum::extract::{RawQuery, Request, State};
+use axum::{Extension, Json};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use super::body::{bytes, media_type};
+use super::fields::{Fields, switch, text, within};
+use super::guard::Actor;
+use super::keys::read_terms;
+use super::{App, Problem};
+use crate::domain::audit::Action;
+use crate::domain::credential::{Credential, Digest, Digester};
+use crate::domain::key::{Key, KeyDraft, KeyStatus};
+use crate::domain::refusal::{FieldError, Refusal};
+use crate::domain::text as rules;
+use crate::domain::time::now;
+use crate::domain::user::User;
+use crate::store::{StoreError, Write};
+
+/// How to import.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(
+    dead_code,
+    reason = "describes the query; reading it has its own rules"
+)]
+pub struct ImportQuery {
+    /// Import the lines that are right even though others are not. Default false: all or none.
+    partial: Option<bool>,
+}
+
+/// What became of each line.
+#[derive(Default, Serialize, ToSchema)]
+pub struct ImportReport {
+    /// Lines that became keys.
+    imported: usize,
+    /// Lines whose key was there already, and was left as it is.
+    existing: usize,
+    /// Lines that are wrong.
+    failed: usize,
+    lines: Vec<LineReport>,
+}
+
+/// What became of a line.
+#[derive(Serialize, ToSchema)]
+struct LineReport {
+    /// Number of the line, from 1.
+    line: usize,
+    result: LineResult,
+    /// Id of the key.
+    id: Option<String>,
+    /// Why gateways will refuse the key although it was imported.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<&'static str>,
+    /// What is wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+}
+
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum LineResult {
+    Imported,
+    Existing,
+    Failed,
+}
+
+/// Imports existing keys, in clear or by digest, one JSON object a line: `key` or `digest`
+/// (base64url, made as the gateway makes it), and the fields of a new key, `status` and `hint`.
+/// Sending the same lines again changes nothing.
+#[utoipa::path(
+    post, path = "/admin/v1/keys/import", tag = "keys", params(ImportQuery),
+    request_body(content = String, content_type = "application/x-ndjson"),
+    responses(
+        (status = 200, body = ImportReport),
+        (status = 400, description = "A line is wrong, and nothing was imported", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn import(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    Extension(actor): Extension<Actor>,
+    request: Request,
+) -> Result<Json<ImportReport>, Problem> {
+    let partial = read_query(query.as_deref())?;
+    let media = media_type(request.headers());
+    if media.is_some_and(|media| {
+        !["application/x-ndjson", "application/ndjson"].contains(&media.as_str())
+    }) {
+        return Err(Problem::unsupported_media_type("application/x-ndjson"));
+    }
+    let body = bytes(request, &app).await?;
+    let mut write = app.store.write(&actor.0, now()).await?;
+    let mut report = ImportReport::default();
+    for (index, line) in body.split(|byte| *byte == b'\n').enumerate() {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let outcome = match read_line(line, &app.settings.digester) {
+            Ok(line) => import_line(&mut write, line).await?,
+            Err(refusal) => Err(refusal),
+        };
+        report.add(index + 1, outcome);
+    }
+    if report.failed > 0 && !partial {
+        return Err(Problem::invalid(report.errors()));
+    }
+    write.commit().await?;
+    Ok(Json(report))
+}
+
+/// A line that is right in itself.
+struct Line {
+    digest: Digest,
+    hint: Option<String>,
+    status: KeyStatus,
+    draft: KeyDraft,
+}
+
+/// What became of a line that was not refused.
+struct Done {
+    result: LineResult,
+    id: String,
+    warnings: Vec<&'static str>,
+}
+
+async fn import_line(write: &mut Write, line: Line) -> Result<Result<Done, Refusal>, StoreError> {
+    if let Some(there) = write.key_by_digest(&line.digest).await? {
+        let same_id = line.draft.id.as_ref().is_none_or(|id| *id == there.id);
+        return Ok(if same_id {
+            Ok(Done {
+                result: LineResult::Existing,
+                id: there.id,
+                warnings: Vec::new(),
+            })
+        } else {
+            Err(Refusal::field(
+                "id",
+                format!("the key is there already, as {}", there.id),
+            ))
+        });
+    }
+    if let Some(id) = &line.draft.id
+        && write.key(id).await?.is_some()
+    {
+        return Ok(Err(Refusal::field("id", "another key has this id")));
+    }
+    let owner = match &line.draft.user_id {
+        Some(id) => write.user(id).await?,
+        None => None,
+    };
+    let key = Key::import(
+        line.draft,
+        line.status,
+        owner.as_ref(),
+        line.digest,
+        line.hint,
+        write.now(),
+    );
+    let key = match key {
+        Ok(key) => write.put_key(Action::Import, None, key).await?,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let warnings = warnings(write, &key, owner.as_ref()).await?;
+    Ok(Ok(Done {
+        result: LineResult::Imported,
+        id: key.id,
+        warnings,
+    }))
+}
+
+async fn warnings(
+    write: &mut Write,
+    key: &Key,
+    owner: Option<&User>,
+) -> Result<Vec<&'static str>, StoreError> {
+    let mut warnings = Vec::new();
+    match owner {
+        None if key.user_id.is_none() => warnings.push("the key has no user"),
+        None => warnings.push("there is no user of this id"),
+        Some(owner) if owner.tenant_id != key.tenant_id => {
+            warnings.push("its user belongs to another tenant")
+        }
+        Some(_) => {}
+    }
+    if let Some(tenant) = &key.tenant_id
+        && write.tenant(tenant).await?.is_none()
+    {
+        warnings.push("there is no tenant of this id");
+    }
+    Ok(warnings)
+}
+
+impl ImportReport {
+    fn add(&mut self, line: usize, outcome: Result<Done, Refusal>) {
+        let report = match outcome {
+            Ok(done) => LineReport {
+                line,
+                result: done.result,
+                id: Some(done.id),
+                warnings: done.warnings,
+                errors: Vec::new(),
+            },
+            Err(refusal) => LineReport {
+                line,
+                result: LineResult::Failed,
+                id: None,
+                warnings: Vec::new(),
+                errors: within("", refusal),
+            },
+        };
+        match report.result {
+            LineResult::Imported => self.imported += 1,
+            LineResult::Existing => self.existing += 1,
+            LineResult::Failed => self.failed += 1,
+        }
+        self.lines.push(report);
+    }
+
+    /// The errors of all lines, with the line's number before the field.
+    fn errors(self) -> Vec<FieldError> {
+        let errors = self.lines.into_iter().flat_map(|line| {
+            within(
+                &format!("line {}", line.line),
+                Refusal::Invalid(line.errors),
+            )
+        });
+        errors.collect()
+    }
+}
+
+fn read_query(query: Option<&str>) -> Result<bool, Refusal> {
+    let mut fields = Fields::of_query(query)?;
+    let partial = fields.optional("partial", switch);
+    fields.finish(|| Some(partial.unwrap_or_default()))
+}
+
+fn read_line(line: &[u8], digester: &Digester) -> Result<Line, Refusal> {
+    let value: Value = serde_json::from_slice(line)
+        .map_err(|error| Refusal::field("", format!("is not JSON: {error}")))?;
+    let mut fields = Fields::of(value)?;
+    let key = fields.optional("key", text(Credential::foreign));
+    let digest = fields.optional("digest", text(Digest::parse));
+    let hint = fields.optional("hint", text(rules::line));
+    let user_id = fields.optional("user_id", text(rules::id));
+    let status = fields.optional("status", text(KeyStatus::parse));
+    let draft = read_terms(&mut fields);
+    let (digest, hint) = fields.finish(|| match (key, digest) {
+        (Some(key), None) => Some(Ok((digester.digest(&key), Some(key.hint())))),
+        (None, Some(digest)) => Some(Ok((digest, hint))),
+        _ => Some(Err(Refusal::field("", "needs either key or digest"))),
+    })??;
+    Ok(Line {
+        digest,
+        hint,
+        status: status.unwrap_or(KeyStatus::Active),
+        draft: KeyDraft { user_id, ..draft },
+    })
+}
