@@ -4,7 +4,7 @@ use super::database::{Database, Pepper, block_on};
 use super::output::{self, Column};
 use super::{Failure, Outcome};
 use crate::domain::audit::Action;
-use crate::domain::credential::Credential;
+use crate::domain::credential::{Credential, Digester};
 use crate::domain::fence::{self, Hours};
 use crate::domain::key::{Key, KeyStatus};
 use crate::domain::tenant::{Tenant, TenantStatus};
@@ -306,7 +306,7 @@ impl Case {
         }
     }
 
-    fn key(&self, credential: &Credential, pepper: &crate::domain::credential::Digester) -> Key {
+    fn key(&self, credential: &Credential, pepper: &Digester) -> Key {
         Key {
             id: format!("key_demo_{}", self.name),
             version: 0,
@@ -510,5 +510,19 @@ mod tests {
                 case.name
             );
         }
+    }
+
+    #[test]
+    fn an_end_of_life_is_kept_as_long_as_it_fits() {
+        let case = CASES.iter().find(|case| case.name == "in_grace").unwrap();
+        let end_after = |end, now| {
+            let mut key = case.key(&case.credential(), &Digester::default());
+            key.expires_at = end;
+            end_of_life(Some(&key), now, 100, 1000)
+        };
+        assert_eq!(end_after(Some(1500), 1000), 1500);
+        assert_eq!(end_after(Some(1099), 1000), 2000, "too near");
+        assert_eq!(end_after(Some(2001), 1000), 2000, "too far");
+        assert_eq!(end_after(None, 1000), 2000);
     }
 }
