@@ -17,6 +17,7 @@
 pub mod config;
 pub mod headers;
 pub mod json;
+pub mod path;
 pub mod percent;
 pub mod request;
 pub mod time;

@@ -1,5 +1,6 @@
-//! Which policy a request is judged by.
+//! Which policies a request is judged by.
 
+use crate::path;
 use crate::request::Request;
 
 /// What a route asks of a key.
@@ -19,16 +20,16 @@ pub struct Policy {
     pub tenant: Option<Statement>,
 }
 
-/// Whether a key is needed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Whether a key is needed; a later one is stricter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Authentication {
+    /// Nothing is looked at.
+    None,
+    /// Without a credential the request is anonymous; one that is present is judged as usual.
+    Optional,
     /// Without a key nothing passes.
     #[default]
     Required,
-    /// Without a credential the request is anonymous; one that is present is judged as usual.
-    Optional,
-    /// Nothing is looked at.
-    None,
 }
 
 /// Scopes that must be covered; never empty.
@@ -65,6 +66,35 @@ pub struct Policies {
     named: Vec<(String, Policy)>,
     routes: Vec<Route>,
     default: Policy,
+    /// Whether the routes' own paths are such that a plain path has one reading only.
+    plain: bool,
+}
+
+/// The policies that a request must satisfy: one, or two where its path can be read in two ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chosen<'a> {
+    policy: &'a Policy,
+    also: Option<&'a Policy>,
+}
+
+impl<'a> Chosen<'a> {
+    /// One policy.
+    pub const fn one(policy: &'a Policy) -> Self {
+        Self { policy, also: None }
+    }
+
+    /// All of them.
+    pub fn iter(self) -> impl Iterator<Item = &'a Policy> {
+        std::iter::once(self.policy).chain(self.also)
+    }
+
+    /// Whether a key is needed: the strictest of them decides.
+    pub fn authentication(self) -> Authentication {
+        let also = self.also.map(|also| also.authentication);
+        also.map_or(self.policy.authentication, |also| {
+            also.max(self.policy.authentication)
+        })
+    }
 }
 
 /// Requests of one shape and the policy they are judged by.
@@ -102,10 +132,18 @@ impl Policies {
     /// Policies by name, the routes that choose among them in order of precedence, and the policy where
     /// none matches.
     pub fn new(named: Vec<(String, Policy)>, routes: Vec<Route>, default: Policy) -> Self {
+        let is_plain = |path: &Option<String>| {
+            path.as_ref()
+                .is_none_or(|path| path::is_plain(path.as_bytes()))
+        };
+        let plain = routes
+            .iter()
+            .all(|route| is_plain(&route.matches.path) && is_plain(&route.matches.prefix));
         Self {
             named,
             routes,
             default,
+            plain,
         }
     }
 
@@ -125,25 +163,43 @@ impl Policies {
             .map(|(_, policy)| policy)
     }
 
-    /// The policy that a request is judged by: the one that the route's metadata names, else that of the
-    /// first matching route, else the default.
+    /// The policies that a request is judged by: the one that the route's metadata names, else that of the
+    /// first matching route, else the default. Where an upstream may read the path in another way than it
+    /// is written, the policy of that reading must be satisfied too.
     ///
     /// # Errors
     /// The route's metadata names a policy that does not exist.
-    pub fn choose(&self, request: &Request<'_>) -> Result<&Policy, UnknownPolicy> {
+    pub fn choose(&self, request: &Request<'_>) -> Result<Chosen<'_>, UnknownPolicy> {
         if let Some(name) = request.host.route_policy() {
             return std::str::from_utf8(&name)
                 .ok()
                 .and_then(|name| self.named(name))
+                .map(Chosen::one)
                 .ok_or(UnknownPolicy(name));
         }
-        let route = self
-            .routes
+        if self.routes.is_empty() {
+            return Ok(Chosen::one(&self.default));
+        }
+        let path = request.target().path;
+        let policy = self.routed(|route| route.matches.holds(request, path));
+        if self.plain && path::is_plain(path) {
+            return Ok(Chosen::one(policy));
+        }
+        let read = path::lenient(path);
+        let also = self.routed(|route| route.matches.holds_leniently(request, &read));
+        Ok(Chosen {
+            policy,
+            also: (also != policy).then_some(also),
+        })
+    }
+
+    /// The policy of the first route that matches, else the default.
+    fn routed(&self, matches: impl Fn(&Route) -> bool) -> &Policy {
+        self.routes
             .iter()
-            .find(|route| route.matches.holds(request));
-        Ok(route
+            .find(|route| matches(route))
             .and_then(|route| self.named.get(route.policy.0))
-            .map_or(&self.default, |(_, policy)| policy))
+            .map_or(&self.default, |(_, policy)| policy)
     }
 }
 
@@ -152,20 +208,29 @@ impl Policies {
 pub struct UnknownPolicy(pub Vec<u8>);
 
 impl RouteMatch {
-    fn holds(&self, request: &Request<'_>) -> bool {
-        let path = request.target().path;
-        self.path
-            .as_ref()
-            .is_none_or(|exact| path == exact.as_bytes())
-            && self
-                .prefix
-                .as_ref()
-                .is_none_or(|prefix| has_prefix(path, prefix.as_bytes()))
-            && (self.methods.is_empty()
-                || self
-                    .methods
-                    .iter()
-                    .any(|method| request.method() == method.as_bytes()))
+    /// Whether a request matches with its path as it is written.
+    fn holds(&self, request: &Request<'_>, path: &[u8]) -> bool {
+        let is = |own: &Option<String>, compare: fn(&[u8], &[u8]) -> bool| {
+            own.as_ref().is_none_or(|own| compare(path, own.as_bytes()))
+        };
+        is(&self.path, <[u8]>::eq) && is(&self.prefix, has_prefix) && self.holds_otherwise(request)
+    }
+
+    /// Whether a request matches with its path as a lenient server reads it; it reads ours likewise.
+    fn holds_leniently(&self, request: &Request<'_>, read: &[u8]) -> bool {
+        let is = |own: &Option<String>, compare: fn(&[u8], &[u8]) -> bool| {
+            own.as_ref()
+                .is_none_or(|own| compare(read, &path::lenient(own.as_bytes())))
+        };
+        is(&self.path, <[u8]>::eq) && is(&self.prefix, has_prefix) && self.holds_otherwise(request)
+    }
+
+    fn holds_otherwise(&self, request: &Request<'_>) -> bool {
+        (self.methods.is_empty()
+            || self
+                .methods
+                .iter()
+                .any(|method| request.method() == method.as_bytes()))
             && (self.hosts.is_empty()
                 || self
                     .hosts
@@ -211,7 +276,9 @@ mod tests {
     }
 
     fn holds(matches: &RouteMatch, headers: &[(&str, &str)]) -> bool {
-        matches.holds(&Sent::new(headers).request())
+        let sent = Sent::new(headers);
+        let request = sent.request();
+        matches.holds(&request, request.target().path)
     }
 
     #[test]
@@ -298,7 +365,7 @@ mod tests {
         let chosen = |sent: &Sent| {
             policies
                 .choose(&sent.request())
-                .map(|policy| policy.environment.clone().unwrap())
+                .map(|chosen| chosen.policy.environment.clone().unwrap())
         };
         let sent = || Sent::new(&[(":path", "/")]);
         assert_eq!(chosen(&sent()), Ok("routed".to_owned()));
@@ -309,5 +376,106 @@ mod tests {
             Err(UnknownPolicy(b"Other".to_vec()))
         );
         assert_eq!(chosen(&sent().on_route("")), Err(UnknownPolicy(Vec::new())));
+    }
+
+    #[test]
+    fn no_spelling_reaches_a_looser_policy() {
+        let open = Policy {
+            authentication: Authentication::None,
+            ..Policy::default()
+        };
+        let below = |prefix: &str, policy: usize| Route {
+            matches: RouteMatch {
+                prefix: Some(prefix.to_owned()),
+                ..RouteMatch::default()
+            },
+            policy: PolicyIndex(policy),
+        };
+        let named = || {
+            vec![
+                ("open".to_owned(), open.clone()),
+                ("strict".to_owned(), Policy::default()),
+            ]
+        };
+        let strict_route = Policies::new(named(), vec![below("/admin", 1)], open.clone());
+        let loose_route = Policies::new(named(), vec![below("/public", 0)], Policy::default());
+        let capital = Policies::new(named(), vec![below("/Admin/", 1)], open.clone());
+        let authentication = |policies: &Policies, path: &str| {
+            policies
+                .choose(&Sent::new(&[(":path", path)]).request())
+                .unwrap()
+                .authentication()
+        };
+        for path in [
+            "/admin",
+            "/admin?x",
+            "/admin/",
+            "/ADMIN",
+            "/admin;x",
+            "/x/..;/admin",
+            "/%61dmin",
+            "/x/%2e%2e/admin",
+            "//admin",
+            "/./admin",
+            "/x%2F..%2Fadmin",
+            "\\admin",
+            "/\\admin",
+            "/x\\..\\admin/7",
+            "/admin/..;/admin",
+        ] {
+            if path.starts_with('/') {
+                assert_eq!(
+                    authentication(&strict_route, path),
+                    Authentication::Required,
+                    "{path}"
+                );
+                assert_eq!(
+                    authentication(&capital, path),
+                    Authentication::Required,
+                    "{path}"
+                );
+            }
+            assert_eq!(
+                authentication(&loose_route, path),
+                Authentication::Required,
+                "{path}"
+            );
+        }
+        for path in [
+            "/public/..;/admin",
+            "/public/%2e%2e/admin",
+            "/public/..%2fadmin",
+            "/public\\..\\admin",
+        ] {
+            assert_eq!(
+                authentication(&loose_route, path),
+                Authentication::Required,
+                "{path}"
+            );
+            assert_eq!(
+                authentication(&strict_route, path),
+                Authentication::Required,
+                "{path}"
+            );
+        }
+        for path in ["/public", "/public/7", "/public/7;v=1", "/public/A"] {
+            assert_eq!(
+                authentication(&loose_route, path),
+                Authentication::None,
+                "{path}"
+            );
+            assert_eq!(
+                authentication(&strict_route, path),
+                Authentication::None,
+                "{path}"
+            );
+        }
+        for path in ["", "*"] {
+            assert_eq!(
+                authentication(&loose_route, path),
+                Authentication::Required,
+                "{path}"
+            );
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::headers::Headers;
+use crate::path;
 use crate::percent::{self, Target};
 use crate::policy::Statement;
 
@@ -42,9 +43,11 @@ impl<'a> Request<'a> {
         Target::new(self.headers.first(":path").unwrap_or_default())
     }
 
-    /// The host without its port, as it was sent.
+    /// The host without its port, else as it was sent.
     pub fn host_name(&self) -> &'a [u8] {
-        without_port(self.headers.first(":authority").unwrap_or_default())
+        let host = without_port(self.headers.first(":authority").unwrap_or_default());
+        // A name with a trailing dot is the same name (RFC 1034 section 3.1).
+        host.strip_suffix(b".").unwrap_or(host)
     }
 
     /// The client's address as Envoy trusts it.
@@ -83,12 +86,19 @@ impl<'a> Request<'a> {
         match statement {
             Statement::Header(name) => self.headers.only(name) == Some(id),
             Statement::Value(value) => value.as_bytes() == id,
-            Statement::PathSegment(index) => self
-                .target()
-                .path
-                .strip_prefix(b"/")
-                .and_then(|path| path.split(|byte| *byte == b'/').nth(*index))
-                .is_some_and(|segment| *percent::decode(segment) == *id),
+            Statement::PathSegment(index) => {
+                let path = self.target().path;
+                let written = path
+                    .strip_prefix(b"/")
+                    .and_then(|path| path.split(|byte| *byte == b'/').nth(*index))
+                    .map(percent::decode);
+                let reads = || {
+                    path::lenient_segments(path)
+                        .get(*index)
+                        .is_some_and(|read| *read == *id)
+                };
+                written.is_some_and(|written| *written == *id) && (path::is_plain(path) || reads())
+            }
             Statement::Query(name) => {
                 let mut values = self.target().parameters(name);
                 let first = values.next();
@@ -171,7 +181,20 @@ mod tests {
             "ten_1"
         ));
         assert!(states(&[(":path", "/v1/te%6E_1")], &at(1), "ten_1"));
-        assert!(states(&[(":path", "/v1/a%2Fb")], &at(1), "a/b"));
+        // What an upstream may read as another path states nothing.
+        assert!(!states(&[(":path", "/v1/a%2Fb")], &at(1), "a/b"));
+        assert!(!states(
+            &[(":path", "/v1/ten_1/..;/ten_2")],
+            &at(1),
+            "ten_1"
+        ));
+        assert!(!states(
+            &[(":path", "/v1/ten_1/..;/ten_2")],
+            &at(1),
+            "ten_2"
+        ));
+        assert!(states(&[(":path", "/V1/Ten_1;v=1/")], &at(0), "V1"));
+        assert!(!states(&[(":path", "/V1/ten_1;v=1/")], &at(1), "ten_1"));
         assert!(!states(&[(":path", "/v1/ten_1")], &at(0), "ten_1"));
         assert!(!states(&[(":path", "/v1")], &at(1), "ten_1"));
         assert!(!states(&[(":path", "/v1//ten_1")], &at(1), "ten_1"));

@@ -9,7 +9,7 @@ use crate::config::{Enforcement, Preflight, Unavailable};
 use crate::credential::{self, Fault};
 use crate::digest::Digest;
 use crate::fetch::Admission;
-use crate::policy::{Authentication, Policy};
+use crate::policy::{Authentication, Chosen};
 use crate::request::Request;
 use crate::telemetry::{Counter, Warning};
 use crate::time::Now;
@@ -28,8 +28,8 @@ impl Gate {
             return Decision::Proceed(Passage::anonymous());
         }
         let settings = Rc::clone(&self.settings);
-        let policy = match settings.policies.choose(request) {
-            Ok(policy) => policy,
+        let policies = match settings.policies.choose(request) {
+            Ok(policies) => policies,
             Err(unknown) => {
                 self.warnings.warn(Warning::PolicyUnknown, now.instant, || {
                     let name = String::from_utf8_lossy(&unknown.0).into_owned();
@@ -38,7 +38,7 @@ impl Gate {
                 return self.refuse(Reason::PolicyUnknown, None);
             }
         };
-        if policy.authentication == Authentication::None {
+        if policies.authentication() == Authentication::None {
             self.telemetry.count(Counter::Anonymous);
             return Decision::Proceed(Passage {
                 strip: false,
@@ -48,13 +48,13 @@ impl Gate {
         match credential::find(&settings.credentials, &settings.key_format, request.headers) {
             Ok(credential) => {
                 let digest = settings.digester.digest(&credential);
-                self.judge_digest(digest, request, policy, stage, now, store)
+                self.judge_digest(digest, request, policies, stage, now, store)
             }
-            Err(Fault::Missing) if policy.authentication == Authentication::Optional => {
+            Err(Fault::Missing) if policies.authentication() == Authentication::Optional => {
                 self.telemetry.count(Counter::Anonymous);
                 Decision::Proceed(Passage::anonymous())
             }
-            Err(fault) => self.conclude(Knowledge::Fault(fault), request, policy, now),
+            Err(fault) => self.conclude(Knowledge::Fault(fault), request, policies, now),
         }
     }
 
@@ -62,7 +62,7 @@ impl Gate {
         &mut self,
         digest: Digest,
         request: &Request<'_>,
-        policy: &Policy,
+        policies: Chosen<'_>,
         stage: Stage,
         now: Now,
         store: &dyn Store,
@@ -70,23 +70,23 @@ impl Gate {
         let waiter = match stage {
             Stage::First(waiter) => waiter,
             Stage::Waited(resolution) => {
-                return self.judge_waited(digest, request, policy, resolution, now, store);
+                return self.judge_waited(digest, request, policies, resolution, now, store);
             }
         };
         match self.cache.lookup(&digest, now.instant, store) {
             Lookup::Fresh(chain, source) => {
                 self.telemetry.count(looked_up(source));
-                self.conclude(Knowledge::Known(&chain), request, policy, now)
+                self.conclude(Knowledge::Known(&chain), request, policies, now)
             }
             Lookup::Stale(chain, source) => {
                 self.telemetry.count(looked_up(source));
                 self.telemetry.count(Counter::LookupStale);
                 self.fetcher.refresh(digest);
-                self.conclude(Knowledge::Known(&chain), request, policy, now)
+                self.conclude(Knowledge::Known(&chain), request, policies, now)
             }
             Lookup::Negative => {
                 self.telemetry.count(Counter::LookupNegative);
-                self.conclude(Knowledge::Unknown, request, policy, now)
+                self.conclude(Knowledge::Unknown, request, policies, now)
             }
             Lookup::Expired(_) | Lookup::Miss => {
                 let deadline = now.instant + self.settings.key_service.timeout;
@@ -100,7 +100,7 @@ impl Gate {
                         digest,
                         Knowledge::Overloaded,
                         request,
-                        policy,
+                        policies,
                         now,
                         store,
                     ),
@@ -113,7 +113,7 @@ impl Gate {
         &mut self,
         digest: Digest,
         request: &Request<'_>,
-        policy: &Policy,
+        policies: Chosen<'_>,
         resolution: Resolution,
         now: Now,
         store: &dyn Store,
@@ -121,15 +121,20 @@ impl Gate {
         match resolution {
             Resolution::Known(chain) => {
                 self.telemetry.count(Counter::LookupFetched);
-                self.conclude(Knowledge::Known(&chain), request, policy, now)
+                self.conclude(Knowledge::Known(&chain), request, policies, now)
             }
             Resolution::Unknown => {
                 self.telemetry.count(Counter::LookupFetched);
-                self.conclude(Knowledge::Unknown, request, policy, now)
+                self.conclude(Knowledge::Unknown, request, policies, now)
             }
-            Resolution::Unavailable => {
-                self.judge_unheard(digest, Knowledge::Unavailable, request, policy, now, store)
-            }
+            Resolution::Unavailable => self.judge_unheard(
+                digest,
+                Knowledge::Unavailable,
+                request,
+                policies,
+                now,
+                store,
+            ),
         }
     }
 
@@ -140,7 +145,7 @@ impl Gate {
         digest: Digest,
         unheard: Knowledge<'_>,
         request: &Request<'_>,
-        policy: &Policy,
+        policies: Chosen<'_>,
         now: Now,
         store: &dyn Store,
     ) -> Decision {
@@ -148,23 +153,23 @@ impl Gate {
             let knowledge = Knowledge::Known(&chain);
             let facts = Facts {
                 knowledge,
-                policy,
+                policies,
                 request,
                 now: now.unix,
             };
             if decide(&facts).is_some() {
-                return self.conclude(knowledge, request, policy, now);
+                return self.conclude(knowledge, request, policies, now);
             }
             self.telemetry.count(Counter::TrustedStaleRefused);
         }
-        self.conclude(unheard, request, policy, now)
+        self.conclude(unheard, request, policies, now)
     }
 
     fn conclude(
         &mut self,
         knowledge: Knowledge<'_>,
         request: &Request<'_>,
-        policy: &Policy,
+        policies: Chosen<'_>,
         now: Now,
     ) -> Decision {
         let chain = match knowledge {
@@ -173,7 +178,7 @@ impl Gate {
         };
         let facts = Facts {
             knowledge,
-            policy,
+            policies,
             request,
             now: now.unix,
         };

@@ -13,7 +13,7 @@ use std::rc::Rc;
 pub use reason::{Class, Reason};
 
 use crate::credential::Fault;
-use crate::policy::{Policy, RequiredScopes};
+use crate::policy::{Chosen, Policy, RequiredScopes};
 use crate::record::{Key, KeyStatus, Tenant, TenantStatus, User, UserStatus};
 use crate::request::Request;
 
@@ -66,7 +66,7 @@ pub struct Facts<'a> {
     /// What is known of the credential.
     pub knowledge: Knowledge<'a>,
     /// What the route asks.
-    pub policy: &'a Policy,
+    pub policies: Chosen<'a>,
     /// The request itself.
     pub request: &'a Request<'a>,
     /// Unix seconds.
@@ -133,7 +133,7 @@ impl Reason {
 
     fn check_chain(self, chain: &Chain, facts: &Facts<'_>) -> Outcome {
         let Facts {
-            policy,
+            policies,
             request,
             now,
             ..
@@ -171,31 +171,28 @@ impl Reason {
                 None => Outcome::Skipped,
                 Some(tenant) => fails_if(tenant.status == TenantStatus::Suspended),
             },
-            Self::UserMismatch => match &policy.user {
-                None => Outcome::Skipped,
-                Some(statement) => fails_if(!request.states(statement, key.user_id.as_deref())),
-            },
-            Self::TenantMismatch => match &policy.tenant {
-                None => Outcome::Skipped,
-                Some(statement) => fails_if(!request.states(statement, key.tenant_id.as_deref())),
-            },
-            Self::EnvironmentMismatch => match &policy.environment {
-                None => Outcome::Skipped,
-                Some(wanted) => fails_if(key.environment.as_deref() != Some(wanted)),
-            },
-            Self::ApiNotApproved => match &policy.api {
-                None => Outcome::Skipped,
-                Some(api) => fails_if(!chain.user.as_ref().is_some_and(|user| approves(user, api))),
-            },
-            Self::ScopeMissing => match &policy.scopes {
-                None => Outcome::Skipped,
-                Some(RequiredScopes::All(scopes)) => {
-                    fails_if(!scopes.iter().all(|scope| chain.covers(scope)))
-                }
-                Some(RequiredScopes::Any(scopes)) => {
-                    fails_if(!scopes.iter().any(|scope| chain.covers(scope)))
-                }
-            },
+            Self::UserMismatch => asked(policies, |policy| {
+                let statement = policy.user.as_ref()?;
+                Some(request.states(statement, key.user_id.as_deref()))
+            }),
+            Self::TenantMismatch => asked(policies, |policy| {
+                let statement = policy.tenant.as_ref()?;
+                Some(request.states(statement, key.tenant_id.as_deref()))
+            }),
+            Self::EnvironmentMismatch => asked(policies, |policy| {
+                let wanted = policy.environment.as_ref()?;
+                Some(key.environment.as_deref() == Some(wanted))
+            }),
+            Self::ApiNotApproved => asked(policies, |policy| {
+                let api = policy.api.as_ref()?;
+                Some(chain.user.as_ref().is_some_and(|user| approves(user, api)))
+            }),
+            Self::ScopeMissing => asked(policies, |policy| {
+                Some(match policy.scopes.as_ref()? {
+                    RequiredScopes::All(scopes) => scopes.iter().all(|scope| chain.covers(scope)),
+                    RequiredScopes::Any(scopes) => scopes.iter().any(|scope| chain.covers(scope)),
+                })
+            }),
             Self::AddressNotAllowed => match &key.networks {
                 None => Outcome::Skipped,
                 Some(networks) => {
@@ -217,6 +214,15 @@ fn fails_if(wrong: bool) -> Outcome {
     } else {
         Outcome::Passed
     }
+}
+
+/// What every policy asks for must be there; where none asks, nothing can be missing.
+fn asked(policies: Chosen<'_>, holds: impl Fn(&Policy) -> Option<bool>) -> Outcome {
+    let asked = policies.iter().filter_map(holds);
+    asked.fold(Outcome::Skipped, |outcome, holds| match outcome {
+        Outcome::Failed => Outcome::Failed,
+        Outcome::Passed | Outcome::Skipped => fails_if(!holds),
+    })
 }
 
 fn status(known: Option<UserStatus>, wrong: UserStatus) -> Outcome {

@@ -6,7 +6,7 @@ use crate::tests::{Sent, at, chain, test};
 fn verdict_of(chain: &Chain, policy: &Policy, sent: &Sent) -> Option<Reason> {
     let facts = Facts {
         knowledge: Knowledge::Known(chain),
-        policy,
+        policies: Chosen::one(policy),
         request: &sent.request(),
         now: at(0).unix,
     };
@@ -302,10 +302,11 @@ fn hours_are_those_of_now() {
 #[test]
 fn what_is_not_known_is_skipped_and_what_was_seen_has_passed() {
     let sent = Sent::new(&[]);
+    let policy = Policy::default();
     let outcomes = |knowledge: Knowledge<'_>| {
         let facts = Facts {
             knowledge,
-            policy: &Policy::default(),
+            policies: Chosen::one(&policy),
             request: &sent.request(),
             now: 0,
         };
