@@ -50,6 +50,16 @@ lint: toolchain ## Check formatting, and clippy on all three targets without a w
 	cargo clippy -p keybound --target wasm32-wasip1 -- -D warnings
 	cargo clippy -p keybound --lib --tests --target wasm32-unknown-unknown -- -D warnings
 
+FUZZ_SECONDS := 60
+
+.PHONY: fuzz
+fuzz: ## Search for inputs that break TARGET (see fuzz/README.md), for FUZZ_SECONDS
+	@test -n '$(TARGET)' \
+	  || { echo "TARGET is missing: one of $$(ls fuzz/corpus-seed | xargs)" >&2; exit 1; }
+	@mkdir -p 'fuzz/corpus/$(TARGET)'
+	cargo +nightly fuzz run '$(TARGET)' 'fuzz/corpus/$(TARGET)' 'fuzz/corpus-seed/$(TARGET)' \
+	  -- -max_total_time=$(FUZZ_SECONDS)
+
 .PHONY: clean-data
 clean-data: ## Forget the demonstration's keys, users and tokens
 	rm -rf target/demo

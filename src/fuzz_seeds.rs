@@ -34,11 +34,11 @@ fn every_seed_and_its_neighbours_pass() {
             let seed = fs::read(&path).unwrap();
             let what = path.display().to_string();
             run(target, &seed, &what);
-            // At most some hundred places each: this is a test, not the search.
-            let step = (seed.len() / 200).max(1);
+            // At most some sixty places each: this is a test, not the search.
+            let step = (seed.len() / 60).max(1);
             for place in (0..seed.len()).step_by(step) {
                 run(target, &seed[..place], &what);
-                for byte in [0x00, 0x01, b' ', b'"', b'0', b'}', 0x7f, 0xff] {
+                for byte in [0x00, b'"', b'0', 0xff] {
                     let mut changed = seed.clone();
                     changed[place] = byte;
                     run(target, &changed, &what);

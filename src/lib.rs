@@ -49,3 +49,6 @@ mod proxy;
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(all(test, not(target_family = "wasm")))]
+mod fuzz_seeds;
