@@ -43,6 +43,7 @@ pub mod reply;
 // What joins them.
 pub mod gate;
 pub mod telemetry;
+pub mod usage;
 
 #[cfg(target_os = "wasi")]
 mod proxy;

@@ -150,12 +150,14 @@ pub enum Warning {
     ServiceUnreachable,
     /// A route names a policy that does not exist.
     PolicyUnknown,
+    /// The key service does not take a report of usage.
+    UsageRefused,
 }
 
 /// When each kind of warning was last logged.
 #[derive(Debug, Default)]
 pub struct Warnings {
-    last: [Option<Instant>; 5],
+    last: [Option<Instant>; 6],
 }
 
 impl Warnings {

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::{Gate, Resolution};
+use super::{Gate, Purpose, Resolution};
 use crate::cache::{Learned, Lookup, Store};
 use crate::digest::Digest;
 use crate::fetch::{Batch, Call};
@@ -32,7 +32,7 @@ pub const LONGEST_BODY: usize = 1024 * 1024;
 
 impl Gate {
     /// A call could not be sent.
-    pub fn not_sent(&mut self, batch: &Batch, now: Now) {
+    pub fn not_sent(&mut self, purpose: &Purpose, now: Now) {
         self.telemetry.count(Counter::FetchError);
         let cluster = &self.settings.key_service.cluster;
         self.warnings
@@ -41,11 +41,24 @@ impl Gate {
                     "key service: Envoy does not take the call; is there a cluster {cluster:?}?"
                 )
             });
-        self.give_up(batch);
+        match purpose {
+            Purpose::Resolve(batch) => self.give_up(batch),
+            Purpose::Usage => self.usage.ended(false, now),
+        }
     }
 
     /// A call has ended.
     pub fn ended(&mut self, call: Call, end: &CallEnd<'_>, now: Now, store: &dyn Store) {
+        if self.usage.is_call(call) {
+            let taken = matches!(end, CallEnd::Answered { status: 204, marked: true, .. });
+            if !taken {
+                self.warnings.warn(Warning::UsageRefused, now.instant, || {
+                    "key service: it did not take a report of usage, which is sent again".to_owned()
+                });
+            }
+            self.usage.ended(taken, now);
+            return;
+        }
         let Some(batch) = self.fetcher.ended(call) else {
             return;
         };
@@ -194,7 +207,7 @@ impl Gate {
 }
 
 /// The body of a call to `/v1/resolve`.
-pub fn resolve_body(batch: &Batch) -> Vec<u8> {
+pub(super) fn resolve_body(batch: &Batch) -> Vec<u8> {
     let mut body = br#"{"digests":["#.to_vec();
     for (index, digest) in batch.digests.iter().enumerate() {
         if index > 0 {

@@ -182,7 +182,11 @@ impl Gate {
             request,
             now: now.unix,
         };
-        match decide(&facts) {
+        let verdict = decide(&facts);
+        if let Some(chain) = &chain {
+            self.usage.count(&chain.key.id, verdict.is_none(), now);
+        }
+        match verdict {
             Some(reason) => self.refuse(reason, chain),
             None => {
                 self.telemetry.count(Counter::Allowed);

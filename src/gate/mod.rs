@@ -13,7 +13,8 @@ mod tests;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-pub use answers::{CallEnd, LONGEST_BODY, resolve_body};
+use answers::resolve_body;
+pub use answers::{CallEnd, LONGEST_BODY};
 pub use decision::{Decision, Notice, Passage, Refusal};
 
 use crate::cache::{Cache, Store};
@@ -26,6 +27,7 @@ use crate::reply::{Replies, Reply};
 use crate::request::Request;
 use crate::telemetry::{Counter, Telemetry, Warnings};
 use crate::time::Now;
+use crate::usage::Usage;
 use crate::verdict::Chain;
 
 /// All that one VM knows and does.
@@ -37,9 +39,30 @@ pub struct Gate {
     fetcher: Fetcher,
     /// Requests that waited, and what has become known for them.
     ready: VecDeque<(Waiter, Resolution)>,
+    usage: Usage,
     /// What has been counted.
     pub telemetry: Telemetry,
     warnings: Warnings,
+}
+
+/// A call to the key service, to be sent.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// Path on the key service.
+    pub path: String,
+    /// JSON.
+    pub body: Vec<u8>,
+    /// What it is for.
+    pub purpose: Purpose,
+}
+
+/// What a call to the key service is for.
+#[derive(Debug)]
+pub enum Purpose {
+    /// Look-ups.
+    Resolve(Batch),
+    /// A report of usage.
+    Usage,
 }
 
 /// What has become known for a request that waited.
@@ -60,13 +83,14 @@ enum Stage {
 }
 
 impl Gate {
-    /// A VM that knows nothing yet.
-    pub fn new(settings: Settings) -> Self {
+    /// A VM that knows nothing yet. `name` tells it from all other VMs.
+    pub fn new(settings: Settings, name: String) -> Self {
         Self {
             replies: Replies::new(&settings.rejection, &settings.credentials),
             cache: Cache::new(&settings.limits, settings.freshness),
             fetcher: Fetcher::new(&settings.limits),
             ready: VecDeque::new(),
+            usage: Usage::new(settings.usage, name),
             telemetry: Telemetry::default(),
             warnings: Warnings::default(),
             settings: Rc::new(settings),
@@ -116,14 +140,30 @@ impl Gate {
         !self.ready.is_empty() || self.fetcher.ready()
     }
 
-    /// The next call to send, if there is one.
-    pub fn next_batch(&mut self, now: Now) -> Option<Batch> {
-        self.fetcher.next_batch(now.instant)
+    /// The next call to send, if there is one. What became of it is told by [`Self::sent`] or
+    /// [`Self::not_sent`], and later by [`Self::ended`].
+    pub fn next_call(&mut self, now: Now) -> Option<Outgoing> {
+        let service = &self.settings.key_service;
+        if let Some(batch) = self.fetcher.next_batch(now.instant) {
+            return Some(Outgoing {
+                path: format!("{}/resolve", service.path),
+                body: resolve_body(&batch),
+                purpose: Purpose::Resolve(batch),
+            });
+        }
+        self.usage.next_report(now).map(|body| Outgoing {
+            path: format!("{}/usage", service.path),
+            body,
+            purpose: Purpose::Usage,
+        })
     }
 
-    /// A call was sent.
-    pub fn sent(&mut self, call: Call, batch: Batch) {
-        self.fetcher.sent(call, batch);
+    /// A call is under way.
+    pub fn sent(&mut self, call: Call, purpose: Purpose) {
+        match purpose {
+            Purpose::Resolve(batch) => self.fetcher.sent(call, batch),
+            Purpose::Usage => self.usage.sent(call),
+        }
     }
 
     /// Gives up those who have waited too long. To be called regularly.

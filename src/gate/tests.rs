@@ -36,7 +36,7 @@ impl World {
         }
         let settings = config::parse(whole.to_string().as_bytes(), &|_| None).unwrap();
         Self {
-            gate: Gate::new(settings),
+            gate: Gate::new(settings, "vm".to_owned()),
             store: MemoryStore::default(),
             millis: 0,
             next: 1,
@@ -85,7 +85,10 @@ impl World {
     }
 
     fn batch(&mut self) -> Option<Batch> {
-        self.gate.next_batch(at(self.millis))
+        match self.gate.next_call(at(self.millis))?.purpose {
+            Purpose::Resolve(batch) => Some(batch),
+            Purpose::Usage => panic!("a report of usage"),
+        }
     }
 
     fn call(&mut self, call: u32) -> Vec<String> {
@@ -95,7 +98,7 @@ impl World {
             .iter()
             .map(|digest| URL_SAFE_NO_PAD.encode(digest.bytes()));
         let digests = digests.collect();
-        self.gate.sent(call, batch);
+        self.gate.sent(call, Purpose::Resolve(batch));
         digests
     }
 
@@ -651,4 +654,41 @@ fn the_digests_asked_for_are_json() {
     };
     let body: Value = serde_json::from_slice(&resolve_body(&batch)).unwrap();
     assert_eq!(body, json!({"digests": [digest("a"), digest("b")]}));
+}
+
+#[test]
+fn usage_is_reported_and_a_report_that_was_not_taken_comes_again() {
+    let mut world = World::new(&json!({"freshness": {"fresh_for": "1m"}}));
+    world.gate.usage = Usage::new(
+        config::Usage {
+            enabled: true,
+            every: Duration::from_secs(10),
+        },
+        "vm".to_owned(),
+    );
+    world.ask("k");
+    world.teach("k", 5, &good(1));
+    world.ask("k");
+    world.pass(10_000);
+    let report = world.gate.next_call(at(world.millis)).unwrap();
+    assert_eq!(report.path, "/v1/usage");
+    let body: Value = serde_json::from_slice(&report.body).unwrap();
+    assert_eq!(body["keys"][0]["allowed"], 2);
+    world.gate.sent(1, report.purpose);
+    world.end(1, &CallEnd::Broken);
+    assert!(world.gate.next_call(at(world.millis)).is_none());
+    world.pass(1_000);
+    let again = world.gate.next_call(at(world.millis)).unwrap();
+    assert_eq!(again.body, report.body);
+    world.gate.sent(2, again.purpose);
+    world.end(
+        2,
+        &CallEnd::Answered {
+            status: 204,
+            marked: true,
+            body: Some(b""),
+        },
+    );
+    world.pass(60_000);
+    assert!(world.gate.next_call(at(world.millis)).is_none());
 }

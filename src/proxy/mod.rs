@@ -6,7 +6,6 @@ mod metrics;
 mod root;
 
 use std::cell::{Cell, RefCell};
-use std::fmt::Write as _;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use proxy_wasm::hostcalls;
@@ -125,8 +124,7 @@ impl Waker {
         }
         if self.queue.get().is_none() {
             // Only now, since a VM that is tried out and dropped would leave its queue behind for ever.
-            let mut name = "keybound.wake.".to_owned();
-            let _ = write!(name, "{:016x}", RandomState::new().build_hasher().finish());
+            let name = format!("keybound.wake.{}", unique_name());
             self.queue.set(hostcalls::register_shared_queue(&name).ok());
         }
         let woken = self
@@ -142,4 +140,10 @@ impl Waker {
         self.awake.set(false);
         let _ = hostcalls::dequeue_shared_queue(queue);
     }
+}
+
+/// A name that no other VM has: the seeds of a hash map come from the host's random numbers.
+fn unique_name() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
 }

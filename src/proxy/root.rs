@@ -11,10 +11,9 @@ use proxy_wasm::types::ContextType;
 use super::host::{CallAnswer, SharedData, Stream};
 use super::http::Filter;
 use super::metrics::Metrics;
-use super::{Carried, Vm};
-use crate::config;
-use crate::fetch::Batch;
-use crate::gate::{CallEnd, Gate, LONGEST_BODY, resolve_body};
+use super::{Carried, Vm, unique_name};
+use crate::config::{self, Settings};
+use crate::gate::{CallEnd, Gate, LONGEST_BODY, Outgoing};
 use crate::headers::Headers;
 use crate::request::Request;
 
@@ -75,27 +74,23 @@ impl Root {
         loop {
             let mut gate = vm.gate.borrow_mut();
             let now = vm.clock.now();
-            let Some(batch) = gate.next_batch(now) else {
+            let Some(outgoing) = gate.next_call(now) else {
                 break;
             };
-            match dispatch(&gate, &batch) {
-                Some(call) => gate.sent(call, batch),
-                None => gate.not_sent(&batch, now),
+            match dispatch(gate.settings(), &outgoing) {
+                Some(call) => gate.sent(call, outgoing.purpose),
+                None => gate.not_sent(&outgoing.purpose, now),
             }
         }
     }
 }
 
-fn dispatch(gate: &Gate, batch: &Batch) -> Option<u32> {
-    let service = &gate.settings().key_service;
-    let path = format!("{}/resolve", service.path);
-    let authorization = service
-        .token
-        .as_ref()
-        .map(|token| format!("Bearer {}", token.reveal()));
+fn dispatch(settings: &Settings, outgoing: &Outgoing) -> Option<u32> {
+    let service = &settings.key_service;
+    let authorization = service.token.as_ref().map(|token| format!("Bearer {}", token.reveal()));
     let mut headers = vec![
         (":method", "POST"),
-        (":path", path.as_str()),
+        (":path", outgoing.path.as_str()),
         (":authority", service.authority.as_str()),
         ("content-type", "application/json"),
         ("accept", "application/json"),
@@ -103,15 +98,8 @@ fn dispatch(gate: &Gate, batch: &Batch) -> Option<u32> {
     if let Some(authorization) = &authorization {
         headers.push(("authorization", authorization));
     }
-    let body = resolve_body(batch);
-    hostcalls::dispatch_http_call(
-        &service.cluster,
-        headers,
-        Some(&body),
-        Vec::new(),
-        service.timeout,
-    )
-    .ok()
+    let body = Some(outgoing.body.as_slice());
+    hostcalls::dispatch_http_call(&service.cluster, headers, body, Vec::new(), service.timeout).ok()
 }
 
 /// Takes over the host's log level, which an operator can change at any time: a line that the host would
@@ -152,7 +140,7 @@ impl RootContext for Root {
         let text = text.ok().flatten().unwrap_or_default();
         match config::parse(&text, &|name| std::env::var(name).ok()) {
             Ok(settings) => {
-                self.vm = Some(Rc::new(Vm::new(Gate::new(settings))));
+                self.vm = Some(Rc::new(Vm::new(Gate::new(settings, unique_name()))));
                 let _ = hostcalls::set_tick_period(TICK);
                 true
             }

@@ -187,16 +187,12 @@ fn rejections() {
 
 #[test]
 fn what_has_no_effect_yet() {
-    refused(&[(
-        r#""usage": {"enabled": true}"#,
-        "usage.enabled: not supported yet: leave the field out",
-    )]);
     refused_within_key_service(&[(
         r#""changes": {"enabled": true}"#,
         "key_service.changes.enabled: not supported yet: leave the field out",
     )]);
     for accepted in [
-        r#""usage": {"enabled": false, "every": "5s"}"#,
+        r#""usage": {"enabled": true, "every": "5s"}"#,
         r#""usage": {}"#,
     ] {
         assert!(parse(with(accepted).as_bytes(), &environment).is_ok());
