@@ -1,7 +1,7 @@
 //! contract/reasons.md: codes 1 to 17, 23 and 24, each as the client, the access log and the counters
 //! tell it. 25 has a file of its own.
 
-use crate::now;
+use crate::{in_three_days, now};
 use serde_json::json;
 use std::collections::BTreeMap;
 use support::client::{Request, Response};
@@ -133,13 +133,6 @@ fn rows(gateway: &Gateway) -> Vec<(&'static str, Row)> {
             )
         }),
     ]
-}
-
-/// A day on which no test that began today still runs.
-fn in_three_days() -> &'static str {
-    // 1 January 1970 was a Thursday.
-    let days = ["thu", "fri", "sat", "sun", "mon", "tue", "wed"];
-    days[usize::try_from(now() / 86_400 + 3).expect("small") % 7]
 }
 
 fn expected_status(code: &str) -> u16 {

@@ -1,7 +1,9 @@
-//! An upstream that answers with what it was asked, so that a test sees what passed the gateway.
+//! An upstream that answers with what it was asked, so that a test sees what passed the gateway, and with
+//! the headers that the request asks for (`answer-sunset: …`).
 
 use crate::failure::{Failure, Result};
 use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName};
 use axum::response::IntoResponse;
 use axum::{Json, Router};
 use http_body_util::BodyExt;
@@ -11,6 +13,9 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+
+/// A request header with this in front of its name asks for a header of the answer.
+const ANSWER: &str = "answer-";
 
 /// Requests that are remembered; older ones are forgotten, so that a demonstration can run for weeks.
 const REMEMBERED: usize = 10_000;
@@ -111,6 +116,12 @@ async fn echo(State(memory): State<Memory>, request: Request) -> impl IntoRespon
         .await
         .map(|body| body.to_bytes().len())
         .unwrap_or_default();
+    let mut headers = HeaderMap::new();
+    for (name, value) in &head.headers {
+        if let Some(Ok(name)) = name.as_str().strip_prefix(ANSWER).map(HeaderName::try_from) {
+            headers.append(name, value.clone());
+        }
+    }
     let arrived = Arrived {
         method: head.method.to_string(),
         path: head
@@ -138,5 +149,5 @@ async fn echo(State(memory): State<Memory>, request: Request) -> impl IntoRespon
         memory.pop_front();
     }
     memory.push_back(arrived.clone());
-    Json(arrived)
+    (headers, Json(arrived))
 }
