@@ -1,6 +1,5 @@
 //! Where a credential may be, what it looks like, and the headers that replace it.
 
-use super::error::ConfigError;
 use super::names::{COOKIE_NAME, HEADER_NAME, NOT_EMPTY, SCHEME, VISIBLE};
 use super::reader::{Object, Value};
 use super::settings::IdentityHeaders;
@@ -22,42 +21,43 @@ const ESSENTIAL: [&str; 9] = [
     "upgrade",
 ];
 
-pub(super) fn locations(value: Value) -> Result<Vec<Location>, ConfigError> {
-    let mut locations = Vec::new();
-    for item in value.filled_list()? {
-        let twice = item.error("names the same place as an entry before: remove one");
-        let location = location(item)?;
-        if locations.iter().any(|other| same_place(other, &location)) {
-            return Err(twice);
+pub(super) fn locations(value: &Value<'_>) -> Vec<Location> {
+    let mut locations: Vec<Location> = Vec::new();
+    for item in value.filled_list() {
+        if let Some(location) = location(&item) {
+            if locations.iter().any(|other| same_place(other, &location)) {
+                item.refuse(format_args!(
+                    "names the same place as an entry before: remove one"
+                ));
+            }
+            locations.push(location);
         }
-        locations.push(location);
     }
-    Ok(locations)
+    locations
 }
 
-fn location(value: Value) -> Result<Location, ConfigError> {
-    let mut object = value.object()?;
-    let scheme = object.take_optional("scheme")?;
-    let (kind, name) = object.take_only(["header", "bearer", "query", "cookie"])?;
-    if let Some(scheme) = &scheme
-        && kind != "header"
-    {
-        return Err(scheme.error(format!("goes with \"header\" only, not with \"{kind}\"")));
-    }
-    Ok(match kind {
-        "header" => match scheme {
-            Some(scheme) => Location::Scheme {
-                header: header_name(&name)?,
-                scheme: scheme.text(&SCHEME)?.to_owned(),
-            },
-            None => Location::Header(header_name(&name)?),
+fn location(value: &Value<'_>) -> Option<Location> {
+    let object = value.object();
+    let scheme = object.optional("scheme");
+    let (kind, name) = object.only(&["header", "bearer", "query", "cookie"])?;
+    Some(match (kind, scheme) {
+        ("header", None) => Location::Header(header_name(&name)),
+        ("header", Some(scheme)) => Location::Scheme {
+            header: header_name(&name),
+            scheme: scheme.text(&SCHEME).to_owned(),
         },
-        "bearer" => Location::Scheme {
-            header: header_name(&name)?,
+        (kind, Some(scheme)) => {
+            scheme.refuse(format_args!(
+                "goes with \"header\" only, not with \"{kind}\""
+            ));
+            return None;
+        }
+        ("bearer", None) => Location::Scheme {
+            header: header_name(&name),
             scheme: "Bearer".to_owned(),
         },
-        "query" => Location::Query(name.text(&NOT_EMPTY)?.to_owned()),
-        _ => Location::Cookie(name.text(&COOKIE_NAME)?.to_owned()),
+        ("query", None) => Location::Query(name.text(&NOT_EMPTY).to_owned()),
+        _ => Location::Cookie(name.text(&COOKIE_NAME).to_owned()),
     })
 }
 
@@ -78,96 +78,81 @@ fn same_place(left: &Location, right: &Location) -> bool {
 }
 
 /// The name of a header that the filter takes from requests or sets, in lower case.
-fn header_name(value: &Value) -> Result<String, ConfigError> {
-    let name = value.text(&HEADER_NAME)?.to_ascii_lowercase();
+fn header_name(value: &Value<'_>) -> String {
+    let name = value.text(&HEADER_NAME).to_ascii_lowercase();
     if ESSENTIAL.contains(&name.as_str()) {
-        return Err(value.error(format!(
+        value.refuse(format_args!(
             "\"{name}\" is needed to carry the request and cannot be used: choose another header"
-        )));
+        ));
     }
-    Ok(name)
+    name
 }
 
-pub(super) fn key_format(value: Value) -> Result<KeyFormat, ConfigError> {
-    let mut object = value.object()?;
-    let prefixes = object.take_optional("prefixes")?;
-    let checksum = object
-        .take("checksum")?
-        .choice(&[("none", Checksum::None), ("crc32", Checksum::Crc32)])?;
-    let least = object.take("min_length")?;
-    let min_length = least.number(1..=MAX_LENGTH)?;
-    let max_length = object.take("max_length")?.number(1..=MAX_LENGTH)?;
+pub(super) fn key_format(value: &Value<'_>) -> KeyFormat {
+    let object = value.object();
+    let checksum = match object.word("checksum", &["none", "crc32"]) {
+        "crc32" => Checksum::Crc32,
+        _ => Checksum::None,
+    };
+    let least = object.value("min_length");
+    let min_length = least.number(1..=MAX_LENGTH);
+    let max_length = object.number("max_length", 1..=MAX_LENGTH);
     if min_length > max_length {
-        return Err(least.error(format!(
+        least.refuse(format_args!(
             "{min_length} is more than key_format.max_length ({max_length}): no key fits"
-        )));
+        ));
     }
-    Ok(KeyFormat {
-        prefixes: match prefixes {
-            Some(prefixes) => prefixes
-                .filled_list()?
-                .iter()
-                .map(|prefix| fitting_prefix(prefix, max_length))
-                .collect::<Result<_, _>>()?,
-            None => Vec::new(),
-        },
+    let mut prefixes = Vec::new();
+    if let Some(given) = object.optional("prefixes") {
+        for value in given.filled_list() {
+            let prefix = value.text(&VISIBLE);
+            if prefix.len() > max_length {
+                value.refuse(format_args!(
+                    "longer than key_format.max_length ({max_length}): no key fits"
+                ));
+            }
+            prefixes.push(prefix.to_owned());
+        }
+    }
+    KeyFormat {
+        prefixes,
         checksum,
         min_length,
         max_length,
-    })
-}
-
-fn fitting_prefix(value: &Value, max_length: usize) -> Result<String, ConfigError> {
-    let prefix = value.text(&VISIBLE)?;
-    if prefix.len() > max_length {
-        return Err(value.error(format!(
-            "longer than key_format.max_length ({max_length}): no key fits"
-        )));
     }
-    Ok(prefix.to_owned())
 }
 
-pub(super) fn identity_headers(
-    value: Value,
-    credentials: &[Location],
-) -> Result<IdentityHeaders, ConfigError> {
-    let mut object = value.object()?;
+pub(super) fn identity_headers(value: &Value<'_>, credentials: &[Location]) -> IdentityHeaders {
+    let object = value.object();
     let mut taken = Vec::new();
     for location in credentials {
-        taken.push(match location {
-            Location::Header(header) | Location::Scheme { header, .. } => {
-                (header.clone(), "one of the \"credentials\"")
-            }
-            Location::Cookie(_) => ("cookie".to_owned(), "one of the \"credentials\""),
+        let header = match location {
+            Location::Header(header) | Location::Scheme { header, .. } => header,
+            Location::Cookie(_) => "cookie",
             Location::Query(_) => continue,
-        });
+        };
+        taken.push((header.to_owned(), "one of the \"credentials\""));
     }
-    Ok(IdentityHeaders {
-        key_id: identity_header(&mut object, "key_id", &mut taken)?,
-        user_id: identity_header(&mut object, "user_id", &mut taken)?,
-        tenant_id: identity_header(&mut object, "tenant_id", &mut taken)?,
-        scopes: identity_header(&mut object, "scopes", &mut taken)?,
-        environment: identity_header(&mut object, "environment", &mut taken)?,
-    })
+    IdentityHeaders {
+        key_id: identity_header(object, "key_id", &mut taken),
+        user_id: identity_header(object, "user_id", &mut taken),
+        tenant_id: identity_header(object, "tenant_id", &mut taken),
+        scopes: identity_header(object, "scopes", &mut taken),
+        environment: identity_header(object, "environment", &mut taken),
+    }
 }
 
 /// A header's name and what it is already used for.
 type Taken = Vec<(String, &'static str)>;
 
-fn identity_header(
-    object: &mut Object,
-    field: &'static str,
-    taken: &mut Taken,
-) -> Result<Option<String>, ConfigError> {
-    let Some(value) = object.take_optional(field)? else {
-        return Ok(None);
-    };
-    let name = header_name(&value)?;
+fn identity_header(object: Object<'_>, field: &'static str, taken: &mut Taken) -> Option<String> {
+    let value = object.optional(field)?;
+    let name = header_name(&value);
     if let Some((_, other)) = taken.iter().find(|(known, _)| *known == name) {
-        return Err(value.error(format!(
+        value.refuse(format_args!(
             "\"{name}\" is also the header of {other}: choose another name, or null"
-        )));
+        ));
     }
     taken.push((name.clone(), field));
-    Ok(Some(name))
+    Some(name)
 }

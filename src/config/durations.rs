@@ -3,9 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::error::ConfigError;
 use super::names::Form;
-use super::reader::Value;
+use super::reader::{Object, Value};
 
 /// One second.
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -30,30 +29,36 @@ const FORM: Form = Form::new(
     "a duration such as \"500ms\", \"20s\", \"5m\", \"2h\" or \"7d\"",
 );
 
-impl Value {
+impl Value<'_> {
     /// A duration within a range.
-    pub(super) fn duration(
-        &self,
-        range: RangeInclusive<Duration>,
-    ) -> Result<Duration, ConfigError> {
-        parse(self.text(&FORM)?)
-            .filter(|duration| range.contains(duration))
-            .ok_or_else(|| {
-                self.error(format!(
-                    "must be a duration from {} to {}",
-                    written(*range.start()),
-                    written(*range.end())
-                ))
-            })
+    pub(super) fn duration(&self, range: RangeInclusive<Duration>) -> Duration {
+        let (least, most) = range.into_inner();
+        match parse(self.text(&FORM)) {
+            Some(duration) if least <= duration && duration <= most => return duration,
+            _ => self.refuse(format_args!(
+                "must be a duration from {} to {}",
+                written(least),
+                written(most)
+            )),
+        }
+        least
+    }
+}
+
+impl Object<'_> {
+    /// A field with a duration within a range.
+    pub(super) fn duration(&self, name: &'static str, range: RangeInclusive<Duration>) -> Duration {
+        self.value(name).duration(range)
     }
 
-    /// A duration of whole seconds within a range.
-    pub(super) fn seconds(&self, range: RangeInclusive<Duration>) -> Result<Duration, ConfigError> {
-        let duration = self.duration(range)?;
+    /// A field with a duration of whole seconds within a range.
+    pub(super) fn seconds(&self, name: &'static str, range: RangeInclusive<Duration>) -> Duration {
+        let value = self.value(name);
+        let duration = value.duration(range);
         if duration.subsec_nanos() != 0 {
-            return Err(self.error("must be whole seconds, such as \"2s\""));
+            value.refuse(format_args!("must be whole seconds, such as \"2s\""));
         }
-        Ok(duration)
+        duration
     }
 }
 

@@ -1,69 +1,88 @@
 //! Why a configuration is refused.
 
-use std::fmt;
+use std::cell::OnceCell;
+use std::fmt::{self, Arguments};
 
 /// What is wrong with a configuration, in one line: the path of the field, the problem, the remedy. Holds
 /// no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
-    path: Path,
-    problem: String,
-}
-
-/// Where in the configuration something is, such as `routes[0].match.prefix`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Path(String);
-
-impl ConfigError {
-    /// A problem at a path.
-    pub(super) fn new(path: &Path, problem: impl Into<String>) -> Self {
-        Self {
-            path: path.clone(),
-            problem: problem.into(),
-        }
-    }
-}
+pub struct ConfigError(String);
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.path, self.problem)
+        formatter.write_str(&self.0)
     }
 }
 
 impl std::error::Error for ConfigError {}
 
-impl Path {
-    /// The configuration as a whole.
-    pub(super) const fn root() -> Self {
-        Self(String::new())
-    }
+/// The first problem that is found. Reading goes on after it with stand-ins, and what was read is dropped.
+#[derive(Default)]
+pub(super) struct FirstProblem(OnceCell<ConfigError>);
 
-    /// A member of the object at this path. A name that could be misread is quoted: `policies["a.b"]`.
-    pub(super) fn member(&self, name: &str) -> Self {
-        let plain = !name.is_empty()
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
-        Self(match (plain, self.0.as_str()) {
-            (true, "") => name.to_owned(),
-            (true, parent) => format!("{parent}.{name}"),
-            (false, parent) => format!("{parent}[{}]", quoted(name)),
-        })
-    }
-
-    /// An item of the list at this path, from 0.
-    pub(super) fn item(&self, index: usize) -> Self {
-        Self(format!("{}[{index}]", self.0))
+impl FirstProblem {
+    /// What was read, unless there was a problem.
+    pub(super) fn or<T>(self, read: T) -> Result<T, ConfigError> {
+        match self.0.into_inner() {
+            Some(error) => Err(error),
+            None => Ok(read),
+        }
     }
 }
 
-impl fmt::Display for Path {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self.0.as_str() {
-            "" => "configuration",
-            path => path,
-        })
+/// Where in the configuration something is, such as `routes[0].match.prefix`.
+#[derive(Clone, Copy)]
+pub(super) enum Place<'a> {
+    /// The configuration as a whole, and who is told of problems.
+    Root(&'a FirstProblem),
+    /// A member of an object.
+    Member(&'a Place<'a>, &'a str),
+    /// An item of a list, from 0.
+    Item(&'a Place<'a>, usize),
+}
+
+impl Place<'_> {
+    /// Refuses the configuration for what is here.
+    #[cold]
+    pub(super) fn refuse(&self, problem: Arguments<'_>) {
+        self.first_problem().0.get_or_init(|| {
+            let path = self.path();
+            let path = if path.is_empty() {
+                "configuration"
+            } else {
+                &path
+            };
+            ConfigError(format!("{path}: {problem}"))
+        });
     }
+
+    fn first_problem(&self) -> &FirstProblem {
+        match self {
+            Self::Root(first) => first,
+            Self::Member(parent, _) | Self::Item(parent, _) => parent.first_problem(),
+        }
+    }
+
+    /// As whoever wrote the configuration would write it. A name that could be misread is quoted:
+    /// `policies["a.b"]`.
+    fn path(&self) -> String {
+        match self {
+            Self::Root(_) => String::new(),
+            Self::Member(parent, name) => match (parent.path(), is_plain(name)) {
+                (parent, true) if parent.is_empty() => (*name).to_owned(),
+                (parent, true) => format!("{parent}.{name}"),
+                (parent, false) => format!("{parent}[{}]", quoted(name)),
+            },
+            Self::Item(parent, index) => format!("{}[{index}]", parent.path()),
+        }
+    }
+}
+
+fn is_plain(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 /// Text from the configuration as it may stand in a message: quoted, in one line and not endless.
@@ -71,7 +90,7 @@ pub(super) fn quoted(text: &str) -> String {
     const MOST: usize = 80;
     match text.char_indices().nth(MOST) {
         None => format!("{text:?}"),
-        Some(_) => format!("{:?}…", text.chars().take(MOST).collect::<String>()),
+        Some((end, _)) => format!("{:?}…", text.get(..end).unwrap_or_default()),
     }
 }
 
@@ -82,21 +101,38 @@ mod tests {
 
     #[test]
     fn paths_are_written_as_in_the_configuration() {
-        let path = Path::root().member("routes").item(2).member("match");
-        assert_eq!(path.to_string(), "routes[2].match");
-        assert_eq!(Path::root().to_string(), "configuration");
+        let first = FirstProblem::default();
+        let routes = Place::Member(&Place::Root(&first), "routes");
+        let route = Place::Item(&routes, 2);
+        assert_eq!(Place::Member(&route, "match").path(), "routes[2].match");
     }
 
     #[test]
     fn names_that_could_be_misread_are_quoted() {
-        let policies = Path::root().member("policies");
+        let first = FirstProblem::default();
+        let policies = Place::Member(&Place::Root(&first), "policies");
         for (name, path) in [
             ("v1.orders", r#"policies["v1.orders"]"#),
             ("", r#"policies[""]"#),
             ("a\nb", r#"policies["a\nb"]"#),
         ] {
-            assert_eq!(policies.member(name).to_string(), path);
+            assert_eq!(Place::Member(&policies, name).path(), path);
         }
+    }
+
+    #[test]
+    fn only_the_first_problem_is_told() {
+        let first = FirstProblem::default();
+        let root = Place::Root(&first);
+        root.refuse(format_args!("is wrong"));
+        Place::Member(&root, "digest").refuse(format_args!("is wrong too"));
+        let error = first.or(()).unwrap_err();
+        assert_eq!(error.to_string(), "configuration: is wrong");
+    }
+
+    #[test]
+    fn without_a_problem_there_is_what_was_read() {
+        assert_eq!(FirstProblem::default().or(7), Ok(7));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::durations::{MINUTE, SECOND};
-use super::error::ConfigError;
 use super::names::{NOT_EMPTY, PATH, VARIABLE, VISIBLE};
 use super::reader::{Object, Value};
 use super::settings::{Changes, KeyService, Secret};
@@ -12,96 +11,87 @@ use crate::digest::Digester;
 /// Values of environment variables.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-pub(super) fn key_service(
-    value: Value,
-    environment: Environment<'_>,
-) -> Result<KeyService, ConfigError> {
-    let mut object = value.object()?;
-    let cluster = object.take("cluster")?.text(&NOT_EMPTY)?.to_owned();
-    let authority = match object.take_text("authority", &VISIBLE)? {
-        Some(authority) => authority,
-        None if VISIBLE.holds(&cluster) => cluster.clone(),
-        None => {
-            return Err(object.error(
-                "the cluster's name cannot serve as \"authority\", which must be visible ASCII: give one",
-            ));
-        }
-    };
-    Ok(KeyService {
+pub(super) fn key_service(value: &Value<'_>, environment: Environment<'_>) -> KeyService {
+    let object = value.object();
+    let cluster = object.text("cluster", &NOT_EMPTY);
+    let authority = object.optional_text("authority", &VISIBLE);
+    if authority.is_none() && !VISIBLE.holds(&cluster) {
+        object.refuse(format_args!(
+            "the cluster's name cannot serve as \"authority\", which must be visible ASCII: give one"
+        ));
+    }
+    KeyService {
+        authority: authority.unwrap_or_else(|| cluster.clone()),
         cluster,
-        authority,
         path: object
-            .take("path")?
-            .text(&PATH)?
+            .value("path")
+            .text(&PATH)
             .trim_end_matches('/')
             .to_owned(),
-        token: token(&mut object, environment)?,
-        timeout: object
-            .take("timeout")?
-            .duration(Duration::from_millis(1)..=MINUTE)?,
-        changes: changes(object.take("changes")?)?,
-    })
-}
-
-fn token(object: &mut Object, environment: Environment<'_>) -> Result<Option<Secret>, ConfigError> {
-    let in_text = object.take_optional("token")?;
-    let in_variable = object.take_optional("token_env")?;
-    match (in_text, in_variable) {
-        (None, None) => Ok(None),
-        (Some(_), Some(variable)) => {
-            Err(variable.error("given together with \"token\": keep one of the two"))
-        }
-        (Some(token), None) => Ok(Some(Secret::new(token.text(&VISIBLE)?.to_owned()))),
-        (None, Some(variable)) => {
-            let token = read(&variable, environment)?;
-            if !VISIBLE.holds(&token) {
-                return Err(variable.error(
-                    "the variable's value must be visible ASCII: it has a space, a line break or another \
-                     character that cannot be sent",
-                ));
-            }
-            Ok(Some(Secret::new(token)))
-        }
+        token: token(object, environment),
+        timeout: object.duration("timeout", Duration::from_millis(1)..=MINUTE),
+        changes: changes(&object.value("changes")),
     }
 }
 
-fn changes(value: Value) -> Result<Changes, ConfigError> {
-    let mut object = value.object()?;
-    Ok(Changes {
-        enabled: object.take("enabled")?.boolean()?,
-        wait: object.take("wait")?.seconds(SECOND..=MINUTE)?,
-    })
+fn token(object: Object<'_>, environment: Environment<'_>) -> Option<Secret> {
+    let in_text = object.optional("token");
+    let in_variable = object.optional("token_env");
+    let token = match (in_text, in_variable) {
+        (None, None) => return None,
+        (Some(token), None) => token.text(&VISIBLE).to_owned(),
+        (None, Some(variable)) => {
+            let token = read(&variable, environment);
+            if !VISIBLE.holds(&token) {
+                variable.refuse(format_args!(
+                    "the variable's value must be visible ASCII: it has a space, a line break or another \
+                     character that cannot be sent"
+                ));
+            }
+            token
+        }
+        (Some(_), Some(variable)) => {
+            variable.refuse(format_args!(
+                "given together with \"token\": keep one of the two"
+            ));
+            return None;
+        }
+    };
+    Some(Secret::new(token))
 }
 
-pub(super) fn digester(
-    value: Value,
-    environment: Environment<'_>,
-) -> Result<Digester, ConfigError> {
-    Ok(match value.object()?.take_optional("pepper_env")? {
-        Some(variable) => Digester::peppered(read(&variable, environment)?.as_bytes()),
+fn changes(value: &Value<'_>) -> Changes {
+    let object = value.object();
+    Changes {
+        enabled: object.boolean("enabled"),
+        wait: object.seconds("wait", SECOND..=MINUTE),
+    }
+}
+
+pub(super) fn digester(value: &Value<'_>, environment: Environment<'_>) -> Digester {
+    match value.object().optional("pepper_env") {
+        Some(variable) => Digester::peppered(read(&variable, environment).as_bytes()),
         None => Digester::plain(),
-    })
+    }
 }
 
 /// What is in the environment variable that is named.
-fn read(variable: &Value, environment: Environment<'_>) -> Result<String, ConfigError> {
-    let name = variable.text(&VARIABLE)?;
-    let missing = |state| {
-        // What is not written as names of variables usually are may be the secret itself.
-        let conventional =
-            |byte: u8| byte.is_ascii_uppercase() || matches!(byte, b'0'..=b'9' | b'_');
-        let shown = match name.bytes().all(conventional) {
-            true => name,
-            false => "named here",
-        };
-        variable.error(format!(
-            "the environment variable {shown} is {state}: add it to the plugin's \
-             vm_config.environment_variables"
-        ))
+fn read(variable: &Value<'_>, environment: Environment<'_>) -> String {
+    let name = variable.text(&VARIABLE);
+    let state = match environment(name) {
+        None => "not set",
+        Some(value) if value.is_empty() => "empty",
+        Some(value) => return value,
     };
-    match environment(name) {
-        None => Err(missing("not set")),
-        Some(value) if value.is_empty() => Err(missing("empty")),
-        Some(value) => Ok(value),
-    }
+    // What is not written as names of variables usually are may be the secret itself.
+    let conventional = |byte: u8| byte.is_ascii_uppercase() || matches!(byte, b'0'..=b'9' | b'_');
+    let shown = match name.bytes().all(conventional) {
+        true => name,
+        false => "named here",
+    };
+    variable.refuse(format_args!(
+        "the environment variable {shown} is {state}: add it to the plugin's \
+         vm_config.environment_variables"
+    ));
+    String::new()
 }

@@ -21,7 +21,7 @@ pub use self::error::ConfigError;
 pub use self::settings::*;
 
 use self::durations::{DAY, SECOND};
-use self::error::Path;
+use self::error::{FirstProblem, Place};
 use self::key_service::Environment;
 use self::names::{PRINTABLE, VISIBLE};
 use self::reader::Value;
@@ -36,32 +36,32 @@ pub fn parse(
     text: &[u8],
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Settings, ConfigError> {
-    let json = json(text).map_err(|problem| ConfigError::new(&Path::root(), problem))?;
+    let problem = FirstProblem::default();
+    let root = Place::Root(&problem);
+    let json = json(text, &root);
     let settings = settings(
-        Value::root(json.clone(), &fields::CONFIGURATION),
+        &Value::given(root, &json, &fields::CONFIGURATION),
         environment,
-    )?;
-    unsupported::refuse(&json)?;
-    Ok(settings)
+    );
+    unsupported::refuse(&json, &root);
+    problem.or(settings)
 }
 
-fn json(text: &[u8]) -> Result<Json, String> {
-    if text.trim_ascii().is_empty() {
-        return Err(
-            "empty: the smallest that works is {\"key_service\": {\"cluster\": \"key_service\"}}, as text of \
+/// The text as JSON; `null` where it is none, which is refused.
+fn json(text: &[u8], root: &Place<'_>) -> Json {
+    match Json::parse(text) {
+        Ok(json) => return json,
+        Err(_) if text.trim_ascii().is_empty() => root.refuse(format_args!(
+            "empty: the smallest that works is {{\"key_service\": {{\"cluster\": \"key_service\"}}}}, as text of \
              a google.protobuf.StringValue"
-                .to_owned(),
-        );
-    }
-    Json::parse(text).map_err(|error| {
-        if is_struct(text) {
+        )),
+        Err(_) if is_struct(text) => root.refuse(format_args!(
             "a google.protobuf.Struct, which arrives in binary form: write it as JSON text in a \
              google.protobuf.StringValue"
-                .to_owned()
-        } else {
-            format!("not JSON: {error}")
-        }
-    })
+        )),
+        Err(error) => root.refuse(format_args!("not JSON: {error}")),
+    }
+    Json::Null
 }
 
 /// Whether a text that is not JSON begins as a `google.protobuf.Struct` does: field 1, an entry of a map,
@@ -92,58 +92,54 @@ fn delimited(message: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     None
 }
 
-fn settings(value: Value, environment: Environment<'_>) -> Result<Settings, ConfigError> {
-    let mut object = value.object()?;
-    let key_service = key_service::key_service(object.take("key_service")?, environment)?;
-    let credentials = credentials::locations(object.take("credentials")?)?;
-    Ok(Settings {
+fn settings(value: &Value<'_>, environment: Environment<'_>) -> Settings {
+    let object = value.object();
+    let key_service = key_service::key_service(&object.value("key_service"), environment);
+    let credentials = credentials::locations(&object.value("credentials"));
+    Settings {
         key_service,
-        key_format: match object.take_optional("key_format")? {
-            Some(format) => credentials::key_format(format)?,
+        key_format: match object.optional("key_format") {
+            Some(format) => credentials::key_format(&format),
             None => KeyFormat::default(),
         },
-        digester: key_service::digester(object.take("digest")?, environment)?,
-        strip_credential: object.take("strip_credential")?.boolean()?,
+        digester: key_service::digester(&object.value("digest"), environment),
+        strip_credential: object.boolean("strip_credential"),
         identity_headers: credentials::identity_headers(
-            object.take("identity_headers")?,
+            &object.value("identity_headers"),
             &credentials,
-        )?,
+        ),
         credentials,
-        policies: policies::policies(
-            object.take("policies")?,
-            object.take("routes")?,
-            object.take("default_policy")?,
-        )?,
-        enforcement: object.take("enforcement")?.choice(&[
-            ("enforce", Enforcement::Enforce),
-            ("shadow", Enforcement::Shadow),
-        ])?,
-        preflight: object
-            .take("preflight")?
-            .choice(&[("pass", Preflight::Pass), ("check", Preflight::Check)])?,
-        unavailable: object
-            .take("unavailable")?
-            .choice(&[("deny", Unavailable::Deny), ("allow", Unavailable::Allow)])?,
-        rejection: rejection(object.take("rejection")?)?,
-        freshness: bounds::freshness(object.take("freshness")?)?,
-        warn_before: object
-            .take("warn_before")?
-            .duration(Duration::ZERO..=DAY * 365)?,
-        limits: bounds::limits(object.take("limits")?)?,
-        usage: bounds::usage(object.take("usage")?)?,
-    })
+        policies: policies::policies(object),
+        enforcement: match object.word("enforcement", &["enforce", "shadow"]) {
+            "shadow" => Enforcement::Shadow,
+            _ => Enforcement::Enforce,
+        },
+        preflight: match object.word("preflight", &["pass", "check"]) {
+            "pass" => Preflight::Pass,
+            _ => Preflight::Check,
+        },
+        unavailable: match object.word("unavailable", &["deny", "allow"]) {
+            "allow" => Unavailable::Allow,
+            _ => Unavailable::Deny,
+        },
+        rejection: rejection(&object.value("rejection")),
+        freshness: bounds::freshness(&object.value("freshness")),
+        warn_before: object.duration("warn_before", Duration::ZERO..=DAY * 365),
+        limits: bounds::limits(&object.value("limits")),
+        usage: bounds::usage(&object.value("usage")),
+    }
 }
 
-fn rejection(value: Value) -> Result<Rejection, ConfigError> {
-    let mut object = value.object()?;
-    Ok(Rejection {
-        detail: object.take("detail")?.choice(&[
-            ("precise", Detail::Precise),
-            ("class", Detail::Class),
-            ("opaque", Detail::Opaque),
-        ])?,
-        realm: object.take("realm")?.text(&PRINTABLE)?.to_owned(),
-        type_base: object.take_text("type_base", &VISIBLE)?,
-        retry_after: object.take("retry_after")?.seconds(SECOND..=DAY)?,
-    })
+fn rejection(value: &Value<'_>) -> Rejection {
+    let object = value.object();
+    Rejection {
+        detail: match object.word("detail", &["precise", "class", "opaque"]) {
+            "precise" => Detail::Precise,
+            "class" => Detail::Class,
+            _ => Detail::Opaque,
+        },
+        realm: object.text("realm", &PRINTABLE),
+        type_base: object.optional_text("type_base", &VISIBLE),
+        retry_after: object.seconds("retry_after", SECOND..=DAY),
+    }
 }

@@ -3,9 +3,9 @@
 use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
 
-use super::error::{ConfigError, quoted};
+use super::error::quoted;
 use super::names::{Form, HEADER_NAME, METHOD, NOT_EMPTY, PATH, VISIBLE};
-use super::reader::{Value, did_you_mean};
+use super::reader::{Object, Value, did_you_mean};
 use crate::policy::{
     Authentication, HostPattern, Policies, Policy, RequiredScopes, Route, RouteMatch, Statement,
 };
@@ -15,138 +15,144 @@ const POLICY_OR_REFERENCE: Form = Form::new(|_| true, "a policy or the name of o
 
 type Named = [(String, Policy)];
 
-pub(super) fn policies(
-    policies: Value,
-    routes: Value,
-    default: Value,
-) -> Result<Policies, ConfigError> {
+/// The policies, the routes to them and the default policy of a whole configuration.
+pub(super) fn policies(configuration: Object<'_>) -> Policies {
     let mut named = Vec::new();
-    for (name, value) in policies.named()? {
-        if !VISIBLE.holds(&name) {
-            return Err(value.error(format!("its name must be {}", VISIBLE.description())));
+    for (name, value) in configuration.value("policies").named() {
+        if !VISIBLE.holds(name) {
+            value.refuse(format_args!("its name must be {}", VISIBLE.description()));
         }
-        named.push((name, policy(value)?));
+        named.push((name.to_owned(), policy(&value)));
     }
-    let routes = routes
-        .list()?
-        .into_iter()
-        .map(|value| route(value, &named))
-        .collect::<Result<_, _>>()?;
-    let default = if default.is_object() {
-        policy(default)?
-    } else {
-        let name = default.text(&POLICY_OR_REFERENCE)?;
-        named
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, policy)| policy.clone())
-            .ok_or_else(|| unknown(&default, name, &named))?
-    };
-    Ok(Policies::new(named, routes, default))
+    let mut routes = Vec::new();
+    for value in configuration.value("routes").list() {
+        routes.extend(route(&value, &named));
+    }
+    let default = default(&configuration.value("default_policy"), &named);
+    Policies::new(named, routes, default)
 }
 
-/// A reference to a policy that does not exist.
-fn unknown(value: &Value, name: &str, named: &Named) -> ConfigError {
-    let known = named.iter().map(|(known, _)| known.as_str());
-    let remedy = match did_you_mean(name, known) {
+fn default(value: &Value<'_>, named: &Named) -> Policy {
+    if value.is_object() {
+        return policy(value);
+    }
+    let name = value.text(&POLICY_OR_REFERENCE);
+    match named.iter().find(|(known, _)| known == name) {
+        Some((_, policy)) => policy.clone(),
+        None => {
+            refuse_unknown(value, name, named);
+            Policy::default()
+        }
+    }
+}
+
+/// Refuses a reference to a policy that does not exist.
+fn refuse_unknown(value: &Value<'_>, name: &str, named: &Named) {
+    let known: Vec<&str> = named.iter().map(|(known, _)| known.as_str()).collect();
+    let remedy = match did_you_mean(name, &known) {
         Some(nearest) => format!("did you mean {}?", quoted(nearest)),
         None => "define it in \"policies\"".to_owned(),
     };
-    value.error(format!("there is no policy {}, {remedy}", quoted(name)))
+    value.refuse(format_args!(
+        "there is no policy {}, {remedy}",
+        quoted(name)
+    ));
 }
 
-fn policy(value: Value) -> Result<Policy, ConfigError> {
-    let mut object = value.object()?;
+fn policy(value: &Value<'_>) -> Policy {
+    let object = value.object();
     let policy = Policy {
-        authentication: object.take("authentication")?.choice(&[
-            ("required", Authentication::Required),
-            ("optional", Authentication::Optional),
-            ("none", Authentication::None),
-        ])?,
-        environment: object.take_text("environment", &VISIBLE)?,
-        api: object.take_text("api", &NOT_EMPTY)?,
-        scopes: object.take_optional("scopes")?.map(scopes).transpose()?,
-        user: object.take_optional("user")?.map(statement).transpose()?,
-        tenant: object.take_optional("tenant")?.map(statement).transpose()?,
+        authentication: match object.word("authentication", &["required", "optional", "none"]) {
+            "none" => Authentication::None,
+            "optional" => Authentication::Optional,
+            _ => Authentication::Required,
+        },
+        environment: object.optional_text("environment", &VISIBLE),
+        api: object.optional_text("api", &NOT_EMPTY),
+        scopes: scopes(object),
+        user: statement(object, "user"),
+        tenant: statement(object, "tenant"),
     };
     let nothing = Policy {
         authentication: Authentication::None,
         ..Policy::default()
     };
     if policy.authentication == Authentication::None && policy != nothing {
-        return Err(object.error(
+        object.refuse(format_args!(
             "asks something of a key although its \"authentication\" is \"none\", which looks at no key: \
-             remove what it asks, or use \"required\" or \"optional\"",
+             remove what it asks, or use \"required\" or \"optional\""
         ));
     }
-    Ok(policy)
+    policy
 }
 
-fn scopes(value: Value) -> Result<RequiredScopes, ConfigError> {
-    let (kind, scopes) = value.object()?.take_only(["all", "any"])?;
-    let scopes = scopes.texts(&VISIBLE)?;
-    Ok(match kind {
+fn scopes(policy: Object<'_>) -> Option<RequiredScopes> {
+    let value = policy.optional("scopes")?;
+    let (kind, scopes) = value.object().only(&["all", "any"])?;
+    let scopes = scopes.texts(&VISIBLE);
+    Some(match kind {
         "all" => RequiredScopes::All(scopes),
         _ => RequiredScopes::Any(scopes),
     })
 }
 
-fn statement(value: Value) -> Result<Statement, ConfigError> {
+fn statement(policy: Object<'_>, name: &'static str) -> Option<Statement> {
     const POSITIONS: RangeInclusive<usize> = 0..=1000;
-    let (kind, value) =
-        value
-            .object()?
-            .take_only(["header", "path_segment", "query", "host_label", "value"])?;
-    Ok(match kind {
-        "header" => Statement::Header(value.text(&HEADER_NAME)?.to_ascii_lowercase()),
-        "path_segment" => Statement::PathSegment(value.number(POSITIONS)?),
-        "query" => Statement::Query(value.text(&NOT_EMPTY)?.to_owned()),
-        "host_label" => Statement::HostLabel(value.number(POSITIONS)?),
-        _ => Statement::Value(value.text(&VISIBLE)?.to_owned()),
+    const KINDS: &[&str] = &["header", "path_segment", "query", "host_label", "value"];
+    let value = policy.optional(name)?;
+    let (kind, value) = value.object().only(KINDS)?;
+    Some(match kind {
+        "header" => Statement::Header(value.text(&HEADER_NAME).to_ascii_lowercase()),
+        "path_segment" => Statement::PathSegment(value.number(POSITIONS)),
+        "query" => Statement::Query(value.text(&NOT_EMPTY).to_owned()),
+        "host_label" => Statement::HostLabel(value.number(POSITIONS)),
+        _ => Statement::Value(value.text(&VISIBLE).to_owned()),
     })
 }
 
-fn route(value: Value, named: &Named) -> Result<Route, ConfigError> {
-    let mut object = value.object()?;
-    let matches = route_match(object.take("match")?)?;
-    let policy = object.take("policy")?;
-    let name = policy.text(&REFERENCE)?;
-    Ok(Route {
+fn route(value: &Value<'_>, named: &Named) -> Option<Route> {
+    let object = value.object();
+    let matches = route_match(&object.value("match"));
+    let policy = object.value("policy");
+    let name = policy.text(&REFERENCE);
+    let index = Policies::index(named, name);
+    if index.is_none() {
+        refuse_unknown(&policy, name, named);
+    }
+    Some(Route {
         matches,
-        policy: Policies::index(named, name).ok_or_else(|| unknown(&policy, name, named))?,
+        policy: index?,
     })
 }
 
-fn route_match(value: Value) -> Result<RouteMatch, ConfigError> {
-    let mut object = value.object()?;
-    Ok(RouteMatch {
-        path: object.take_text("path", &PATH)?,
-        prefix: object.take_text("prefix", &PATH)?,
-        methods: match object.take_optional("methods")? {
-            Some(methods) => methods.texts(&METHOD)?,
+fn route_match(value: &Value<'_>) -> RouteMatch {
+    let object = value.object();
+    RouteMatch {
+        path: object.optional_text("path", &PATH),
+        prefix: object.optional_text("prefix", &PATH),
+        methods: match object.optional("methods") {
+            Some(methods) => methods.texts(&METHOD),
             None => Vec::new(),
         },
-        hosts: match object.take_optional("hosts")? {
-            Some(hosts) => hosts
-                .filled_list()?
-                .iter()
-                .map(host)
-                .collect::<Result<_, _>>()?,
+        hosts: match object.optional("hosts") {
+            Some(hosts) => hosts.filled_list().iter().filter_map(host).collect(),
             None => Vec::new(),
         },
-    })
+    }
 }
 
-fn host(value: &Value) -> Result<HostPattern, ConfigError> {
-    let text = value.text(&NOT_EMPTY)?;
-    host_pattern(text).ok_or_else(|| {
-        value.error(format!(
+fn host(value: &Value<'_>) -> Option<HostPattern> {
+    let text = value.text(&NOT_EMPTY);
+    let pattern = host_pattern(text);
+    if pattern.is_none() {
+        value.refuse(format_args!(
             "{} is no host such as \"api.example.com\", \"*.example.com\" or \"[2001:db8::1]\": give it \
              without a port (ports of requests are ignored), other alphabets as \"xn--\", and for any host \
              leave \"hosts\" out",
             quoted(text)
-        ))
-    })
+        ));
+    }
+    pattern
 }
 
 /// A host or, after `*.`, a domain. A host that has a port is neither.

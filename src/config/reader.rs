@@ -1,294 +1,326 @@
-//! Typed access to a configuration's JSON: every value knows its path, so that every error names it.
+//! Typed access to a configuration's JSON: every value knows its place, so that every problem names it.
+//!
+//! What is wrong is noted there and read as some stand-in: see [`FirstProblem`](super::error::FirstProblem).
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::fmt::Arguments;
 use std::ops::RangeInclusive;
 
-use super::error::{ConfigError, Path, quoted};
+use super::error::{Place, quoted};
 use super::fields::{Field, Shape};
 use super::names::Form;
 use crate::json::Json;
 
 /// A value, given or by default, and where it is.
-pub(super) struct Value {
-    path: Path,
-    json: Json,
+pub(super) struct Value<'a> {
+    place: Place<'a>,
+    json: Cow<'a, Json>,
     shape: &'static Shape,
 }
 
 /// An object whose members are all known and given once.
-pub(super) struct Object {
-    path: Path,
-    members: Vec<(String, Json)>,
+#[derive(Clone, Copy)]
+pub(super) struct Object<'a> {
+    place: &'a Place<'a>,
+    members: &'a [(String, Json)],
     fields: &'static [Field],
 }
 
-impl Value {
-    /// The configuration as a whole.
-    pub(super) const fn root(json: Json, shape: &'static Shape) -> Self {
+impl<'a> Value<'a> {
+    /// What is given at a place.
+    pub(super) const fn given(place: Place<'a>, json: &'a Json, shape: &'static Shape) -> Self {
         Self {
-            path: Path::root(),
-            json,
+            place,
+            json: Cow::Borrowed(json),
             shape,
         }
     }
 
-    /// A problem with this value.
-    pub(super) fn error(&self, problem: impl Into<String>) -> ConfigError {
-        ConfigError::new(&self.path, problem)
+    /// Whether it is given, and not a default.
+    pub(super) const fn is_given(&self) -> bool {
+        matches!(self.json, Cow::Borrowed(_))
     }
 
-    /// `None` where the value is `null`.
-    pub(super) fn optional(self) -> Option<Self> {
-        (self.json != Json::Null).then_some(self)
+    /// Refuses the configuration for this value.
+    pub(super) fn refuse(&self, problem: Arguments<'_>) {
+        self.place.refuse(problem);
     }
 
     /// Whether it is an object.
-    pub(super) const fn is_object(&self) -> bool {
-        matches!(self.json, Json::Object(_))
+    pub(super) fn is_object(&self) -> bool {
+        matches!(*self.json, Json::Object(_))
     }
 
     /// An object with the members that the list of fields has for it.
-    pub(super) fn object(self) -> Result<Object, ConfigError> {
+    pub(super) fn object(&self) -> Object<'_> {
         let fields = match self.shape {
             Shape::Object(fields) => *fields,
             Shape::Plain | Shape::List(_) | Shape::Named(_) => &[],
         };
-        let (path, members) = self.into_members()?;
-        for (name, _) in &members {
+        let members = self.members();
+        for (name, _) in members {
             if !fields.iter().any(|field| field.name == name) {
-                return Err(ConfigError::new(
-                    &path.member(name),
-                    unknown_field(name, fields),
-                ));
+                refuse_unknown(&Place::Member(&self.place, name), name, fields);
             }
         }
-        Ok(Object {
-            path,
+        Object {
+            place: &self.place,
             members,
             fields,
-        })
+        }
     }
 
-    /// An object whose names are free.
-    pub(super) fn named(self) -> Result<Vec<(String, Self)>, ConfigError> {
+    /// The members of an object whose names are free.
+    pub(super) fn named(&self) -> Vec<(&str, Value<'_>)> {
         let shape = match self.shape {
             Shape::Named(shape) => shape,
             Shape::Plain | Shape::List(_) | Shape::Object(_) => &Shape::Plain,
         };
-        let (path, members) = self.into_members()?;
-        Ok(members
-            .into_iter()
-            .map(|(name, json)| {
-                let path = path.member(&name);
-                (name, Self { path, json, shape })
-            })
-            .collect())
-    }
-
-    fn into_members(self) -> Result<(Path, Vec<(String, Json)>), ConfigError> {
-        let Json::Object(members) = self.json else {
-            return Err(self.other_than("an object"));
-        };
-        let mut seen = BTreeSet::new();
-        if let Some((name, _)) = members.iter().find(|(name, _)| !seen.insert(name.as_str())) {
-            return Err(ConfigError::new(
-                &self.path.member(name),
-                "given twice: keep one",
-            ));
+        let mut named = Vec::new();
+        for (name, json) in self.members() {
+            let place = Place::Member(&self.place, name);
+            named.push((name.as_str(), Value::given(place, json, shape)));
         }
-        Ok((self.path, members))
+        named
     }
 
-    /// A list.
-    pub(super) fn list(self) -> Result<Vec<Self>, ConfigError> {
+    fn members(&self) -> &[(String, Json)] {
+        let Json::Object(members) = &*self.json else {
+            self.refuse_type(format_args!("an object"));
+            return &[];
+        };
+        for (index, (name, _)) in members.iter().enumerate() {
+            let mut before = members.iter().take(index);
+            if before.any(|(known, _)| known == name) {
+                Place::Member(&self.place, name).refuse(format_args!("given twice: keep one"));
+            }
+        }
+        members
+    }
+
+    /// The items of a list.
+    pub(super) fn list(&self) -> Vec<Value<'_>> {
         let shape = match self.shape {
             Shape::List(shape) => shape,
             Shape::Plain | Shape::Object(_) | Shape::Named(_) => &Shape::Plain,
         };
-        let Json::List(items) = self.json else {
-            return Err(self.other_than("a list"));
-        };
-        Ok(items
-            .into_iter()
-            .enumerate()
-            .map(|(index, json)| Self {
-                path: self.path.item(index),
-                json,
-                shape,
-            })
-            .collect())
-    }
-
-    /// A list that holds something.
-    pub(super) fn filled_list(self) -> Result<Vec<Self>, ConfigError> {
-        let empty = self.error("an empty list: give at least one, or leave the field out");
-        let items = self.list()?;
-        if items.is_empty() {
-            return Err(empty);
+        let mut list = Vec::new();
+        if let Json::List(items) = &*self.json {
+            for (index, json) in items.iter().enumerate() {
+                list.push(Value::given(Place::Item(&self.place, index), json, shape));
+            }
+        } else {
+            self.refuse_type(format_args!("a list"));
         }
-        Ok(items)
+        list
     }
 
-    /// A list of texts of one form that holds something.
-    pub(super) fn texts(self, form: &Form) -> Result<Vec<String>, ConfigError> {
-        self.filled_list()?
-            .iter()
-            .map(|item| item.text(form).map(str::to_owned))
-            .collect()
+    /// The items of a list that holds something.
+    pub(super) fn filled_list(&self) -> Vec<Value<'_>> {
+        let items = self.list();
+        if items.is_empty() {
+            self.refuse(format_args!(
+                "an empty list: give at least one, or leave the field out"
+            ));
+        }
+        items
+    }
+
+    /// The items of a list of texts that holds something.
+    pub(super) fn texts(&self, form: &Form) -> Vec<String> {
+        let mut texts = Vec::new();
+        for item in self.filled_list() {
+            texts.push(item.text(form).to_owned());
+        }
+        texts
     }
 
     /// Text of a form.
-    pub(super) fn text(&self, form: &Form) -> Result<&str, ConfigError> {
-        match &self.json {
-            Json::String(text) if form.holds(text) => Ok(text),
-            Json::String(_) => Err(self.error(format!("must be {}", form.description()))),
-            _ => Err(self.other_than(form.description())),
+    pub(super) fn text(&self, form: &Form) -> &str {
+        match &*self.json {
+            Json::String(text) if form.holds(text) => return text,
+            Json::String(_) => self.refuse(format_args!("must be {}", form.description())),
+            _ => self.refuse_type(format_args!("{}", form.description())),
         }
+        ""
     }
 
     /// One of a few words.
-    pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Result<T, ConfigError> {
-        let words = || choices.iter().map(|(word, _)| *word);
-        let expected = alternatives(words());
-        let Json::String(text) = &self.json else {
-            return Err(self.other_than(&expected));
-        };
-        match choices.iter().find(|(word, _)| word == text) {
-            Some((_, choice)) => Ok(*choice),
-            None => Err(self.error(format!("must be {expected}, not {}", quoted(text)))),
+    pub(super) fn word(&self, words: &[&'static str]) -> &'static str {
+        if let Json::String(text) = &*self.json {
+            if let Some(word) = words.iter().find(|word| *word == text) {
+                return word;
+            }
+            self.refuse(format_args!(
+                "must be {}, not {}",
+                alternatives(words),
+                quoted(text)
+            ));
+        } else {
+            self.refuse_type(format_args!("{}", alternatives(words)));
         }
+        ""
     }
 
     /// `true` or `false`.
-    pub(super) fn boolean(&self) -> Result<bool, ConfigError> {
-        match self.json {
-            Json::Bool(value) => Ok(value),
-            _ => Err(self.other_than("true or false")),
+    pub(super) fn boolean(&self) -> bool {
+        if let Json::Bool(value) = *self.json {
+            return value;
         }
+        self.refuse_type(format_args!("true or false"));
+        false
     }
 
     /// A whole number within a range.
-    pub(super) fn number(&self, range: RangeInclusive<usize>) -> Result<usize, ConfigError> {
-        let expected = format!("a whole number from {} to {}", range.start(), range.end());
-        match self.json {
-            Json::Unsigned(number) => usize::try_from(number)
-                .ok()
-                .filter(|number| range.contains(number))
-                .ok_or_else(|| self.error(format!("must be {expected}, not {number}"))),
-            Json::OtherNumber => Err(self.error(format!("must be {expected}"))),
-            _ => Err(self.other_than(&expected)),
+    pub(super) fn number(&self, range: RangeInclusive<usize>) -> usize {
+        let (least, most) = range.into_inner();
+        let expected = format_args!("a whole number from {least} to {most}");
+        match *self.json {
+            Json::Unsigned(number) => match usize::try_from(number) {
+                Ok(number) if least <= number && number <= most => return number,
+                _ => self.refuse(format_args!("must be {expected}, not {number}")),
+            },
+            Json::OtherNumber => self.refuse(format_args!("must be {expected}")),
+            _ => self.refuse_type(expected),
         }
+        least
     }
 
-    /// Something of a wrong type; says what was expected.
-    pub(super) fn other_than(&self, expected: &str) -> ConfigError {
-        self.error(format!("must be {expected}, not {}", self.json.kind()))
+    /// Refuses a value of a wrong type; says what was expected.
+    fn refuse_type(&self, expected: Arguments<'_>) {
+        self.refuse(format_args!("must be {expected}, not {}", self.json.kind()));
     }
 }
 
-impl Object {
-    /// A problem with this object.
-    pub(super) fn error(&self, problem: impl Into<String>) -> ConfigError {
-        ConfigError::new(&self.path, problem)
-    }
-
-    /// Whether a field is given.
-    pub(super) fn gives(&self, name: &str) -> bool {
-        self.members.iter().any(|(known, _)| known == name)
+impl<'a> Object<'a> {
+    /// Refuses the configuration for this object.
+    pub(super) fn refuse(&self, problem: Arguments<'_>) {
+        self.place.refuse(problem);
     }
 
     /// The value of a field: the one that is given, or its default.
-    pub(super) fn take(&mut self, name: &str) -> Result<Value, ConfigError> {
-        let path = self.path.member(name);
+    pub(super) fn value(&self, name: &'static str) -> Value<'a> {
+        let place = Place::Member(self.place, name);
         let field = self.fields.iter().find(|field| field.name == name);
-        let json = match self.members.iter().position(|(known, _)| known == name) {
-            Some(index) => self.members.swap_remove(index).1,
-            None => match field.and_then(|field| field.default) {
-                Some(default) => Json::parse(default.as_bytes())
-                    .map_err(|problem| ConfigError::new(&path, problem))?,
-                None => {
-                    return Err(ConfigError::new(&path, "required, and not given"));
-                }
-            },
+        let shape = field.map_or(&Shape::Plain, |field| &field.shape);
+        if let Some((_, json)) = self.members.iter().find(|(known, _)| known == name) {
+            return Value::given(place, json, shape);
+        }
+        let json = match field.and_then(|field| field.default) {
+            Some(default) => Json::parse(default.as_bytes()).unwrap_or(Json::Null),
+            None => {
+                place.refuse(format_args!("required, and not given"));
+                Json::Null
+            }
         };
-        Ok(Value {
-            path,
-            json,
-            shape: field.map_or(&Shape::Plain, |field| &field.shape),
-        })
+        Value {
+            place,
+            json: Cow::Owned(json),
+            shape,
+        }
     }
 
     /// The value of a field, `None` where it is `null` or has no value by default.
-    pub(super) fn take_optional(&mut self, name: &str) -> Result<Option<Value>, ConfigError> {
-        self.take(name).map(Value::optional)
-    }
-
-    /// Text of a form, `None` where it is `null` or not given.
-    pub(super) fn take_text(
-        &mut self,
-        name: &str,
-        form: &Form,
-    ) -> Result<Option<String>, ConfigError> {
-        self.take_optional(name)?
-            .map(|value| value.text(form).map(str::to_owned))
-            .transpose()
+    pub(super) fn optional(&self, name: &'static str) -> Option<Value<'a>> {
+        let value = self.value(name);
+        match *value.json {
+            Json::Null => None,
+            _ => Some(value),
+        }
     }
 
     /// The one field that is given out of several that exclude each other.
-    pub(super) fn take_only<const N: usize>(
-        &mut self,
-        names: [&'static str; N],
-    ) -> Result<(&'static str, Value), ConfigError> {
+    pub(super) fn only(&self, names: &[&'static str]) -> Option<(&'static str, Value<'a>)> {
         let mut given = None;
         for name in names {
-            if let Some(value) = self.take_optional(name)? {
+            if let Some(value) = self.optional(name) {
                 if given.is_some() {
                     given = None;
                     break;
                 }
-                given = Some((name, value));
+                given = Some((*name, value));
             }
         }
-        given.ok_or_else(|| {
-            self.error(format!(
+        if given.is_none() {
+            self.refuse(format_args!(
                 "must have exactly one of {}",
-                alternatives(names.into_iter())
-            ))
-        })
+                alternatives(names)
+            ));
+        }
+        given
+    }
+
+    /// A field with text of a form.
+    pub(super) fn text(&self, name: &'static str, form: &Form) -> String {
+        self.value(name).text(form).to_owned()
+    }
+
+    /// A field with text of a form, `None` where it is `null` or not given.
+    pub(super) fn optional_text(&self, name: &'static str, form: &Form) -> Option<String> {
+        let value = self.optional(name)?;
+        Some(value.text(form).to_owned())
+    }
+
+    /// A field with one of a few words.
+    pub(super) fn word(&self, name: &'static str, words: &[&'static str]) -> &'static str {
+        self.value(name).word(words)
+    }
+
+    /// A field with `true` or `false`.
+    pub(super) fn boolean(&self, name: &'static str) -> bool {
+        self.value(name).boolean()
+    }
+
+    /// A field with a whole number within a range.
+    pub(super) fn number(&self, name: &'static str, range: RangeInclusive<usize>) -> usize {
+        self.value(name).number(range)
+    }
+}
+
+fn refuse_unknown(place: &Place<'_>, name: &str, fields: &[Field]) {
+    let known: Vec<&str> = fields.iter().map(|field| field.name).collect();
+    match did_you_mean(name, &known) {
+        Some(nearest) => place.refuse(format_args!(
+            "unknown field, did you mean {}?",
+            quoted(nearest)
+        )),
+        None => place.refuse(format_args!(
+            "unknown field, known here: {}",
+            alternatives(&known)
+        )),
     }
 }
 
 /// What to say of a name that does not exist: the nearest that does.
-pub(super) fn did_you_mean<'a>(
-    name: &str,
-    known: impl Iterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(super) fn did_you_mean<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     const SIMILAR: f64 = 0.8;
     let name = name.to_ascii_lowercase();
-    known
-        .map(|known| {
-            let similarity = strsim::jaro_winkler(&name, &known.to_ascii_lowercase());
-            (known, similarity)
-        })
-        .filter(|(_, similarity)| *similarity >= SIMILAR)
-        .max_by(|(_, left), (_, right)| left.total_cmp(right))
-        .map(|(known, _)| known)
-}
-
-fn unknown_field(name: &str, fields: &[Field]) -> String {
-    let known = || fields.iter().map(|field| field.name);
-    match did_you_mean(name, known()) {
-        Some(nearest) => format!("unknown field, did you mean {}?", quoted(nearest)),
-        None => format!("unknown field, known here: {}", alternatives(known())),
+    let mut nearest = None;
+    let mut most = SIMILAR;
+    for known in known {
+        let similarity = strsim::jaro_winkler(&name, &known.to_ascii_lowercase());
+        if similarity >= most {
+            nearest = Some(*known);
+            most = similarity;
+        }
     }
+    nearest
 }
 
 /// `"a", "b" or "c"`
-fn alternatives<'a>(words: impl Iterator<Item = &'a str>) -> String {
-    let mut words: Vec<String> = words.map(quoted).collect();
-    match words.pop() {
-        Some(last) if words.is_empty() => last,
-        Some(last) => format!("{} or {last}", words.join(", ")),
-        None => "nothing".to_owned(),
+fn alternatives(words: &[&str]) -> String {
+    let Some((last, others)) = words.split_last() else {
+        return "nothing".to_owned();
+    };
+    let mut text = String::new();
+    for (index, word) in others.iter().enumerate() {
+        if index > 0 {
+            text.push_str(", ");
+        }
+        text.push_str(&quoted(word));
     }
+    if !others.is_empty() {
+        text.push_str(" or ");
+    }
+    text + &quoted(last)
 }
