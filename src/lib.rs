@@ -52,4 +52,6 @@ mod proxy;
 mod tests;
 
 #[cfg(all(test, not(target_family = "wasm")))]
+mod documentation_tests;
+#[cfg(all(test, not(target_family = "wasm")))]
 mod fuzz_seeds;

@@ -154,6 +154,12 @@ fn may_hold_credential(name: &str, value: &[u8]) -> bool {
 /// A configuration: it is refused in one line that tells no secret, or a gate works with it.
 pub fn configuration(text: &[u8]) {
     const SECRET: &str = "s3cr3t-of-the-environment";
+    if text
+        .windows(SECRET.len())
+        .any(|part| part == SECRET.as_bytes())
+    {
+        return;
+    }
     match config::parse(text, &|name| (name != "UNSET").then(|| SECRET.to_owned())) {
         Err(error) => {
             let line = error.to_string();
@@ -174,7 +180,8 @@ pub fn configuration(text: &[u8]) {
                 headers: Headers::new(&packed),
                 host: &Nowhere,
             };
-            let _ = Gate::new(settings).request(&request, 1, NOW, &Shelf::default());
+            let _ =
+                Gate::new(settings, "vm".to_owned()).request(&request, 1, NOW, &Shelf::default());
         }
     }
 }
