@@ -17,6 +17,7 @@ mod requests_wait_for_the_key_service;
 mod situations;
 mod the_real_key_service;
 mod upstreams_can_trust_identity;
+mod usage_is_counted_once;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

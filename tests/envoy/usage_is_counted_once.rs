@@ -1,0 +1,163 @@
+//! What the key service is told about the use of keys.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use support::client::Request;
+use support::gateway::Gateway;
+use support::records;
+use support::scripted::{Answer, Call};
+use support::wait;
+
+fn reports(gateway: &Gateway) -> Vec<Value> {
+    let is_report = |call: &&Call| call.method == "POST" && call.target == "/v1/usage";
+    let calls = gateway.service.calls();
+    calls
+        .iter()
+        .filter(is_report)
+        .map(|call| serde_json::from_slice(&call.body).expect("a report is JSON"))
+        .collect()
+}
+
+/// What all reports say of a key, each batch of a reporter counted once.
+fn told(gateway: &Gateway, key_id: &str) -> (u64, u64) {
+    let mut batches: BTreeMap<String, Value> = BTreeMap::new();
+    for report in reports(gateway) {
+        let batch = format!("{} {}", report["reporter"], report["batch"]);
+        if let Some(earlier) = batches.insert(batch, report.clone()) {
+            assert_eq!(earlier, report, "a batch that comes again says the same");
+        }
+    }
+    let keys = batches
+        .values()
+        .flat_map(|report| report["keys"].as_array().expect("a list"));
+    keys.filter(|key| key["id"] == key_id)
+        .fold((0, 0), |(allowed, rejected), key| {
+            let count = |name: &str| key[name].as_u64().expect("a count");
+            assert!(key["last_at"].as_u64().is_some());
+            (allowed + count("allowed"), rejected + count("rejected"))
+        })
+}
+
+async fn until_told(gateway: &Gateway, key_id: &str, counts: (u64, u64)) {
+    wait::until(
+        &format!("the reports to say {counts:?} of {key_id}"),
+        async || {
+            let told = told(gateway, key_id);
+            if told == counts {
+                Ok(())
+            } else {
+                Err(format!("{told:?}"))
+            }
+        },
+    )
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn allowed_and_refused_requests_of_a_key_are_reported() {
+    let gateway = Gateway::scripted()
+        .settings(json!({"usage": {"enabled": true, "every": "1s"}}))
+        .start()
+        .await;
+    gateway.service.answers_changes(Answer::marked(204, ""));
+    let good = gateway.knows(records::active("good"));
+    let bad = gateway.knows(records::active("bad").user_status("suspended"));
+    for _ in 0..5 {
+        gateway
+            .passed(&Request::get("/").header("x-api-key", &good))
+            .await;
+    }
+    for _ in 0..3 {
+        assert_eq!(gateway.get("/", &[("x-api-key", &bad)]).await.status, 403);
+    }
+    let stranger = gateway.stranger();
+    assert_eq!(
+        gateway.get("/", &[("x-api-key", &stranger)]).await.status,
+        401
+    );
+    until_told(&gateway, "key_good", (5, 0)).await;
+    until_told(&gateway, "key_bad", (0, 3)).await;
+    for report in reports(&gateway) {
+        for key in report["keys"].as_array().unwrap() {
+            assert!(
+                ["key_good", "key_bad"].contains(&key["id"].as_str().unwrap()),
+                "{key}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_was_not_taken_comes_again_under_its_number() {
+    let gateway = Gateway::scripted()
+        .settings(json!({"usage": {"enabled": true, "every": "1s"}}))
+        .start()
+        .await;
+    gateway.service.answers_changes(Answer::marked(503, ""));
+    let key = gateway.knows(records::active("one"));
+    gateway
+        .passed(&Request::get("/").header("x-api-key", &key))
+        .await;
+    wait::until("a report to be sent three times", async || {
+        match reports(&gateway).len() {
+            0..3 => Err("not yet".to_owned()),
+            _ => Ok(()),
+        }
+    })
+    .await
+    .unwrap();
+    gateway
+        .passed(&Request::get("/").header("x-api-key", &key))
+        .await;
+    gateway.service.answers_changes(Answer::marked(204, ""));
+    until_told(&gateway, "key_one", (2, 0)).await;
+    gateway.log_says("did not take a report of usage").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_real_key_service_shows_what_was_used() {
+    let mut gateway = Gateway::real()
+        .settings(json!({"usage": {"enabled": true, "every": "1s"}}))
+        .start()
+        .await;
+    let service = gateway.key_service();
+    let tenant = service.tenant("shop").await.unwrap();
+    let user = service.user(&tenant, "stock system").await.unwrap();
+    let made = service
+        .key(&user, &json!({"name": "batch job"}))
+        .await
+        .unwrap();
+    gateway.secret(&made.key);
+    for _ in 0..7 {
+        gateway
+            .passed(&Request::get("/").header("x-api-key", &made.key))
+            .await;
+    }
+    let path = format!("/keys/{}", made.id);
+    let service = gateway.key_service();
+    wait::until("the key's use to be shown", async || {
+        let key = service
+            .must("GET", &path, None)
+            .await
+            .map_err(|error| error.to_string())?;
+        let days = key["usage"].as_array().cloned().unwrap_or_default();
+        let allowed: u64 = days.iter().filter_map(|day| day["allowed"].as_u64()).sum();
+        if allowed == 7 && key["last_used_at"].is_u64() {
+            Ok(())
+        } else {
+            Err(key.to_string())
+        }
+    })
+    .await
+    .unwrap();
+    // The story "Overnight", prevented: who used a key a moment ago is not stopped unawares.
+    let stop = json!({"status": "deactivated"});
+    let refused = service
+        .admin("PATCH", &format!("/users/{user}"), Some(&stop))
+        .await
+        .unwrap();
+    assert_eq!(refused.status, 409, "{}", refused.text());
+    assert!(refused.text().contains(&made.id));
+}
