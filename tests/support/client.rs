@@ -8,7 +8,7 @@ use crate::scripted::Call;
 use crate::wait::PATIENCE;
 use serde_json::Value;
 use std::future::Future;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -118,6 +118,11 @@ impl Request {
     pub async fn send(&self, port: u16) -> Result<Response> {
         Connection::open(port).await?.send(self).await
     }
+
+    /// Sends it on a connection of its own to any address.
+    pub async fn send_to(&self, address: SocketAddr) -> Result<Response> {
+        Connection::open_to(address).await?.send(self).await
+    }
 }
 
 /// An answer, as it came.
@@ -189,11 +194,12 @@ pub struct Connection {
 impl Connection {
     /// Connects to a port of 127.0.0.1.
     pub async fn open(port: u16) -> Result<Self> {
-        let stream = patiently(
-            "connecting",
-            TcpStream::connect((Ipv4Addr::LOCALHOST, port)),
-        )
-        .await?;
+        Self::open_to((Ipv4Addr::LOCALHOST, port).into()).await
+    }
+
+    /// Connects to any address.
+    pub async fn open_to(address: SocketAddr) -> Result<Self> {
+        let stream = patiently("connecting", TcpStream::connect(address)).await?;
         stream.set_nodelay(true)?;
         Ok(Self::over(stream))
     }

@@ -1,0 +1,47 @@
+//! What the product is for, told from one end to the other: the real key service, the real gateway, and a
+//! cause that took people days to find. Each story ends with the repair and a call that passes.
+
+mod migration;
+mod overnight;
+mod wrong_tenant;
+
+use serde_json::{Value, json};
+use support::client::{Request, Response};
+use support::gateway::Gateway;
+use support::wait;
+
+/// Changes are obeyed after a moment, as they are where nobody follows them.
+fn soon() -> Value {
+    json!({"freshness": {"fresh_for": "200ms"}, "key_service": {"timeout": "5s"}})
+}
+
+fn with_key(request: Request, key: &str) -> Request {
+    request.header("authorization", format!("Bearer {key}"))
+}
+
+/// Refused with this code, at the level of detail at which the client is told everything.
+fn refused(answer: &Response, status: u16, code: &str, title: &str) {
+    assert_eq!(answer.status, status, "{}", answer.text());
+    assert_eq!(answer.header("x-keybound-code"), Some(code));
+    let problem = answer.json();
+    assert_eq!(problem["code"], code);
+    assert_eq!(problem["title"], title);
+}
+
+const INVALID_USER: &str = "Invalid user associated with this key";
+const INVALID_KEY: &str = "Invalid API key";
+const NOT_PERMITTED: &str = "Not permitted for this key";
+
+/// Sends a request again and again until it is refused with this code; until it passes where there is none.
+async fn until_answered(gateway: &Gateway, request: &Request, code: Option<&str>) -> Response {
+    wait::until(&format!("the answer to be {code:?}"), async || {
+        let answer = gateway.send(request).await;
+        match (answer.header("x-keybound-code"), answer.status) {
+            (None, 200) if code.is_none() => Ok(answer),
+            (seen, _) if code.is_some() && seen == code => Ok(answer),
+            _ => Err(format!("{} {}", answer.status, answer.text())),
+        }
+    })
+    .await
+    .unwrap()
+}

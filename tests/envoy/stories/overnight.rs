@@ -1,0 +1,139 @@
+//! An integration ran for two years. At night an administrator deactivates its system user as dormant. All
+//! gateways obey, without a restart and without a new configuration, and obey again when the user is back.
+
+use super::{INVALID_USER, refused, soon, until_answered, with_key};
+use serde_json::{Value, json};
+use support::client::Request;
+use support::gateway::Gateway;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_system_user_that_looked_dormant() {
+    let bearer = json!({"credentials": [{"bearer": "authorization"}]});
+    let mut first = Gateway::real()
+        .settings(soon())
+        .settings(bearer.clone())
+        .start()
+        .await;
+    let port = first.key_service().port();
+    let token = first.token().to_owned();
+    let second = Gateway::scripted()
+        .settings(soon())
+        .settings(bearer)
+        .environment("KEYBOUND_GATEWAY_TOKEN", Some(&token))
+        .configure(move |config| {
+            let clusters = config.clusters();
+            let cluster = clusters
+                .iter_mut()
+                .find(|cluster| cluster["name"] == "key_service")
+                .expect("the cluster of the key service");
+            let endpoint = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address";
+            cluster
+                .pointer_mut(endpoint)
+                .expect("its only endpoint")["socket_address"]["port_value"] = json!(port);
+        })
+        .start()
+        .await;
+    let service = first.key_service();
+    let tenant = service.tenant("shop").await.unwrap();
+    let user = service.user(&tenant, "integration").await.unwrap();
+    let key = service
+        .key(&user, &json!({"scopes": ["orders:read"]}))
+        .await
+        .unwrap();
+    for gateway in [&first, &second] {
+        gateway.secret(&key.key);
+        gateway.secret(&token);
+    }
+    let call = with_key(Request::get("/orders"), &key.key);
+    for gateway in [&first, &second] {
+        let arrived = gateway.passed(&call).await;
+        assert_eq!(arrived.header_values("x-user-id"), [user.as_str()]);
+    }
+    let started = [epoch(&first).await, epoch(&second).await];
+
+    // Nobody is stopped by mistake: whoever deactivates the user is shown what it does.
+    report_use(&mut first, &key.id).await;
+    let service = first.key_service();
+    let path = format!("/users/{user}");
+    let deactivated = json!({"status": "deactivated"});
+    let answer = service
+        .admin("PATCH", &path, Some(&deactivated))
+        .await
+        .unwrap();
+    assert_eq!(answer.status, 409, "{}", answer.text());
+    assert!(answer.text().contains(&key.id), "{}", answer.text());
+    for gateway in [&first, &second] {
+        gateway.passed(&call).await;
+    }
+
+    // It is done all the same, at night.
+    let path = format!("/users/{user}?force=true");
+    first
+        .key_service()
+        .set_status(&path, "deactivated")
+        .await
+        .unwrap();
+    for gateway in [&first, &second] {
+        let answer = until_answered(gateway, &call, Some("user_deactivated")).await;
+        refused(&answer, 403, "user_deactivated", INVALID_USER);
+        let entry = gateway
+            .send(&with_key(Request::get("/orders/night"), &key.key))
+            .await;
+        assert_eq!(entry.header("x-keybound-code"), Some("user_deactivated"));
+        let entry = gateway.logged("/orders/night").await;
+        assert_eq!(entry["refused_user_id"], user.as_str());
+        assert_eq!(entry["refused_key_id"], key.id.as_str());
+    }
+
+    // The repair, with the same key.
+    let path = format!("/users/{user}");
+    first
+        .key_service()
+        .set_status(&path, "active")
+        .await
+        .unwrap();
+    for gateway in [&first, &second] {
+        until_answered(gateway, &call, None).await;
+        let arrived = gateway.passed(&call).await;
+        assert_eq!(arrived.header_values("x-key-id"), [key.id.as_str()]);
+    }
+    assert_eq!(
+        started,
+        [epoch(&first).await, epoch(&second).await],
+        "neither was started again or configured anew"
+    );
+}
+
+/// What changes when an Envoy is started again or gets another configuration.
+async fn epoch(gateway: &Gateway) -> Vec<(String, u64)> {
+    let stats = gateway.envoy.stats("").await.unwrap();
+    [
+        "listener_manager.listener_create_success",
+        "listener_manager.listener_modified",
+        "http.gateway.rds.config_reload",
+        "wasm.envoy.wasm.runtime.v8.created",
+    ]
+    .into_iter()
+    .map(|name| (name.to_owned(), stats.get(name).copied().unwrap_or(0)))
+    .collect()
+}
+
+/// Reports that the key was used, as a gateway does.
+async fn report_use(gateway: &mut Gateway, key: &str) {
+    let now = crate::now();
+    let report = json!({
+        "reporter": "a-gateway", "batch": 1, "from": now - 10, "to": now,
+        "keys": [{"id": key, "allowed": 2, "rejected": 0, "last_at": now - 1}],
+    });
+    let request = Request::post("/v1/usage", report.to_string())
+        .header("authorization", format!("Bearer {}", gateway.token()))
+        .header("content-type", "application/json");
+    let answer = request.send(gateway.key_service().port()).await.unwrap();
+    assert_eq!(answer.status, 204, "{}", answer.text());
+    let used: Value = gateway
+        .key_service()
+        .must("GET", &format!("/keys/{key}"), None)
+        .await
+        .unwrap();
+    assert!(used.to_string().contains(&(now - 1).to_string()), "{used}");
+}
