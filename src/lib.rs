@@ -45,6 +45,10 @@ pub mod gate;
 pub mod telemetry;
 pub mod usage;
 
+// What people are told about it, outside the filter.
+#[cfg(not(target_os = "wasi"))]
+pub mod explain;
+
 #[cfg(target_os = "wasi")]
 mod proxy;
 

@@ -1,5 +1,11 @@
 //! Which policies a request is judged by.
 
+#[cfg(not(target_os = "wasi"))]
+mod origin;
+
+#[cfg(not(target_os = "wasi"))]
+pub use origin::Origin;
+
 use crate::path;
 use crate::request::Request;
 

@@ -1,0 +1,314 @@
+//! Why a request gets its verdict, in words for whoever administers the keys.
+//!
+//! The verdict and the outcome of each check come from [`crate::verdict`], the policy from
+//! [`crate::policy`], the credential from [`crate::credential`]: what stands here only finds words. None of
+//! them holds a credential; all the rest that matters is named, so an explanation is not for clients.
+//!
+//! The filter itself explains nothing: this module is not part of it.
+
+mod advice;
+mod credentials;
+mod detail;
+mod expectations;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use crate::config::{Enforcement, Preflight, Settings};
+use crate::credential::{self, Fault};
+use crate::policy::{Authentication, Chosen, UnknownPolicy};
+use crate::request::Request;
+use crate::verdict::{self, Chain, Facts, Knowledge, Outcome, Reason};
+
+/// What is to be explained.
+#[derive(Clone, Copy)]
+pub struct Question<'a> {
+    /// The filter's own configuration.
+    pub settings: &'a Settings,
+    /// The request. Its route's metadata names a policy only where the question does.
+    pub request: &'a Request<'a>,
+    /// Whose key.
+    pub subject: Subject<'a>,
+    /// When, in Unix seconds.
+    pub now: u64,
+    /// Writes Unix seconds as people read them, in UTC.
+    pub utc: &'a dyn Fn(u64) -> String,
+}
+
+/// Whose key a question is about.
+#[derive(Clone, Copy)]
+pub enum Subject<'a> {
+    /// That of the credential which the request carries, if it does.
+    Carried,
+    /// That of this credential, as if the request carried it.
+    Given(&'a [u8]),
+    /// One that is known by name: by its id or its digest.
+    Named,
+}
+
+/// What the key service knows of a key.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// The records that the verdict depends on.
+    pub chain: &'a Chain,
+    /// Id of the key that replaces it.
+    pub replaced_by: Option<&'a str>,
+    /// When it was revoked, in Unix seconds.
+    pub revoked_at: Option<u64>,
+    /// Why it was revoked.
+    pub revoked_reason: Option<&'a str>,
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// Why the request is refused; nothing where it is allowed.
+    pub verdict: Option<Reason>,
+    /// The verdict and its cause in one line.
+    pub summary: String,
+    /// By which policy the request is judged, and why by that.
+    pub policy: String,
+    /// Every check, in the order of [`Reason::CHECKS`].
+    pub checks: Vec<Check>,
+    /// What to do about the verdict.
+    pub next_step: String,
+}
+
+/// A check, with its outcome in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// The reason that its failure is.
+    pub reason: Reason,
+    /// How it went.
+    pub outcome: Outcome,
+    /// The values that made it go so.
+    pub detail: String,
+}
+
+impl Explanation {
+    /// The code of the verdict: `allowed` or that of a reason.
+    pub fn code(&self) -> &'static str {
+        self.verdict.map_or("allowed", Reason::code)
+    }
+}
+
+impl Check {
+    /// The outcome in the word that stands for it in answers.
+    pub const fn result(&self) -> &'static str {
+        match self.outcome {
+            Outcome::Passed => "passed",
+            Outcome::Failed => "failed",
+            Outcome::Skipped => "skipped",
+        }
+    }
+}
+
+/// Where a request stands before anything is looked up. The order is that of [`crate::gate`].
+enum Stand<'a> {
+    /// It passes whoever sends it.
+    Open(Open<'a>),
+    /// There is nothing to judge it by.
+    PolicyUnknown(UnknownPolicy),
+    /// There is nothing to look up.
+    Faulty(Chosen<'a>, Fault),
+    /// This credential is to be looked up; nothing where the key is known by name.
+    Judged(Chosen<'a>, Option<Cow<'a, [u8]>>),
+}
+
+/// Why a request passes whoever sends it.
+#[derive(Clone, Copy)]
+enum Open<'a> {
+    /// It is a CORS preflight.
+    Preflight,
+    /// The policy asks for no key.
+    Unasked(Chosen<'a>),
+    /// The policy asks for a key only of those who send one.
+    Optional(Chosen<'a>),
+}
+
+impl<'a> Question<'a> {
+    /// The credential to look up before [`Question::explain`], where the verdict depends on one.
+    pub fn credential(&self) -> Option<Cow<'a, [u8]>> {
+        match self.stand() {
+            Stand::Judged(_, credential) => credential,
+            Stand::Open(_) | Stand::PolicyUnknown(_) | Stand::Faulty(..) => None,
+        }
+    }
+
+    /// The explanation, with what is known of the key: nothing where nobody knows it.
+    pub fn explain(&self, known: Option<Known<'_>>) -> Explanation {
+        match self.stand() {
+            Stand::Open(open) => self.passed_by(open),
+            Stand::PolicyUnknown(unknown) => self.without_policy(&unknown),
+            Stand::Faulty(policies, fault) => self.judged(policies, Knowledge::Fault(fault), None),
+            Stand::Judged(policies, _) => {
+                let knowledge =
+                    known.map_or(Knowledge::Unknown, |known| Knowledge::Known(known.chain));
+                self.judged(policies, knowledge, known)
+            }
+        }
+    }
+
+    fn stand(&self) -> Stand<'a> {
+        let settings = self.settings;
+        if settings.preflight == Preflight::Pass && self.request.is_preflight() {
+            return Stand::Open(Open::Preflight);
+        }
+        let policies = match settings.policies.choose(self.request) {
+            Ok(policies) => policies,
+            Err(unknown) => return Stand::PolicyUnknown(unknown),
+        };
+        if policies.authentication() == Authentication::None {
+            return Stand::Open(Open::Unasked(policies));
+        }
+        match self.find() {
+            Ok(credential) => Stand::Judged(policies, credential),
+            Err(Fault::Missing) if policies.authentication() == Authentication::Optional => {
+                Stand::Open(Open::Optional(policies))
+            }
+            Err(fault) => Stand::Faulty(policies, fault),
+        }
+    }
+
+    fn find(&self) -> Result<Option<Cow<'a, [u8]>>, Fault> {
+        let format = &self.settings.key_format;
+        match self.subject {
+            Subject::Carried => {
+                credential::find(&self.settings.credentials, format, self.request.headers).map(Some)
+            }
+            Subject::Given([]) => Err(Fault::Missing),
+            Subject::Given(credential) if format.accepts(credential) => {
+                Ok(Some(Cow::Borrowed(credential)))
+            }
+            Subject::Given(_) => Err(Fault::Malformed),
+            Subject::Named => Ok(None),
+        }
+    }
+
+    fn judged(
+        &self,
+        policies: Chosen<'_>,
+        knowledge: Knowledge<'_>,
+        known: Option<Known<'_>>,
+    ) -> Explanation {
+        let facts = Facts {
+            knowledge,
+            policies,
+            request: self.request,
+            now: self.now,
+        };
+        let verdict = verdict::decide(&facts);
+        let checks: Vec<Check> = verdict::explain(&facts)
+            .map(|(reason, outcome)| {
+                let outcome = self.seen(reason, outcome);
+                let detail = match known {
+                    Some(known) => self.known(reason, outcome, known, policies),
+                    None => self.unknown(reason, outcome),
+                };
+                Check {
+                    reason,
+                    outcome,
+                    detail,
+                }
+            })
+            .collect();
+        let summary = match (verdict, known) {
+            (None, Some(known)) => format!("allowed: {}", words::identity(known.chain)),
+            (None, None) => "allowed".to_owned(),
+            (Some(reason), _) => {
+                let failed = checks.iter().find(|check| check.reason == reason);
+                let cause = failed.map_or("", |check| check.detail.as_str());
+                self.refused(reason, cause)
+            }
+        };
+        Explanation {
+            verdict,
+            summary,
+            policy: self.policy(policies),
+            checks,
+            next_step: self.advice(verdict, known, policies),
+        }
+    }
+
+    /// Where the credential is not at hand, nothing can be said about how it was sent.
+    fn seen(&self, reason: Reason, outcome: Outcome) -> Outcome {
+        let about_sending = matches!(
+            reason,
+            Reason::KeyMissing | Reason::KeyDuplicated | Reason::KeyMalformed
+        );
+        match self.subject {
+            Subject::Named if about_sending => Outcome::Skipped,
+            Subject::Named | Subject::Carried | Subject::Given(_) => outcome,
+        }
+    }
+
+    fn passed_by(&self, open: Open<'a>) -> Explanation {
+        let (because, policy, next_step) = match open {
+            Open::Preflight => (
+                "a CORS preflight passes without a key (the setting \"preflight\" is \"pass\")",
+                "None: a preflight passes before a policy is chosen.".to_owned(),
+                "Nothing is to be done; the request that follows the preflight is judged on its own.",
+            ),
+            Open::Unasked(policies) => (
+                "the policy asks for no key (its \"authentication\" is \"none\")",
+                self.policy(policies),
+                "Nothing is to be done; if a key should be asked for, change the policy or the route that \
+                 chooses it.",
+            ),
+            Open::Optional(policies) => (
+                "the request carries no credential, and the policy asks for none (its \"authentication\" is \
+                 \"optional\")",
+                self.policy(policies),
+                "Nothing is to be done; to be known to the upstream, the client has to send its key.",
+            ),
+        };
+        Explanation {
+            verdict: None,
+            summary: format!("allowed: without identity - {because}"),
+            policy,
+            checks: skipped(&format!("Not looked at: {because}.")),
+            next_step: next_step.to_owned(),
+        }
+    }
+
+    fn without_policy(&self, unknown: &UnknownPolicy) -> Explanation {
+        let name = words::shown(&unknown.0);
+        let known: Vec<&str> = self.settings.policies.names().collect();
+        let known = match known.as_slice() {
+            [] => "the configuration names none".to_owned(),
+            known => format!("there are {}", known.join(", ")),
+        };
+        let cause = format!("There is no policy {name}: {known}.");
+        Explanation {
+            verdict: Some(Reason::PolicyUnknown),
+            summary: self.refused(Reason::PolicyUnknown, &cause),
+            policy: cause,
+            checks: skipped("Not looked at: there is no policy to check by."),
+            next_step: format!(
+                "Correct the name in the route's metadata (filter_metadata.keybound.policy), or define the \
+                 policy {name} in the filter's configuration."
+            ),
+        }
+    }
+
+    fn refused(&self, reason: Reason, cause: &str) -> String {
+        let state = match self.settings.enforcement {
+            Enforcement::Enforce => "refused",
+            Enforcement::Shadow => "refused in shadow only, so it goes on without identity",
+        };
+        let cause = words::clause(cause);
+        format!("{state}: {} - {cause}", reason.code())
+    }
+}
+
+fn skipped(detail: &str) -> Vec<Check> {
+    let check = |reason| Check {
+        reason,
+        outcome: Outcome::Skipped,
+        detail: detail.to_owned(),
+    };
+    Reason::CHECKS.into_iter().map(check).collect()
+}

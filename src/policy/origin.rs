@@ -1,0 +1,51 @@
+//! Why a request is judged by a policy, for explanations.
+
+use super::{Policies, Policy};
+use crate::path;
+use crate::request::Request;
+
+/// Why a request is judged by a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin<'a> {
+    /// The route's metadata names it.
+    Metadata(&'a str),
+    /// An entry of `routes` names it.
+    Route {
+        /// Its place in the list.
+        index: usize,
+        /// The policy's name.
+        policy: &'a str,
+    },
+    /// Nothing names another.
+    Default,
+}
+
+impl Policies {
+    /// Why a policy is among those that [`Policies::choose`] gave for a request.
+    pub fn origin(&self, chosen: &Policy, request: &Request<'_>) -> Origin<'_> {
+        let is_chosen = |policy: &Policy| std::ptr::eq(policy, chosen);
+        let Some((name, _)) = self.named.iter().find(|(_, policy)| is_chosen(policy)) else {
+            return Origin::Default;
+        };
+        if request.host.route_policy().is_some() {
+            return Origin::Metadata(name);
+        }
+        let written = request.target().path;
+        let read = path::lenient(written);
+        let route = self.routes.iter().position(|route| {
+            let named = self.named.get(route.policy.0);
+            named.is_some_and(|(_, policy)| is_chosen(policy))
+                && (route.matches.holds(request, written)
+                    || route.matches.holds_leniently(request, &read))
+        });
+        route.map_or(Origin::Default, |index| Origin::Route {
+            index,
+            policy: name,
+        })
+    }
+
+    /// The names of all policies that have one.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.named.iter().map(|(name, _)| name.as_str())
+    }
+}
