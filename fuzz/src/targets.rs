@@ -243,9 +243,8 @@ pub fn bucket(bytes: &[u8]) {
         cache().lookup(&digest, NOW.instant, &store)
     {
         // It may say anything, but a verdict can be made of it.
-        let settings = settings();
         let packed = pack([(&b":path"[..], &b"/v1/orders"[..])]);
-        check_explanation(&chain, &settings, &packed, NOW.unix);
+        check_explanation(&chain, &packed, NOW.unix);
     }
     let known =
         br#"{"as_of": 9, "results": [{"digest": "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0",
@@ -280,23 +279,25 @@ pub fn explanation(text: &[u8]) {
         (b"x-source", source),
         (b"x-user", b"usr_7"),
     ]);
-    let settings = settings();
     let Ok(answer) = parse_answer(body) else {
         return;
     };
     for (_, resolved) in answer.results {
         if let Ok(resolved @ Resolved::Known { .. }) = resolved {
-            check_explanation(
-                &chain_of(resolved),
-                &settings,
-                &packed,
-                now.unwrap_or(NOW.unix),
-            );
+            check_explanation(&chain_of(resolved), &packed, now.unwrap_or(NOW.unix));
         }
     }
 }
 
-fn check_explanation(chain: &Chain, settings: &config::Settings, packed: &[u8], now: u64) {
+thread_local! {
+    static SETTINGS: config::Settings = settings();
+}
+
+fn check_explanation(chain: &Chain, packed: &[u8], now: u64) {
+    SETTINGS.with(|settings| check_explanation_by(settings, chain, packed, now));
+}
+
+fn check_explanation_by(settings: &config::Settings, chain: &Chain, packed: &[u8], now: u64) {
     let host = From(packed);
     let request = Request {
         headers: Headers::new(packed),
