@@ -44,7 +44,7 @@ fn location(value: &Value<'_>) -> Option<Location> {
         ("header", None) => Location::Header(header_name(&name)),
         ("header", Some(scheme)) => Location::Scheme {
             header: header_name(&name),
-            scheme: scheme.text(&SCHEME).to_owned(),
+            scheme: scheme.text(&SCHEME),
         },
         (kind, Some(scheme)) => {
             scheme.refuse(format_args!(
@@ -56,8 +56,8 @@ fn location(value: &Value<'_>) -> Option<Location> {
             header: header_name(&name),
             scheme: "Bearer".to_owned(),
         },
-        ("query", None) => Location::Query(name.text(&NOT_EMPTY).to_owned()),
-        _ => Location::Cookie(name.text(&COOKIE_NAME).to_owned()),
+        ("query", None) => Location::Query(name.text(&NOT_EMPTY)),
+        _ => Location::Cookie(name.text(&COOKIE_NAME)),
     })
 }
 
@@ -111,7 +111,7 @@ pub(super) fn key_format(value: &Value<'_>) -> KeyFormat {
                     "longer than key_format.max_length ({max_length}): no key fits"
                 ));
             }
-            prefixes.push(prefix.to_owned());
+            prefixes.push(prefix);
         }
     }
     KeyFormat {

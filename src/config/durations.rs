@@ -33,7 +33,7 @@ impl Value<'_> {
     /// A duration within a range.
     pub(super) fn duration(&self, range: RangeInclusive<Duration>) -> Duration {
         let (least, most) = range.into_inner();
-        match parse(self.text(&FORM)) {
+        match parse(&self.text(&FORM)) {
             Some(duration) if least <= duration && duration <= most => return duration,
             _ => self.refuse(format_args!(
                 "must be a duration from {} to {}",
@@ -45,13 +45,16 @@ impl Value<'_> {
     }
 }
 
+// Not inlined at every field: see `reader`.
 impl Object<'_> {
     /// A field with a duration within a range.
+    #[inline(never)]
     pub(super) fn duration(&self, name: &'static str, range: RangeInclusive<Duration>) -> Duration {
         self.value(name).duration(range)
     }
 
     /// A field with a duration of whole seconds within a range.
+    #[inline(never)]
     pub(super) fn seconds(&self, name: &'static str, range: RangeInclusive<Duration>) -> Duration {
         let value = self.value(name);
         let duration = value.duration(range);

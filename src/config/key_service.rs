@@ -23,11 +23,7 @@ pub(super) fn key_service(value: &Value<'_>, environment: Environment<'_>) -> Ke
     KeyService {
         authority: authority.unwrap_or_else(|| cluster.clone()),
         cluster,
-        path: object
-            .value("path")
-            .text(&PATH)
-            .trim_end_matches('/')
-            .to_owned(),
+        path: object.text("path", &PATH).trim_end_matches('/').to_owned(),
         token: token(object, environment),
         timeout: object.duration("timeout", Duration::from_millis(1)..=MINUTE),
         changes: changes(&object.value("changes")),
@@ -39,7 +35,7 @@ fn token(object: Object<'_>, environment: Environment<'_>) -> Option<Secret> {
     let in_variable = object.optional("token_env");
     let token = match (in_text, in_variable) {
         (None, None) => return None,
-        (Some(token), None) => token.text(&VISIBLE).to_owned(),
+        (Some(token), None) => token.text(&VISIBLE),
         (None, Some(variable)) => {
             let token = read(&variable, environment);
             if !VISIBLE.holds(&token) {
@@ -78,7 +74,7 @@ pub(super) fn digester(value: &Value<'_>, environment: Environment<'_>) -> Diges
 /// What is in the environment variable that is named.
 fn read(variable: &Value<'_>, environment: Environment<'_>) -> String {
     let name = variable.text(&VARIABLE);
-    let state = match environment(name) {
+    let state = match environment(&name) {
         None => "not set",
         Some(value) if value.is_empty() => "empty",
         Some(value) => return value,
@@ -86,7 +82,7 @@ fn read(variable: &Value<'_>, environment: Environment<'_>) -> String {
     // What is not written as names of variables usually are may be the secret itself.
     let conventional = |byte: u8| byte.is_ascii_uppercase() || matches!(byte, b'0'..=b'9' | b'_');
     let shown = match name.bytes().all(conventional) {
-        true => name,
+        true => name.as_str(),
         false => "named here",
     };
     variable.refuse(format_args!(

@@ -37,10 +37,10 @@ fn default(value: &Value<'_>, named: &Named) -> Policy {
         return policy(value);
     }
     let name = value.text(&POLICY_OR_REFERENCE);
-    match named.iter().find(|(known, _)| known == name) {
+    match named.iter().find(|(known, _)| *known == name) {
         Some((_, policy)) => policy.clone(),
         None => {
-            refuse_unknown(value, name, named);
+            refuse_unknown(value, &name, named);
             Policy::default()
         }
     }
@@ -104,9 +104,9 @@ fn statement(policy: Object<'_>, name: &'static str) -> Option<Statement> {
     Some(match kind {
         "header" => Statement::Header(value.text(&HEADER_NAME).to_ascii_lowercase()),
         "path_segment" => Statement::PathSegment(value.number(POSITIONS)),
-        "query" => Statement::Query(value.text(&NOT_EMPTY).to_owned()),
+        "query" => Statement::Query(value.text(&NOT_EMPTY)),
         "host_label" => Statement::HostLabel(value.number(POSITIONS)),
-        _ => Statement::Value(value.text(&VISIBLE).to_owned()),
+        _ => Statement::Value(value.text(&VISIBLE)),
     })
 }
 
@@ -115,9 +115,9 @@ fn route(value: &Value<'_>, named: &Named) -> Option<Route> {
     let matches = route_match(&object.value("match"));
     let policy = object.value("policy");
     let name = policy.text(&REFERENCE);
-    let index = Policies::index(named, name);
+    let index = Policies::index(named, &name);
     if index.is_none() {
-        refuse_unknown(&policy, name, named);
+        refuse_unknown(&policy, &name, named);
     }
     Some(Route {
         matches,
@@ -127,29 +127,31 @@ fn route(value: &Value<'_>, named: &Named) -> Option<Route> {
 
 fn route_match(value: &Value<'_>) -> RouteMatch {
     let object = value.object();
-    RouteMatch {
+    let mut matches = RouteMatch {
         path: object.optional_text("path", &PATH),
         prefix: object.optional_text("prefix", &PATH),
-        methods: match object.optional("methods") {
-            Some(methods) => methods.texts(&METHOD),
-            None => Vec::new(),
-        },
-        hosts: match object.optional("hosts") {
-            Some(hosts) => hosts.filled_list().iter().filter_map(host).collect(),
-            None => Vec::new(),
-        },
+        ..RouteMatch::default()
+    };
+    if let Some(methods) = object.optional("methods") {
+        matches.methods = methods.texts(&METHOD);
     }
+    if let Some(hosts) = object.optional("hosts") {
+        for value in hosts.filled_list() {
+            matches.hosts.extend(host(&value));
+        }
+    }
+    matches
 }
 
 fn host(value: &Value<'_>) -> Option<HostPattern> {
     let text = value.text(&NOT_EMPTY);
-    let pattern = host_pattern(text);
+    let pattern = host_pattern(&text);
     if pattern.is_none() {
         value.refuse(format_args!(
             "{} is no host such as \"api.example.com\", \"*.example.com\" or \"[2001:db8::1]\": give it \
              without a port (ports of requests are ignored), other alphabets as \"xn--\", and for any host \
              leave \"hosts\" out",
-            quoted(text)
+            quoted(&text)
         ));
     }
     pattern

@@ -130,19 +130,19 @@ impl<'a> Value<'a> {
     pub(super) fn texts(&self, form: &Form) -> Vec<String> {
         let mut texts = Vec::new();
         for item in self.filled_list() {
-            texts.push(item.text(form).to_owned());
+            texts.push(item.text(form));
         }
         texts
     }
 
     /// Text of a form.
-    pub(super) fn text(&self, form: &Form) -> &str {
+    pub(super) fn text(&self, form: &Form) -> String {
         match &*self.json {
-            Json::String(text) if form.holds(text) => return text,
+            Json::String(text) if form.holds(text) => return text.clone(),
             Json::String(_) => self.refuse(format_args!("must be {}", form.description())),
             _ => self.refuse_type(format_args!("{}", form.description())),
         }
-        ""
+        String::new()
     }
 
     /// One of a few words.
@@ -192,6 +192,7 @@ impl<'a> Value<'a> {
     }
 }
 
+// What many fields are read by is not inlined at each of them, which would take 3 kB.
 impl<'a> Object<'a> {
     /// Refuses the configuration for this object.
     pub(super) fn refuse(&self, problem: Arguments<'_>) {
@@ -221,6 +222,7 @@ impl<'a> Object<'a> {
     }
 
     /// The value of a field, `None` where it is `null` or has no value by default.
+    #[inline(never)]
     pub(super) fn optional(&self, name: &'static str) -> Option<Value<'a>> {
         let value = self.value(name);
         match *value.json {
@@ -251,14 +253,15 @@ impl<'a> Object<'a> {
     }
 
     /// A field with text of a form.
+    #[inline(never)]
     pub(super) fn text(&self, name: &'static str, form: &Form) -> String {
-        self.value(name).text(form).to_owned()
+        self.value(name).text(form)
     }
 
     /// A field with text of a form, `None` where it is `null` or not given.
+    #[inline(never)]
     pub(super) fn optional_text(&self, name: &'static str, form: &Form) -> Option<String> {
-        let value = self.optional(name)?;
-        Some(value.text(form).to_owned())
+        self.optional(name).map(|value| value.text(form))
     }
 
     /// A field with one of a few words.
@@ -272,6 +275,7 @@ impl<'a> Object<'a> {
     }
 
     /// A field with a whole number within a range.
+    #[inline(never)]
     pub(super) fn number(&self, name: &'static str, range: RangeInclusive<usize>) -> usize {
         self.value(name).number(range)
     }
@@ -309,18 +313,14 @@ pub(super) fn did_you_mean<'a>(name: &str, known: &[&'a str]) -> Option<&'a str>
 
 /// `"a", "b" or "c"`
 fn alternatives(words: &[&str]) -> String {
-    let Some((last, others)) = words.split_last() else {
-        return "nothing".to_owned();
-    };
     let mut text = String::new();
-    for (index, word) in others.iter().enumerate() {
-        if index > 0 {
-            text.push_str(", ");
-        }
-        text.push_str(&quoted(word));
+    for (index, word) in words.iter().enumerate() {
+        text += match index {
+            0 => "",
+            index if index + 1 == words.len() => " or ",
+            _ => ", ",
+        };
+        text += &quoted(word);
     }
-    if !others.is_empty() {
-        text.push_str(" or ");
-    }
-    text + &quoted(last)
+    text
 }
