@@ -61,8 +61,7 @@ fn sections(text: &'static str, level: &str) -> Vec<(&'static str, &'static str)
     let start = format!("\n{level} ");
     for part in text.split(start.as_str()).skip(1) {
         let (heading, body) = part.split_once('\n').unwrap();
-        let end = body.find("\n## ").unwrap_or(body.len());
-        sections.push((heading, &body[..end]));
+        sections.push((heading, body.split("\n## ").next().unwrap_or(body)));
     }
     sections
 }

@@ -55,7 +55,9 @@ mod proxy;
 #[cfg(test)]
 mod tests;
 
-#[cfg(all(test, not(target_family = "wasm")))]
+#[cfg(test)]
+#[cfg(not(target_family = "wasm"))]
 mod documentation_tests;
-#[cfg(all(test, not(target_family = "wasm")))]
+#[cfg(test)]
+#[cfg(not(target_family = "wasm"))]
 mod fuzz_seeds;
