@@ -6,12 +6,13 @@
 //! ```
 //!
 //! [`domain`] holds the rules, [`store`] what is written, [`http`] the routes, [`cli`] the
-//! commands. A write goes: read the record, ask the domain for the next one, write it down with
+//! commands; [`filter`] is the gateway's configuration, by which verdicts are explained. A write goes: read the record, ask the domain for the next one, write it down with
 //! the next sequence number and an audit entry, commit, wake whoever follows the changes.
 
 #![forbid(unsafe_code)]
 
 pub mod cli;
 pub mod domain;
+pub mod filter;
 pub mod http;
 pub mod store;

@@ -141,6 +141,17 @@ impl Remote {
         Ok(())
     }
 
+    /// Asks for an answer that is printed in a way of its own: nothing where JSON was asked for and is
+    /// printed already.
+    pub fn ask(&self, path: &str, body: Value) -> Result<Option<Value>, Failure> {
+        let answer = self.call(&Method::POST, path, Some(body))?;
+        if self.json {
+            output::json(&answer);
+            return Ok(None);
+        }
+        Ok(Some(answer))
+    }
+
     /// Posts JSON lines, and prints what became of each.
     pub fn report(&self, path: &str, lines: String, columns: &[Column]) -> Outcome {
         let answer = self.send(&Method::POST, path, Some(("application/x-ndjson", lines)))?;

@@ -10,7 +10,9 @@ mod audit;
 mod client;
 mod database;
 mod demo;
+mod explain;
 mod key;
+mod log_line;
 mod output;
 mod serve;
 mod tenant;
@@ -28,6 +30,7 @@ Examples:
   key-service key create --user usr_stock-sync --environment live --scope 'stock:*' --expires 90d
   key-service key rotate key_0aB1cD2eF3gH4iJ5 --grace 7d
   key-service user deactivate usr_stock-sync
+  key-service explain --key-id key_0aB1cD2eF3gH4iJ5 --path /v1/orders
 
 Exit codes:
   0  done
@@ -61,6 +64,8 @@ enum Command {
     /// Keys
     #[command(subcommand)]
     Key(key::Command),
+    /// Why a gateway allows or refuses a request: every check, and what to do
+    Explain(explain::Arguments),
     /// Who changed what
     #[command(subcommand)]
     Audit(audit::Command),
@@ -98,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Tenant(command) => tenant::run(command),
         Command::User(command) => user::run(command),
         Command::Key(command) => key::run(command),
+        Command::Explain(arguments) => explain::run(arguments),
         Command::Audit(command) => audit::run(command),
     };
     match outcome {

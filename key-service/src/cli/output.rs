@@ -160,8 +160,9 @@ pub fn note(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Rows are never wrapped: what is copied from them (an id, a key) must stay in one piece.
-fn new_table() -> Table {
+/// A table without lines. Its rows are not wrapped: what is copied from them (an id, a key) must stay in
+/// one piece.
+pub fn new_table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
@@ -170,6 +171,7 @@ fn new_table() -> Table {
     table
 }
 
-fn print_table(table: &Table) {
+/// Prints a table.
+pub fn print_table(table: &Table) {
     print_line(&table.trim_fmt());
 }

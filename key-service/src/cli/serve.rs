@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::serve::ListenerExt;
@@ -13,8 +15,10 @@ use tracing_subscriber::EnvFilter;
 use super::database::{Database, Pepper};
 use super::output::print_line;
 use super::{Failure, Outcome};
+use crate::domain::credential::Digester;
 use crate::domain::time::now;
 use crate::domain::token::{Role, Token};
+use crate::filter::Filter;
 use crate::http::{self, Settings};
 use crate::store::{Missing, Store};
 
@@ -43,6 +47,11 @@ pub struct Arguments {
     database: Database,
     #[command(flatten)]
     pepper: Pepper,
+    /// The filter's configuration (the JSON that Envoy hands to the plugin), by which explain finds
+    /// the verdicts; its defaults where it is missing. The variables of its token_env and pepper_env
+    /// need not be set here: digests are made with --pepper-env
+    #[arg(long, env = "KEYBOUND_FILTER_CONFIG", value_name = "FILE")]
+    filter_config: Option<PathBuf>,
     /// How logs are written to stderr
     #[arg(long, env = "KEYBOUND_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -82,6 +91,7 @@ fn start_logging(arguments: &Arguments) -> Outcome {
 
 async fn serve(arguments: Arguments) -> Outcome {
     let digester = arguments.pepper.digester()?;
+    let filter = filter(&arguments, &digester)?;
     // The address first: without it, no database is made and no token is printed in vain.
     let listener = TcpListener::bind(arguments.listen).await.map_err(|error| {
         Failure::Refused(format!(
@@ -98,6 +108,7 @@ async fn serve(arguments: Arguments) -> Outcome {
     let (stop, stopping) = watch::channel(false);
     let settings = Settings {
         digester,
+        filter: Arc::new(filter),
         ..Settings::default()
     };
     let router = http::router(store.clone(), settings, stopping.clone());
@@ -133,6 +144,27 @@ async fn serve(arguments: Arguments) -> Outcome {
     store.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn filter(arguments: &Arguments, digester: &Digester) -> Result<Filter, Failure> {
+    let Some(path) = &arguments.filter_config else {
+        return Ok(Filter::default());
+    };
+    let text = std::fs::read(path).map_err(|error| {
+        Failure::Usage(format!(
+            "cannot read the filter's configuration {}: {error}",
+            path.display()
+        ))
+    })?;
+    let filter = Filter::parse(&text)
+        .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+    if filter.peppers_otherwise(digester) {
+        tracing::warn!(
+            "one of the filter's digest.pepper_env and the service's --pepper-env is given and the \
+             other is not: gateways would find no key"
+        );
+    }
+    Ok(filter)
 }
 
 /// Makes sure that somebody can use the service: the tokens of the environment are registered, and

@@ -149,7 +149,16 @@ impl Digester {
 
     /// The digest of a credential.
     pub fn digest(&self, credential: &Credential) -> Digest {
-        let bytes = credential.reveal().as_bytes();
+        self.digest_bytes(credential.reveal().as_bytes())
+    }
+
+    /// Whether it uses a pepper.
+    pub const fn is_peppered(&self) -> bool {
+        self.pepper.is_some()
+    }
+
+    /// The digest of whatever a gateway takes as a credential.
+    pub fn digest_bytes(&self, bytes: &[u8]) -> Digest {
         Digest(match &self.pepper {
             Some(mac) => {
                 let mut mac = mac.clone();

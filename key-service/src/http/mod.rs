@@ -19,6 +19,7 @@ use utoipa_axum::routes;
 mod audit;
 mod body;
 mod changes;
+mod explain;
 mod fields;
 mod guard;
 mod health;
@@ -35,6 +36,7 @@ mod usage;
 mod users;
 
 use crate::domain::credential::Digester;
+use crate::filter::Filter;
 use crate::store::Store;
 use metrics::Metrics;
 pub use problem::Problem;
@@ -47,6 +49,8 @@ const LARGEST_BODY: usize = 1024 * 1024;
 pub struct Settings {
     /// How credentials become digests.
     pub digester: Digester,
+    /// By what gateways decide, for explanations.
+    pub filter: Arc<Filter>,
     /// A request that takes longer is answered 503. A long poll has its own bound on top.
     pub request_timeout: Duration,
     /// A gateway that is further behind than this many changes starts over instead of replaying.
@@ -57,6 +61,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             digester: Digester::default(),
+            filter: Arc::default(),
             request_timeout: Duration::from_secs(15),
             changes_kept: 100_000,
         }
@@ -103,6 +108,7 @@ pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>)
         .routes(routes!(import::import))
         .routes(routes!(keys::rotate))
         .routes(routes!(keys::revoke))
+        .routes(routes!(explain::explain))
         .routes(routes!(audit::list))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))

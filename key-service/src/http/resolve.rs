@@ -12,7 +12,7 @@ use super::record::{KeyRecord, TenantRecord, UserRecord};
 use super::{App, Problem};
 use crate::domain::credential::Digest;
 use crate::domain::refusal::Refusal;
-use crate::store::resolve::Found;
+use crate::store::resolve::{Found, Resolved};
 
 /// More would make an answer that gateways refuse as too large.
 const MOST_DIGESTS: usize = 64;
@@ -67,16 +67,20 @@ pub async fn resolve(
     let resolved = app.store.resolve(&digests).await?;
     let known = resolved.results.iter().flatten().count();
     app.metrics.resolved(known, digests.len() - known);
+    Ok(Json(answer(&digests, &resolved)).into_response())
+}
+
+/// The answer to a batch, as the protocol writes it.
+pub fn answer<'a>(digests: &'a [Digest], resolved: &'a Resolved) -> ResolveAnswer<'a> {
     let results = digests
         .iter()
         .zip(&resolved.results)
         .map(|(digest, found)| result(digest, found.as_ref()))
         .collect();
-    Ok(Json(ResolveAnswer {
+    ResolveAnswer {
         as_of: resolved.as_of,
         results,
-    })
-    .into_response())
+    }
 }
 
 /// Unlike the admin API, the protocol ignores fields that it does not know.

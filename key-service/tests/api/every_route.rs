@@ -33,9 +33,13 @@ const ADMIN_WRITES: &[(&str, &str)] = &[
     ("POST", "/admin/v1/keys/x/revoke"),
 ];
 
+/// Calls with a body that write nothing.
+const ADMIN_QUESTIONS: &[(&str, &str)] = &[("POST", "/admin/v1/explain")];
+
 fn admin_routes() -> Vec<(&'static str, &'static str)> {
     let reads = ADMIN_READS.iter().map(|path| ("GET", *path));
-    reads.chain(ADMIN_WRITES.iter().copied()).collect()
+    let bodies = ADMIN_WRITES.iter().chain(ADMIN_QUESTIONS).copied();
+    reads.chain(bodies).collect()
 }
 
 #[test]
@@ -161,6 +165,7 @@ fn wrong_bodies_are_problems() {
     let service = Service::start();
     let bodies = ADMIN_WRITES
         .iter()
+        .chain(ADMIN_QUESTIONS)
         .filter(|(method, path)| *method != "DELETE" && !path.ends_with("/import"));
     for (method, path) in bodies {
         let send = |body: &[u8]| service.send(method, path, Some(&service.admin), Some(body));
@@ -264,6 +269,7 @@ fn the_description_names_every_route_and_every_field() {
         ("TenantDraft", "/admin/v1/tenants"),
         ("UserDraft", "/admin/v1/users"),
         ("KeyDraft", "/admin/v1/keys"),
+        ("ExplainQuestion", "/admin/v1/explain"),
     ] {
         let fields = description["components"]["schemas"][schema]["properties"]
             .as_object()

@@ -1,11 +1,13 @@
 //! The service over real HTTP, with a real database file. One module a resource, named as its URL.
 
 mod admin_audit;
+mod admin_explain;
 mod admin_keys;
 mod admin_keys_import;
 mod admin_tenants;
 mod admin_users;
 mod every_route;
+mod explain_command;
 mod program;
 mod secrets;
 mod support;

@@ -7,13 +7,13 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use serde_json::Value;
 
-fn program(folder: &Path) -> Command {
+pub fn program(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_key-service"));
     command.current_dir(folder).env_clear().stdin(Stdio::null());
     command
 }
 
-fn run(folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Output {
+pub fn run(folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Output {
     program(folder)
         .envs(environment.iter().copied())
         .args(arguments)
@@ -21,20 +21,20 @@ fn run(folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Outpu
         .unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A service that is killed with its test, unless it was stopped before.
-struct Running {
+pub struct Running {
     child: Child,
     stdout: BufReader<ChildStdout>,
-    url: String,
+    pub url: String,
     first_lines: String,
 }
 
 impl Running {
-    fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
+    pub fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
         let mut child = program(folder)
             .args([
                 "serve",
@@ -79,7 +79,7 @@ impl Running {
     }
 
     /// Stops it as an operator would, and gives what it printed since the start.
-    fn stop(mut self) -> String {
+    pub fn stop(mut self) -> String {
         let kill = Command::new("kill")
             .arg(self.child.id().to_string())
             .status()

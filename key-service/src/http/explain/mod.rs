@@ -1,0 +1,265 @@
+//! `POST /admin/v1/explain`: why a gateway decides on a request as it does.
+//!
+//! The verdict comes from the filter's own code, fed with this service's own answer of the protocol and the
+//! filter's own configuration. Nothing is written: a viewer may ask.
+
+mod question;
+
+use std::rc::Rc;
+
+use axum::Json;
+use axum::extract::State;
+use keybound::credential::{Fault, find};
+use keybound::explain::{Explanation, Known, Question, Subject};
+use keybound::headers::{Headers, pack};
+use keybound::record::{Resolved, parse_answer};
+use keybound::request::{Circumstances, Request};
+use keybound::verdict::Chain;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use self::question::{About, Asked, ExplainQuestion, Sent, read};
+use super::body::JsonBody;
+use super::resolve::{ResolveAnswer, answer};
+use super::{App, Problem};
+use crate::domain::credential::Digest;
+use crate::domain::key::Key;
+use crate::domain::refusal::Refusal;
+use crate::store::resolve::{Found, Resolved as Answered};
+
+/// The only call with a body that changes nothing.
+pub const PATH: &str = "/admin/v1/explain";
+
+/// Why.
+#[derive(Serialize, ToSchema)]
+pub struct ExplainAnswer {
+    /// `allowed`, or the code with which the gateway refuses.
+    #[schema(example = "user_deactivated")]
+    verdict: &'static str,
+    /// The verdict and its cause in one line.
+    #[schema(example = "refused: user_deactivated - the key's user usr_7 is deactivated")]
+    summary: String,
+    /// By which policy the request is judged, and why by that.
+    policy: String,
+    /// Every check, in the order in which they are made: the first that failed is the verdict.
+    checks: Vec<ExplainCheck>,
+    /// What to do about the verdict.
+    next_step: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct ExplainCheck {
+    code: &'static str,
+    /// `passed`, `failed` or `skipped`.
+    result: &'static str,
+    /// The values that made it so.
+    detail: String,
+}
+
+/// What a request is read from in place.
+struct Packed<'a> {
+    headers: Vec<u8>,
+    sent: &'a Sent,
+}
+
+/// Explains the verdict on a request: every check with its outcome, computed by the gateway's own code.
+#[utoipa::path(
+    post, path = PATH, tag = "explain", request_body = ExplainQuestion,
+    responses(
+        (status = 200, description = "Explained, whatever the verdict", body = ExplainAnswer),
+        (status = 404, description = "There is no key of this id", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn explain(
+    State(app): State<App>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<ExplainAnswer>, Problem> {
+    let asked = read(body)?;
+    asked.refuse_two_credentials(&app)?;
+    let digest = match &asked.about {
+        About::KeyId(id) => Some(app.store.key(id).await?.ok_or_else(no_such_key)?.digest),
+        About::Digest(digest) => Some(digest.clone()),
+        About::Request | About::Key(_) => asked
+            .credential(&app)
+            .map(|credential| app.settings.digester.digest_bytes(&credential)),
+    };
+    let digests: Vec<Digest> = digest.into_iter().collect();
+    let found = match digests.as_slice() {
+        [] => None,
+        digests => Some(app.store.resolve(digests).await?),
+    };
+    asked.answer(&app, &digests, found)
+}
+
+fn no_such_key() -> Problem {
+    Problem::not_found("There is no key of this id.")
+}
+
+impl Asked {
+    fn subject(&self) -> Subject<'_> {
+        match &self.about {
+            About::Request => Subject::Carried,
+            About::Key(key) => Subject::Given(key.as_bytes()),
+            About::KeyId(_) | About::Digest(_) => Subject::Named,
+        }
+    }
+
+    /// The credential to look up, if the verdict depends on one.
+    fn credential(&self, app: &App) -> Option<Vec<u8>> {
+        let packed = self.sent.packed();
+        let request = packed.request();
+        let question = self.question(app, &request);
+        question.credential().map(std::borrow::Cow::into_owned)
+    }
+
+    fn question<'a>(&'a self, app: &'a App, request: &'a Request<'a>) -> Question<'a> {
+        Question {
+            settings: &app.settings.filter.settings,
+            request,
+            subject: self.subject(),
+            now: self.now,
+            utc: &utc,
+        }
+    }
+
+    /// Nobody could say which of the two is meant.
+    fn refuse_two_credentials(&self, app: &App) -> Result<(), Refusal> {
+        let field = match self.about {
+            About::Request => return Ok(()),
+            About::Key(_) => "key",
+            About::KeyId(_) => "key_id",
+            About::Digest(_) => "digest",
+        };
+        let packed = self.sent.packed();
+        let request = packed.request();
+        let filter = &app.settings.filter.settings;
+        let carried = find(&filter.credentials, &filter.key_format, request.headers);
+        if carried == Err(Fault::Missing) {
+            return Ok(());
+        }
+        Err(Refusal::field(
+            field,
+            "is given, and the request carries a credential as well: leave one of them out",
+        ))
+    }
+
+    fn answer(
+        &self,
+        app: &App,
+        digests: &[Digest],
+        answered: Option<Answered>,
+    ) -> Result<Json<ExplainAnswer>, Problem> {
+        let packed = self.sent.packed();
+        let request = packed.request();
+        let question = self.question(app, &request);
+        let found = answered
+            .as_ref()
+            .and_then(|answered| answered.results.first()?.as_ref());
+        let chain = answered
+            .as_ref()
+            .map(|answered| chain(&answer(digests, answered)))
+            .transpose()?
+            .flatten();
+        let known = chain.as_ref().zip(found).map(known);
+        let filter = &app.settings.filter;
+        Ok(Json(told(question.explain(known), filter.given)))
+    }
+}
+
+/// What the gateway makes of our answer of the protocol.
+fn chain(answer: &ResolveAnswer<'_>) -> Result<Option<Chain>, Problem> {
+    let body = serde_json::to_vec(answer).map_err(|_| Problem::internal())?;
+    let unusable = |problem: &dyn std::fmt::Display| {
+        tracing::error!(%problem, "gateways cannot read the record of a key");
+        Problem::internal()
+    };
+    let mut answer = parse_answer(&body).map_err(|problem| unusable(&problem))?;
+    match answer.results.pop() {
+        None => Ok(None),
+        Some((_, Err(problem))) => Err(unusable(&problem)),
+        Some((_, Ok(Resolved::Unknown))) => Ok(None),
+        Some((_, Ok(Resolved::Known { key, user, tenant }))) => Ok(Some(Chain {
+            key: Rc::new(*key),
+            user: user.map(Rc::new),
+            tenant: tenant.map(Rc::new),
+        })),
+    }
+}
+
+fn known<'a>((chain, found): (&'a Chain, &'a Found)) -> Known<'a> {
+    let Key {
+        replaced_by,
+        revoked_at,
+        revoked_reason,
+        ..
+    } = &found.key;
+    Known {
+        chain,
+        replaced_by: replaced_by.as_deref(),
+        revoked_at: revoked_at.and_then(|at| u64::try_from(at).ok()),
+        revoked_reason: revoked_reason.as_deref(),
+    }
+}
+
+fn told(explanation: Explanation, configured: bool) -> ExplainAnswer {
+    let verdict = explanation.code();
+    let policy = match configured {
+        true => explanation.policy,
+        false => format!(
+            "{} The service was started without --filter-config, so this is what the filter does by default.",
+            explanation.policy
+        ),
+    };
+    let checks = explanation.checks.into_iter().map(|check| ExplainCheck {
+        code: check.reason.code(),
+        result: check.result(),
+        detail: check.detail,
+    });
+    ExplainAnswer {
+        verdict,
+        summary: explanation.summary,
+        policy,
+        checks: checks.collect(),
+        next_step: explanation.next_step,
+    }
+}
+
+fn utc(seconds: u64) -> String {
+    i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
+        .map_or_else(
+            || format!("the Unix second {seconds}"),
+            |time| time.to_string(),
+        )
+}
+
+impl Sent {
+    fn packed(&self) -> Packed<'_> {
+        let headers = self.headers.iter();
+        Packed {
+            headers: pack(headers.map(|(name, value)| (name.as_bytes(), value.as_bytes()))),
+            sent: self,
+        }
+    }
+}
+
+impl Packed<'_> {
+    fn request(&self) -> Request<'_> {
+        Request {
+            headers: Headers::new(&self.headers),
+            host: self.sent,
+        }
+    }
+}
+
+impl Circumstances for Sent {
+    fn source_address(&self) -> Option<Vec<u8>> {
+        self.source_address.clone().map(String::into_bytes)
+    }
+
+    fn route_policy(&self) -> Option<Vec<u8>> {
+        self.policy.clone().map(String::into_bytes)
+    }
+}
