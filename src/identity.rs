@@ -142,6 +142,38 @@ mod tests {
     }
 
     #[test]
+    fn a_host_that_replaces_only_the_first_of_several_leaves_none() {
+        struct Host(Vec<(String, Vec<u8>)>);
+        impl EditRequest for Host {
+            fn set(&mut self, name: &str, value: &[u8]) {
+                match self.0.iter_mut().find(|(known, _)| known == name) {
+                    Some((_, first)) => *first = value.to_vec(),
+                    None => self.add(name, value),
+                }
+            }
+            fn add(&mut self, name: &str, value: &[u8]) {
+                self.0.push((name.to_owned(), value.to_vec()));
+            }
+            fn remove(&mut self, name: &str) {
+                self.0.retain(|(known, _)| known != name);
+            }
+        }
+        let sent = [(&b"x-user-id"[..], &b"evil"[..]), (b"x-user-id", b"twice")];
+        let packed = pack(sent);
+        let sent =
+            sent.map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()));
+        let mut host = Host(sent.into());
+        names().apply(Some(&chain(|_, _, _| {})), Headers::new(&packed), &mut host);
+        let users: Vec<&[u8]> = host
+            .0
+            .iter()
+            .filter(|(name, _)| name == "x-user-id")
+            .map(|(_, value)| value.as_slice())
+            .collect();
+        assert_eq!(users, [b"usr_1"]);
+    }
+
+    #[test]
     fn without_a_chain_none_is_left() {
         assert_eq!(
             applied(&names(), None, &SPOOFED),

@@ -89,7 +89,11 @@ impl Usage {
             self.counts.insert(key.into(), Count::default());
         }
         if let Some(count) = self.counts.get_mut(key) {
-            let verdicts = if allowed { &mut count.allowed } else { &mut count.rejected };
+            let verdicts = if allowed {
+                &mut count.allowed
+            } else {
+                &mut count.rejected
+            };
             *verdicts = verdicts.saturating_add(1);
             count.last_at = now.unix;
         }
@@ -108,8 +112,10 @@ impl Usage {
 
     fn collect(&mut self, now: Now) -> Option<Vec<u8>> {
         let keys: Vec<Box<str>> = self.counts.keys().take(KEYS).cloned().collect();
-        let counted: Vec<(Box<str>, Count)> =
-            keys.into_iter().filter_map(|key| self.counts.remove_entry(&key)).collect();
+        let counted: Vec<(Box<str>, Count)> = keys
+            .into_iter()
+            .filter_map(|key| self.counts.remove_entry(&key))
+            .collect();
         let report = Report {
             reporter: &self.reporter,
             batch: self.batch.saturating_add(1),
@@ -212,8 +218,12 @@ mod tests {
         usage.ended(true, at(12_000));
         let second = report(&mut usage, 30_000).unwrap();
         assert_eq!(second["batch"], 2);
-        let mut keys: Vec<&str> =
-            second["keys"].as_array().unwrap().iter().map(|key| key["id"].as_str().unwrap()).collect();
+        let mut keys: Vec<&str> = second["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|key| key["id"].as_str().unwrap())
+            .collect();
         keys.sort_unstable();
         assert_eq!(keys, ["key_1", "key_2"]);
     }
@@ -228,7 +238,10 @@ mod tests {
         let mut millis = 10_000;
         for batch in 1..=10 {
             let report = report(&mut usage, millis).unwrap();
-            assert_eq!((&report["batch"], report["keys"].as_array().unwrap().len()), (&json!(batch), KEYS));
+            assert_eq!(
+                (&report["batch"], report["keys"].as_array().unwrap().len()),
+                (&json!(batch), KEYS)
+            );
             usage.sent(1);
             usage.ended(true, at(millis));
             millis += 1000;

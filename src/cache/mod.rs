@@ -197,7 +197,6 @@ impl Cache {
         });
         let version = key.version;
         let key = self.merge(id, Record::Key(Rc::from(key)), version, asked, store);
-        self.negatives.remove(&id);
         // A newer key may have another user, of whom this answer says nothing.
         let Record::Key(record) = key.record else {
             return Learned::Behind;

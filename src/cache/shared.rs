@@ -71,7 +71,8 @@ impl Shared {
     }
 
     /// Adds or replaces an entry, unless the bucket holds a newer version of it. An entry of the same
-    /// version keeps the later of the two times of confirmation.
+    /// version keeps the later of the two times of confirmation. One that is too large is not shared, but
+    /// still takes the place of an older version.
     pub fn put(&self, id: EntityId, entry: &Entry, store: &dyn Store) {
         let Ok(record) = postcard::to_allocvec(&entry.record) else {
             return;
@@ -82,9 +83,10 @@ impl Shared {
             confirmed: entry.confirmed.millis(),
             record: &record,
         };
+        let fits = record.len() <= BUCKET_BYTES / 2;
         let newer =
             |known: &Packed<'_>| (known.version, known.confirmed) >= (new.version, new.confirmed);
-        self.replace(id, store, newer, Some(&new));
+        self.replace(id, store, newer, fits.then_some(&new));
     }
 
     /// Removes an entry that is no newer than a version.
@@ -108,18 +110,11 @@ impl Shared {
             if done {
                 return;
             }
-            let others = unpack(&bucket).filter(|packed| packed.id != id);
-            let packed = others.chain(new.map(Packed::borrowed)).collect();
-            if store.set(&name, &pack(packed), last_change) {
+            let others = unpack(&bucket).filter(|packed| packed.id != id).collect();
+            if store.set(&name, &pack(new, others), last_change) {
                 return;
             }
         }
-    }
-}
-
-impl Packed<'_> {
-    fn borrowed(&self) -> Packed<'_> {
-        Packed { ..*self }
     }
 }
 
@@ -132,19 +127,144 @@ fn unpack(mut bucket: &[u8]) -> impl Iterator<Item = Packed<'_>> {
     })
 }
 
-/// A bucket of entries; those confirmed longest ago are left out where there are too many.
-fn pack(mut packed: Vec<Packed<'_>>) -> Vec<u8> {
-    packed.sort_unstable_by_key(|packed| std::cmp::Reverse(packed.confirmed));
-    let mut bucket = Vec::new();
-    for packed in packed.iter().take(WAYS) {
-        let Ok(bytes) = postcard::to_allocvec(packed) else {
-            continue;
-        };
-        if bytes.len() <= BUCKET_BYTES / 2
-            && bucket.len().saturating_add(bytes.len()) <= BUCKET_BYTES
-        {
-            bucket.extend(bytes);
+/// A bucket of a new entry and others. Where they are too many or too large, those of the others that were
+/// confirmed longest ago make room.
+fn pack(new: Option<&Packed<'_>>, mut others: Vec<Packed<'_>>) -> Vec<u8> {
+    loop {
+        let mut bucket = Vec::new();
+        for packed in new.into_iter().chain(&others) {
+            bucket.extend(postcard::to_allocvec(packed).unwrap_or_default());
+        }
+        let entries = others.len().saturating_add(new.iter().count());
+        let oldest =
+            (0..others.len()).min_by_key(|at| others.get(*at).map(|other| other.confirmed));
+        match oldest {
+            Some(oldest) if entries > WAYS || bucket.len() > BUCKET_BYTES => {
+                others.swap_remove(oldest);
+            }
+            _ => return bucket,
         }
     }
-    bucket
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::cache::Record;
+    use crate::tests::{MemoryStore, chain, test};
+
+    fn entry(version: u64, confirmed: u64) -> Entry {
+        Entry {
+            record: Record::Key(Rc::clone(&chain(|key, _, _| key.version = version).key)),
+            version,
+            confirmed: Instant::from_millis(confirmed),
+        }
+    }
+
+    fn id(name: &str) -> EntityId {
+        EntityId::user(name)
+    }
+
+    #[test]
+    fn the_newer_version_stays_whoever_comes_last() {
+        let (shared, store) = (Shared::new(16), MemoryStore::default());
+        for (version, confirmed, stays) in [
+            (5, 10, (5, 10)),
+            (4, 99, (5, 10)),
+            (5, 9, (5, 10)),
+            (5, 11, (5, 11)),
+            (6, 1, (6, 1)),
+        ] {
+            shared.put(id("a"), &entry(version, confirmed), &store);
+            let known = shared.get(&id("a"), &store).unwrap();
+            assert_eq!((known.version, known.confirmed.millis()), stays);
+        }
+        shared.remove(id("a"), 5, &store);
+        assert!(shared.get(&id("a"), &store).is_some());
+        shared.remove(id("a"), 6, &store);
+        assert!(shared.get(&id("a"), &store).is_none());
+    }
+
+    /// A store in which another VM is always first, for a while.
+    struct Busy {
+        store: MemoryStore,
+        others: Cell<u64>,
+    }
+
+    impl Store for Busy {
+        fn get(&self, name: &str) -> Option<(Vec<u8>, Option<u32>)> {
+            let value = self.store.get(name);
+            if let Some(left) = self.others.get().checked_sub(1) {
+                self.others.set(left);
+                Shared::new(16).put(id(&format!("other_{left}")), &entry(1, 1), &self.store);
+            }
+            value
+        }
+
+        fn set(&self, name: &str, value: &[u8], last_change: Option<u32>) -> bool {
+            self.store.set(name, value, last_change)
+        }
+    }
+
+    #[test]
+    fn what_another_vm_has_written_meanwhile_is_not_lost() {
+        let shared = Shared::new(16);
+        let busy = Busy {
+            store: MemoryStore::default(),
+            others: Cell::new(0),
+        };
+        shared.put(id("first"), &entry(1, 1), &busy);
+        busy.others.set(3);
+        shared.put(id("a"), &entry(1, 1), &busy);
+        for name in ["first", "other_0", "other_1", "other_2", "a"] {
+            assert!(shared.get(&id(name), &busy).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn who_was_confirmed_longest_ago_makes_room_for_the_new() {
+        let (shared, store) = (Shared::new(1), MemoryStore::default());
+        for number in 0..20 {
+            shared.put(id(&number.to_string()), &entry(1, number % 3), &store);
+            assert!(
+                shared.get(&id(&number.to_string()), &store).is_some(),
+                "{number}"
+            );
+        }
+        let known = |number: &u64| shared.get(&id(&number.to_string()), &store).is_some();
+        assert_eq!((0..20).filter(known).count(), WAYS);
+        assert!(
+            (0..20)
+                .filter(|number| number % 3 == 2)
+                .all(|number| known(&number))
+        );
+    }
+
+    #[test]
+    fn a_record_that_is_too_large_is_not_shared_and_leaves_no_older_one() {
+        let (shared, store) = (Shared::new(1), MemoryStore::default());
+        shared.put(id("a"), &entry(1, 1), &store);
+        let mut large = entry(2, 2);
+        let scopes = vec!["x".repeat(100); BUCKET_BYTES / 200];
+        let key = chain(|key, _, _| {
+            key.scopes = crate::record::Scopes::new(scopes.iter().map(String::as_str));
+        });
+        large.record = Record::Key(key.key);
+        shared.put(id("a"), &large, &store);
+        assert!(shared.get(&id("a"), &store).is_none());
+    }
+
+    #[test]
+    fn a_bucket_that_cannot_be_read_is_empty() {
+        let (shared, store) = (Shared::new(16), MemoryStore::default());
+        shared.put(id("a"), &entry(1, 1), &store);
+        let name = shared.bucket(&id("a"));
+        store.set(&name, &[0xff; 40], None);
+        assert!(shared.get(&id("a"), &store).is_none());
+        shared.put(id("a"), &entry(1, 1), &store);
+        assert!(shared.get(&id("a"), &store).is_some());
+    }
 }

@@ -4,8 +4,7 @@ use super::error::Place;
 use crate::json::Json;
 
 /// Paths and the values there that have no effect yet. What is not given is not refused.
-static NOT_YET: &[(&[&str], Json)] =
-    &[(&["key_service", "changes", "enabled"], Json::Bool(true))];
+static NOT_YET: &[(&[&str], Json)] = &[(&["key_service", "changes", "enabled"], Json::Bool(true))];
 
 /// Refuses what a configuration asks for in vain.
 pub(super) fn refuse(configuration: &Json, root: &Place<'_>) {

@@ -50,7 +50,14 @@ impl Gate {
     /// A call has ended.
     pub fn ended(&mut self, call: Call, end: &CallEnd<'_>, now: Now, store: &dyn Store) {
         if self.usage.is_call(call) {
-            let taken = matches!(end, CallEnd::Answered { status: 204, marked: true, .. });
+            let taken = matches!(
+                end,
+                CallEnd::Answered {
+                    status: 204,
+                    marked: true,
+                    ..
+                }
+            );
             if !taken {
                 self.warnings.warn(Warning::UsageRefused, now.instant, || {
                     "key service: it did not take a report of usage, which is sent again".to_owned()

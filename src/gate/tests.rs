@@ -692,3 +692,129 @@ fn usage_is_reported_and_a_report_that_was_not_taken_comes_again() {
     world.pass(60_000);
     assert!(world.gate.next_call(at(world.millis)).is_none());
 }
+
+#[test]
+fn unknown_from_behind_does_not_answer_for_a_key_that_is_known() {
+    let mut world = World::new(&json!({"freshness": {"fresh_for": "1s", "max_staleness": "10s"}}));
+    world.ask("k");
+    world.teach("k", 9, &revoked(9));
+    world.pass(10_000);
+    assert_eq!(world.ask("k"), Fate::Waits(2));
+    assert_eq!(
+        world.teach("k", 5, &json!({"key": null})),
+        [(2, Fate::Refused(Reason::KeyRevoked))]
+    );
+}
+
+#[test]
+fn a_newer_key_that_another_vm_has_learned_meanwhile_counts() {
+    let mut first = World::new(&json!({}));
+    assert_eq!(first.ask("k"), Fate::Waits(1));
+    first.call(1);
+    let mut second = World::beside(first, &json!({}));
+    second.ask("k");
+    second.teach("k", 9, &revoked(9));
+    // The first VM's answer comes late and from behind.
+    let mut first = World::beside(second, &json!({}));
+    first.ask("l");
+    first.ask("k");
+    first.call(1);
+    let mut other = good(1);
+    other["key"]["id"] = json!("key_2");
+    first.answer(1, &answer(5, &[("l", other), ("k", good(5))]));
+    assert_eq!(first.ask("k"), Fate::Refused(Reason::KeyRevoked));
+}
+
+#[test]
+fn a_key_whose_user_is_only_known_from_long_ago_allows_nothing() {
+    let mut world = World::new(&json!({"freshness": {"fresh_for": "1s", "max_staleness": "10s"}}));
+    let mut record = good(1);
+    record["user"]["version"] = json!(7);
+    world.ask("k");
+    world.teach("k", 7, &record);
+    world.pass(10_000);
+    assert_eq!(world.ask("k"), Fate::Waits(2));
+    // The key is confirmed, but the answer's user is older than the one that is known.
+    assert_eq!(
+        world.teach("k", 6, &good(1)),
+        [(2, Fate::Refused(Reason::KeyServiceUnavailable))]
+    );
+}
+
+#[test]
+fn a_key_that_is_no_longer_known_is_gone_for_all() {
+    let mut world = World::new(&json!({"freshness": {"fresh_for": "1s"}}));
+    world.ask("k");
+    world.teach("k", 5, &good(1));
+    world.pass(2_000);
+    assert_eq!(world.ask("k"), allowed());
+    world.teach("k", 6, &json!({"key": null}));
+    assert_eq!(world.ask("k"), Fate::Refused(Reason::KeyUnknown));
+    let mut other = World::beside(world, &json!({}));
+    assert_eq!(other.ask("k"), Fate::Waits(1));
+}
+
+#[test]
+fn the_shared_cache_holds_no_more_entries_than_its_limit() {
+    let mut world = World::new(&json!({"limits": {"shared_entries": 64}}));
+    for key in 0..500 {
+        let key = key.to_string();
+        world.pass(1);
+        world.ask(&key);
+        world.teach(&key, 5, &good(1));
+    }
+    let mut other = World::beside(world, &json!({}));
+    let known = (0..500)
+        .filter(|key| other.ask(&key.to_string()) == allowed())
+        .count();
+    assert!((16..=64).contains(&known), "{known} of 500");
+}
+
+#[test]
+fn who_goes_after_the_answer_has_come_is_forgotten_too() {
+    let mut world = World::new(&json!({}));
+    world.ask("k");
+    world.ask("k");
+    world.call(1);
+    world.answer(1, &answer(5, &[("k", good(1))]));
+    world.gate.forget(1);
+    assert_eq!(world.resume("k"), [(2, allowed())]);
+}
+
+#[test]
+fn the_credential_goes_no_further_unless_nothing_is_looked_at() {
+    let edited = |configuration: &Value| {
+        let mut world = World::new(configuration);
+        let sent = Sent::new(&[("x-api-key", "k"), ("x-user-id", "evil")]);
+        let decision = world.gate.request(&sent.request(), 1, at(0), &world.store);
+        let Decision::Proceed(passage) = decision else {
+            panic!("{decision:?}");
+        };
+        let mut headers = vec![
+            ("x-api-key".to_owned(), b"k".to_vec()),
+            ("x-user-id".to_owned(), b"evil".to_vec()),
+        ];
+        world
+            .gate
+            .edit(&passage, sent.request().headers, &mut headers);
+        headers
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect::<Vec<_>>()
+    };
+    let malformed = json!({"min_length": 10});
+    assert_eq!(
+        edited(&json!({"enforcement": "shadow", "key_format": malformed})),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        edited(
+            &json!({"enforcement": "shadow", "key_format": malformed, "strip_credential": false})
+        ),
+        ["x-api-key"]
+    );
+    assert_eq!(
+        edited(&json!({"default_policy": {"authentication": "none"}})),
+        ["x-api-key"]
+    );
+}

@@ -87,7 +87,10 @@ impl Root {
 
 fn dispatch(settings: &Settings, outgoing: &Outgoing) -> Option<u32> {
     let service = &settings.key_service;
-    let authorization = service.token.as_ref().map(|token| format!("Bearer {}", token.reveal()));
+    let authorization = service
+        .token
+        .as_ref()
+        .map(|token| format!("Bearer {}", token.reveal()));
     let mut headers = vec![
         (":method", "POST"),
         (":path", outgoing.path.as_str()),
