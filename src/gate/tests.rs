@@ -756,14 +756,15 @@ fn a_key_that_is_no_longer_known_is_gone_for_all() {
 
 #[test]
 fn the_shared_cache_holds_no_more_entries_than_its_limit() {
-    let mut world = World::new(&json!({"limits": {"shared_entries": 64}}));
+    let limits = json!({"limits": {"shared_entries": 64}});
+    let mut world = World::new(&limits);
     for key in 0..500 {
         let key = key.to_string();
         world.pass(1);
         world.ask(&key);
         world.teach(&key, 5, &good(1));
     }
-    let mut other = World::beside(world, &json!({}));
+    let mut other = World::beside(world, &limits);
     let known = (0..500)
         .filter(|key| other.ask(&key.to_string()) == allowed())
         .count();
