@@ -3,15 +3,17 @@
 //! Three kinds of records, kept apart: a user's suspension is then one small change that stops all of the
 //! user's keys at once. What comes from the key service is loose; what is in these types is valid.
 
+mod fields;
 mod hours;
 mod networks;
 mod wire;
 
 use serde::{Deserialize, Serialize};
 
+pub use fields::Malformed;
 pub use hours::{DAYS, Hours};
 pub use networks::Networks;
-pub use wire::{Answer, Malformed, Resolved, parse_answer};
+pub use wire::{Answer, Resolved, parse_answer};
 
 /// A key: what a credential stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,166 @@
+//! What answers of the key service come to.
+
+use super::*;
+
+#[test]
+fn an_answer_from_behind_never_replaces_what_is_newer() {
+    let mut world = World::new(&json!({"freshness": {"fresh_for": "1s", "max_staleness": "60s"}}));
+    world.ask("k");
+    world.teach("k", 9, &revoked(9));
+    world.pass(2_000);
+    assert_eq!(world.ask("k"), Fate::Refused(Reason::KeyRevoked));
+    world.teach("k", 5, &good(5));
+    assert_eq!(world.ask("k"), Fate::Refused(Reason::KeyRevoked));
+    // An "unknown" from behind counts as little.
+    world.teach("k", 5, &json!({"key": null}));
+    assert_eq!(world.ask("k"), Fate::Refused(Reason::KeyRevoked));
+
+    let mut other = World::beside(world, &json!({}));
+    assert_eq!(other.ask("k"), Fate::Refused(Reason::KeyRevoked));
+}
+
+#[test]
+fn an_answer_from_behind_that_is_all_there_is_means_unavailable() {
+    let mut world = World::new(&json!({"freshness": {"fresh_for": "1s", "max_staleness": "10s"}}));
+    world.ask("k");
+    world.teach("k", 9, &good(9));
+    world.pass(10_000);
+    assert_eq!(world.ask("k"), Fate::Waits(2));
+    assert_eq!(
+        world.teach("k", 5, &good(5)),
+        [(2, Fate::Refused(Reason::KeyServiceUnavailable))]
+    );
+}
+
+#[test]
+fn whatever_is_not_an_answer_is_an_outage_and_never_an_unknown_key() {
+    let good = answer(5, &[("k", good(1))]).to_string();
+    let good = good.as_bytes();
+    let answered = |status, marked, body| CallEnd::Answered {
+        status,
+        marked,
+        body,
+    };
+    for end in [
+        CallEnd::Broken,
+        answered(200, false, Some(good)),
+        answered(200, true, None),
+        answered(200, true, Some(b"")),
+        answered(200, true, Some(b"null")),
+        answered(200, true, Some(good.get(1..).unwrap())),
+        answered(200, true, Some(br#"{"as_of": 5, "results": []}"#)),
+        answered(204, true, Some(good)),
+        answered(401, true, Some(good)),
+        answered(403, false, Some(good)),
+        answered(404, true, Some(br#"{"as_of": 5, "results": []}"#)),
+        answered(500, true, Some(good)),
+        answered(503, false, Some(good)),
+        answered(504, false, Some(b"upstream request timeout")),
+    ] {
+        let mut world = World::new(&json!({}));
+        world.ask("k");
+        world.call(1);
+        world.end(1, &end);
+        assert_eq!(
+            world.resume("k"),
+            [(1, Fate::Refused(Reason::KeyServiceUnavailable))],
+            "{end:?}"
+        );
+        assert_eq!(world.ask("k"), Fate::Waits(2), "{end:?}");
+    }
+}
+
+#[test]
+fn a_broken_result_is_the_trouble_of_its_own_digest_alone() {
+    let mut world = World::new(&json!({}));
+    for key in ["a", "b", "c", "d"] {
+        world.ask(key);
+    }
+    world.call(1);
+    let mut broken = good(1);
+    broken["key"]["version"] = json!("one");
+    world.answer(
+        1,
+        &answer(
+            5,
+            &[
+                ("d", good(1)),
+                ("b", broken),
+                ("a", good(1)),
+                ("d", json!({"key": null})),
+            ],
+        ),
+    );
+    let fates = world.resume("a");
+    let unavailable = || Fate::Refused(Reason::KeyServiceUnavailable);
+    assert_eq!(
+        fates,
+        [
+            (1, allowed()),
+            (2, unavailable()),
+            (3, unavailable()),
+            (4, unavailable())
+        ]
+    );
+}
+
+#[test]
+fn the_digests_asked_for_are_json() {
+    let batch = Batch {
+        digests: vec![
+            Digester::plain().digest(b"a"),
+            Digester::plain().digest(b"b"),
+        ],
+        asked: at(0).instant + Duration::ZERO,
+    };
+    let body: Value = serde_json::from_slice(&resolve_body(&batch)).unwrap();
+    assert_eq!(body, json!({"digests": [digest("a"), digest("b")]}));
+}
+
+#[test]
+fn unknown_from_behind_does_not_answer_for_a_key_that_is_known() {
+    let mut world = World::new(&json!({"freshness": {"fresh_for": "1s", "max_staleness": "10s"}}));
+    world.ask("k");
+    world.teach("k", 9, &revoked(9));
+    world.pass(10_000);
+    assert_eq!(world.ask("k"), Fate::Waits(2));
+    assert_eq!(
+        world.teach("k", 5, &json!({"key": null})),
+        [(2, Fate::Refused(Reason::KeyRevoked))]
+    );
+}
+
+#[test]
+fn a_newer_key_that_another_vm_has_learned_meanwhile_counts() {
+    let mut first = World::new(&json!({}));
+    assert_eq!(first.ask("k"), Fate::Waits(1));
+    first.call(1);
+    let mut second = World::beside(first, &json!({}));
+    second.ask("k");
+    second.teach("k", 9, &revoked(9));
+    // The first VM's answer comes late and from behind.
+    let mut first = World::beside(second, &json!({}));
+    first.ask("l");
+    first.ask("k");
+    first.call(1);
+    let mut other = good(1);
+    other["key"]["id"] = json!("key_2");
+    first.answer(1, &answer(5, &[("l", other), ("k", good(5))]));
+    assert_eq!(first.ask("k"), Fate::Refused(Reason::KeyRevoked));
+}
+
+#[test]
+fn a_key_whose_user_is_only_known_from_long_ago_allows_nothing() {
+    let mut world = World::new(&json!({"freshness": {"fresh_for": "1s", "max_staleness": "10s"}}));
+    let mut record = good(1);
+    record["user"]["version"] = json!(7);
+    world.ask("k");
+    world.teach("k", 7, &record);
+    world.pass(10_000);
+    assert_eq!(world.ask("k"), Fate::Waits(2));
+    // The key is confirmed, but the answer's user is older than the one that is known.
+    assert_eq!(
+        world.teach("k", 6, &good(1)),
+        [(2, Fate::Refused(Reason::KeyServiceUnavailable))]
+    );
+}

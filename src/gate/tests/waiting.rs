@@ -1,0 +1,116 @@
+//! Requests that wait, and calls.
+
+use super::*;
+
+#[test]
+fn misses_of_one_key_are_one_call_and_of_many_keys_few() {
+    let mut world = World::new(&json!({"limits": {"lookups_in_flight": 2}}));
+    for _ in 0..100 {
+        world.ask("k");
+    }
+    assert_eq!(world.counted("fetch.coalesced"), 99);
+    for key in 0..100 {
+        world.ask(&key.to_string());
+    }
+    assert_eq!(world.call(1).len(), 64);
+    assert_eq!(world.call(2).len(), 37);
+    for key in 100..110 {
+        world.ask(&key.to_string());
+    }
+    assert_eq!(world.batch(), None);
+    world.end(1, &CallEnd::Broken);
+    assert_eq!(world.call(3).len(), 10);
+    let answers = world.resume("k");
+    assert_eq!(answers.len(), 163);
+}
+
+#[test]
+fn too_many_waiting_is_overloaded() {
+    let mut world = World::new(&json!({"limits": {"waiting_requests": 2}}));
+    world.ask("a");
+    world.ask("a");
+    assert_eq!(world.ask("b"), Fate::Refused(Reason::Overloaded));
+    world.gate.forget(1);
+    assert_eq!(world.ask("b"), Fate::Waits(4));
+}
+
+#[test]
+fn no_answer_in_time_is_an_answer_to_those_who_wait() {
+    let mut world = World::new(&json!({"key_service": {"cluster": "c", "timeout": "500ms"}}));
+    world.ask("k");
+    world.call(1);
+    world.pass(499);
+    assert_eq!(world.resume("k"), []);
+    world.pass(1);
+    assert_eq!(
+        world.resume("k"),
+        [(1, Fate::Refused(Reason::KeyServiceUnavailable))]
+    );
+    // The answer comes after all: nobody waits for it, but it is knowledge.
+    world.answer(1, &answer(5, &[("k", good(1))]));
+    assert_eq!(world.resume("k"), []);
+    assert_eq!(world.ask("k"), allowed());
+}
+
+#[test]
+fn a_client_that_has_gone_is_forgotten() {
+    let mut world = World::new(&json!({}));
+    world.ask("k");
+    world.ask("k");
+    world.gate.forget(1);
+    assert_eq!(world.gate.waiting(), 1);
+    assert_eq!(world.teach("k", 5, &good(1)), [(2, allowed())]);
+    world.ask("l");
+    world.gate.forget(3);
+    assert_eq!(world.batch(), None);
+    assert_eq!(world.gate.waiting(), 0);
+    assert!(!world.gate.has_work());
+}
+
+#[test]
+fn usage_is_reported_and_a_report_that_was_not_taken_comes_again() {
+    let mut world = World::new(&json!({"freshness": {"fresh_for": "1m"}}));
+    world.gate.usage = Usage::new(
+        config::Usage {
+            enabled: true,
+            every: Duration::from_secs(10),
+        },
+        "vm".to_owned(),
+    );
+    world.ask("k");
+    world.teach("k", 5, &good(1));
+    world.ask("k");
+    world.pass(10_000);
+    let report = world.gate.next_call(at(world.millis)).unwrap();
+    assert_eq!(report.path, "/v1/usage");
+    let body: Value = serde_json::from_slice(&report.body).unwrap();
+    assert_eq!(body["keys"][0]["allowed"], 2);
+    world.gate.sent(1, report.purpose);
+    world.end(1, &CallEnd::Broken);
+    assert!(world.gate.next_call(at(world.millis)).is_none());
+    world.pass(1_000);
+    let again = world.gate.next_call(at(world.millis)).unwrap();
+    assert_eq!(again.body, report.body);
+    world.gate.sent(2, again.purpose);
+    world.end(
+        2,
+        &CallEnd::Answered {
+            status: 204,
+            marked: true,
+            body: Some(b""),
+        },
+    );
+    world.pass(60_000);
+    assert!(world.gate.next_call(at(world.millis)).is_none());
+}
+
+#[test]
+fn who_goes_after_the_answer_has_come_is_forgotten_too() {
+    let mut world = World::new(&json!({}));
+    world.ask("k");
+    world.ask("k");
+    world.call(1);
+    world.answer(1, &answer(5, &[("k", good(1))]));
+    world.gate.forget(1);
+    assert_eq!(world.resume("k"), [(2, allowed())]);
+}
