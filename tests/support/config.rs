@@ -145,6 +145,15 @@ impl Config {
         serde_json::from_str(&text).expect("the filter's settings are JSON")
     }
 
+    /// The text of the filter's settings, whatever it is; empty where there is no filter.
+    pub fn filter_text(&mut self) -> String {
+        self.http_manager()
+            .pointer("/http_filters/0/typed_config/config/configuration/value")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    }
+
     /// Sets the filter's settings, in whatever text.
     pub fn set_settings(&mut self, text: &str) {
         self.plugin()["configuration"]["value"] = json!(text);

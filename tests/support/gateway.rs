@@ -5,7 +5,7 @@ use crate::client::{Request, Response};
 use crate::config::{Config, Ports};
 use crate::envoy::{Envoy, Start, crashes};
 use crate::failure::{Failure, Result};
-use crate::key_service::{KeyService, Tokens};
+use crate::key_service::{KeyService, Tokens, filter_configuration};
 use crate::paths;
 use crate::ports::{self, Port};
 use crate::records::{Known, credential};
@@ -142,6 +142,10 @@ impl Builder {
                 admin: credential("admin-token"),
                 gateway: token.clone(),
             };
+            fs::write(
+                filter_configuration(prepared.folder.path()),
+                &prepared.settings,
+            )?;
             let key_service = KeyService::start(behind, prepared.folder.path(), tokens).await?;
             (
                 Some(key_service),
@@ -207,6 +211,7 @@ impl Builder {
         let parent = paths::target().join("tests");
         fs::create_dir_all(&parent)?;
         Ok(Prepared {
+            settings: config.filter_text(),
             configuration: config.to_text(),
             ports,
             behind,
@@ -221,6 +226,8 @@ impl Builder {
 
 struct Prepared {
     configuration: String,
+    /// The filter's part of it.
+    settings: String,
     ports: Ports,
     behind: Option<u16>,
     reserved: Vec<Port>,

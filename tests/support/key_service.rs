@@ -35,6 +35,11 @@ pub struct CreatedKey {
     pub key: String,
 }
 
+/// Where the filter's configuration is for the service to explain verdicts by; its defaults without.
+pub fn filter_configuration(folder: &Path) -> PathBuf {
+    folder.join("filter.json")
+}
+
 impl KeyService {
     /// Starts it on a database in `folder`, which is made if it is not there.
     pub async fn start(port: u16, folder: &Path, tokens: Tokens) -> Result<Self> {
@@ -77,6 +82,10 @@ impl KeyService {
             .arg(self.database())
             .env("KEYBOUND_ADMIN_TOKEN", &self.tokens.admin)
             .env("KEYBOUND_GATEWAY_TOKEN", &self.tokens.gateway);
+        let filter = filter_configuration(&self.folder);
+        if filter.exists() {
+            command.arg("--filter-config").arg(filter);
+        }
         let mut process = Process::spawn("key-service", &mut command, &self.folder)?;
         let port = self.port;
         process

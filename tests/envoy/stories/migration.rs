@@ -1,7 +1,9 @@
 //! A shop moves its stock system to new services. A batch job's old key belonged to an administrator, whose
 //! account a clean-up deactivated half a year ago.
 
-use super::{INVALID_KEY, INVALID_USER, NOT_PERMITTED, refused, soon, until_answered, with_key};
+use super::{
+    INVALID_KEY, INVALID_USER, NOT_PERMITTED, explained, refused, soon, until_answered, with_key,
+};
 use serde_json::json;
 use support::client::Request;
 use support::gateway::Gateway;
@@ -49,6 +51,9 @@ async fn the_batch_job_of_a_deactivated_administrator() {
     assert_eq!(entry["refused_key_id"], old.id.as_str());
     assert_eq!(entry["request_id"], answer.json()["request_id"]);
     gateway.counted("rejected.user_deactivated", 1).await;
+
+    let about = [administrator.as_str(), "deactivated"];
+    explained(&mut gateway, &entry, "user_deactivated", &about).await;
 
     // The repair: a user of the batch job's own, and a key that may do what the job does and no more.
     let service = gateway.key_service();

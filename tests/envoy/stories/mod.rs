@@ -45,3 +45,36 @@ async fn until_answered(gateway: &Gateway, request: &Request, code: Option<&str>
     .await
     .unwrap()
 }
+
+/// Asks the key service why, with what one line of the access log says. The first line must name the cause:
+/// the code, and whoever it is about.
+async fn explained(gateway: &mut Gateway, entry: &Value, code: &str, about: &[&str]) {
+    let question = json!({
+        "key_id": entry["refused_key_id"],
+        "request": {
+            "method": entry["method"], "host": entry["host"], "path": entry["path"],
+            "source_address": entry["source_address"],
+        },
+    });
+    let answer = gateway
+        .key_service()
+        .must("POST", "/explain", Some(&question))
+        .await
+        .unwrap();
+    assert_eq!(answer["verdict"], code, "{answer:#}");
+    let summary = answer["summary"].as_str().unwrap_or_default();
+    assert!(
+        summary.starts_with(&format!("refused: {code}")),
+        "{summary}"
+    );
+    for about in about {
+        assert!(summary.contains(about), "{about} is not in: {summary}");
+    }
+    let failed = answer["checks"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|check| check["result"] == "failed");
+    assert_eq!(failed.map(|check| &check["code"]), Some(&json!(code)));
+    assert!(answer["next_step"].as_str().unwrap_or_default().len() > 20);
+}

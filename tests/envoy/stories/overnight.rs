@@ -1,7 +1,7 @@
 //! An integration ran for two years. At night an administrator deactivates its system user as dormant. All
 //! gateways obey, without a restart and without a new configuration, and obey again when the user is back.
 
-use super::{INVALID_USER, refused, soon, until_answered, with_key};
+use super::{INVALID_USER, explained, refused, soon, until_answered, with_key};
 use serde_json::{Value, json};
 use support::client::Request;
 use support::gateway::Gateway;
@@ -76,14 +76,17 @@ async fn a_system_user_that_looked_dormant() {
     for gateway in [&first, &second] {
         let answer = until_answered(gateway, &call, Some("user_deactivated")).await;
         refused(&answer, 403, "user_deactivated", INVALID_USER);
-        let entry = gateway
-            .send(&with_key(Request::get("/orders/night"), &key.key))
-            .await;
-        assert_eq!(entry.header("x-keybound-code"), Some("user_deactivated"));
+        let night = with_key(Request::get("/orders/night"), &key.key);
+        let answer = gateway.send(&night).await;
+        refused(&answer, 403, "user_deactivated", INVALID_USER);
         let entry = gateway.logged("/orders/night").await;
         assert_eq!(entry["refused_user_id"], user.as_str());
         assert_eq!(entry["refused_key_id"], key.id.as_str());
     }
+
+    let entry = first.logged("/orders/night").await;
+    let about = [user.as_str(), "deactivated"];
+    explained(&mut first, &entry, "user_deactivated", &about).await;
 
     // The repair, with the same key.
     let path = format!("/users/{user}");

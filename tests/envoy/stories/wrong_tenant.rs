@@ -1,7 +1,7 @@
 //! A new developer's key was made by mistake under the research tenant, while the summarising API expects
 //! the content tenant. User active, scope right, and still refused.
 
-use super::{INVALID_USER, refused, soon, until_answered, with_key};
+use super::{INVALID_USER, explained, refused, soon, until_answered, with_key};
 use serde_json::json;
 use support::client::{Request, Response};
 use support::gateway::Gateway;
@@ -38,6 +38,8 @@ async fn a_key_that_was_made_under_another_tenant() {
     assert_eq!(entry["code"], "tenant_mismatch");
     assert_eq!(entry["refused_tenant_id"], "ten_research");
     assert_eq!(entry["refused_user_id"], developer.as_str());
+    let about = ["ten_content", "ten_research"];
+    explained(&mut gateway, &entry, "tenant_mismatch", &about).await;
     // Elsewhere nothing is wrong with the key, which is what made this hard to find.
     gateway.passed(&call("/v1/models", &wrong.key)).await;
 
