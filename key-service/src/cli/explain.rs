@@ -20,7 +20,7 @@ The records are those of now, whatever --at says. The policy is chosen by the se
 
 Examples:
   key-service explain --key-id key_0aB1cD2eF3gH4iJ5 --path /v1/orders --source-address 203.0.113.7
-  key-service explain --key-file key.txt --method POST --path /v1/orders --header 'x-tenant: ten_shop'
+  key-service explain --key-file key.txt --path /v1/orders --header 'x-tenant: ten_shop'
   tail -n 1 access.log | key-service explain --access-log -
 
 Exit code 0: explained, whatever the verdict. Others: see key-service --help.";
@@ -92,10 +92,12 @@ pub fn run(arguments: Arguments) -> Outcome {
     let key = arguments.key_file.as_deref().map(read).transpose()?;
     let key = key.map(|key| key.trim_end_matches(['\r', '\n']).to_owned());
     let names_key = arguments.key_id.is_some() || arguments.digest.is_some() || key.is_some();
-    let key_id = match names_key {
-        true => arguments.key_id,
-        false if arguments.headers.is_empty() => line.key_id().map_err(Failure::Usage)?,
-        false => None,
+    let may_carry = !arguments.headers.is_empty() || arguments.path.is_some();
+    let key_id = match line.key_id() {
+        _ if names_key => arguments.key_id,
+        Ok(key_id) => key_id,
+        Err(_) if may_carry => None,
+        Err(message) => return Err(Failure::Usage(message)),
     };
     let request = Given::default()
         .field("method", arguments.method.or(line.method))

@@ -181,6 +181,13 @@ fn one_line_of_the_access_log_is_enough() {
         "{}",
         text(&output.stderr)
     );
+    // What the log does not hold can be added, and the key stays the log's unless the request has one.
+    let added = ["--access-log", "log", "--header", "x-tenant: ten_a"];
+    let output = explain(&service, &added, "");
+    assert!(text(&output.stdout).starts_with("refused: address_not_allowed"));
+    let carried = ["--access-log", "-", "--header", "x-api-key: nobodyKnowsIt"];
+    let output = explain(&service, &carried, &unknown);
+    assert!(text(&output.stdout).starts_with("refused: key_unknown"));
     let missing = line(json!({"code": "key_missing"}));
     let output = explain(&service, &["--access-log", "-"], &missing);
     assert!(text(&output.stdout).contains("refused: key_missing"));
