@@ -22,15 +22,24 @@ pub fn is_plain(path: &[u8]) -> bool {
         })
 }
 
+/// What a lenient server makes of a `..` that Envoy has left because of how it is spelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dots {
+    /// It goes up.
+    Resolved,
+    /// It is a name like any other.
+    Kept,
+}
+
 /// The segments that a lenient server reads: percent-decoded once, with backslashes as slashes, without
 /// matrix parameters, and after that without empty and dot segments.
-pub fn lenient_segments(path: &[u8]) -> Vec<Vec<u8>> {
+pub fn lenient_segments(path: &[u8], dots: Dots) -> Vec<Vec<u8>> {
     let mut segments: Vec<Vec<u8>> = Vec::new();
     for segment in decode(path).split(|byte| matches!(byte, b'/' | b'\\')) {
         let parameters = segment.iter().position(|byte| *byte == b';');
         match segment.get(..parameters.unwrap_or(segment.len())) {
             None | Some(b"" | b".") => {}
-            Some(b"..") => {
+            Some(b"..") if dots == Dots::Resolved => {
                 segments.pop();
             }
             Some(name) => segments.push(name.to_vec()),
@@ -40,12 +49,12 @@ pub fn lenient_segments(path: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// The path that a lenient server reads, in lower case.
-pub fn lenient(path: &[u8]) -> Vec<u8> {
+pub fn lenient(path: &[u8], dots: Dots) -> Vec<u8> {
     if !path.starts_with(b"/") {
         return path.to_vec();
     }
     let mut read = b"/".to_vec();
-    read.append(&mut lenient_segments(path).join(&b'/'));
+    read.append(&mut lenient_segments(path, dots).join(&b'/'));
     read.make_ascii_lowercase();
     read
 }
@@ -59,7 +68,11 @@ mod tests {
     fn a_plain_path_is_read_in_one_way_only() {
         for path in ["", "/", "/v1/orders/7", "/a.b/c-d_e~f", "/v1.0"] {
             assert!(is_plain(path.as_bytes()), "{path}");
-            assert_eq!(lenient(path.as_bytes()), path.as_bytes(), "{path}");
+            assert_eq!(
+                lenient(path.as_bytes(), Dots::Resolved),
+                path.as_bytes(),
+                "{path}"
+            );
         }
     }
 
@@ -86,9 +99,28 @@ mod tests {
             ("/caf\u{e9}", "/caf\u{e9}"),
         ] {
             assert!(!is_plain(path.as_bytes()), "{path}");
-            assert_eq!(lenient(path.as_bytes()), read.as_bytes(), "{path}");
+            assert_eq!(
+                lenient(path.as_bytes(), Dots::Resolved),
+                read.as_bytes(),
+                "{path}"
+            );
         }
         assert!(!is_plain(b"*"));
-        assert_eq!(lenient(b"*"), b"*");
+        assert_eq!(lenient(b"*", Dots::Resolved), b"*");
+    }
+
+    #[test]
+    fn dots_that_are_left_may_also_be_names() {
+        for (path, read) in [
+            ("/ADMIN/..;/x", "/admin/../x"),
+            ("/admin;v/%2e%2e;/./x", "/admin/../x"),
+            ("/admin", "/admin"),
+        ] {
+            assert_eq!(
+                lenient(path.as_bytes(), Dots::Kept),
+                read.as_bytes(),
+                "{path}"
+            );
+        }
     }
 }

@@ -8,7 +8,7 @@ mod route;
 pub use origin::Origin;
 pub use route::{HostPattern, Route, RouteMatch};
 
-use crate::path;
+use crate::path::{self, Dots};
 use crate::request::Request;
 
 /// What a route asks of a key.
@@ -78,30 +78,31 @@ pub struct Policies {
     plain: bool,
 }
 
-/// The policies that a request must satisfy: one, or two where its path can be read in two ways.
+/// The policies that a request must satisfy: one, or several where its path can be read in several ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chosen<'a> {
     policy: &'a Policy,
-    also: Option<&'a Policy>,
+    also: [Option<&'a Policy>; 2],
 }
 
 impl<'a> Chosen<'a> {
     /// One policy.
     pub const fn one(policy: &'a Policy) -> Self {
-        Self { policy, also: None }
+        Self {
+            policy,
+            also: [None; 2],
+        }
     }
 
     /// All of them.
     pub fn iter(self) -> impl Iterator<Item = &'a Policy> {
-        std::iter::once(self.policy).chain(self.also)
+        std::iter::once(self.policy).chain(self.also.into_iter().flatten())
     }
 
     /// Whether a key is needed: the strictest of them decides.
     pub fn authentication(self) -> Authentication {
-        let also = self.also.map(|also| also.authentication);
-        also.map_or(self.policy.authentication, |also| {
-            also.max(self.policy.authentication)
-        })
+        let strictest = self.iter().map(|policy| policy.authentication).max();
+        strictest.unwrap_or_default()
     }
 }
 
@@ -162,11 +163,17 @@ impl Policies {
         if self.plain && path::is_plain(path) {
             return Ok(Chosen::one(policy));
         }
-        let read = path::lenient(path);
-        let also = self.routed(|route| route.matches.holds_leniently(request, &read));
+        let reading = |dots| {
+            let read = path::lenient(path, dots);
+            self.routed(|route| route.matches.holds_leniently(request, &read))
+        };
+        let (resolved, kept) = (reading(Dots::Resolved), reading(Dots::Kept));
         Ok(Chosen {
             policy,
-            also: (also != policy).then_some(also),
+            also: [
+                (resolved != policy).then_some(resolved),
+                (kept != policy && kept != resolved).then_some(kept),
+            ],
         })
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::headers::Headers;
-use crate::path;
+use crate::path::{self, Dots};
 use crate::percent::{self, Target};
 use crate::policy::Statement;
 
@@ -92,12 +92,13 @@ impl<'a> Request<'a> {
                     .strip_prefix(b"/")
                     .and_then(|path| path.split(|byte| *byte == b'/').nth(*index))
                     .map(percent::decode);
-                let reads = || {
-                    path::lenient_segments(path)
+                let reads = |dots| {
+                    path::lenient_segments(path, dots)
                         .get(*index)
                         .is_some_and(|read| *read == *id)
                 };
-                written.is_some_and(|written| *written == *id) && (path::is_plain(path) || reads())
+                written.is_some_and(|written| *written == *id)
+                    && (path::is_plain(path) || (reads(Dots::Resolved) && reads(Dots::Kept)))
             }
             Statement::Query(name) => {
                 let mut values = self.target().parameters(name);

@@ -15,7 +15,7 @@ use super::*;
 use crate::config;
 use crate::digest::Digester;
 use crate::fetch::Batch;
-use crate::tests::{MemoryStore, Sent, at, test};
+use crate::tests::{MemoryStore, Sent, at};
 use crate::verdict::Reason;
 
 /// One VM, driven by hand, with a key service that knows what a test says.

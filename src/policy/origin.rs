@@ -1,7 +1,7 @@
 //! Why a request is judged by a policy, for explanations.
 
 use super::{Policies, Policy};
-use crate::path;
+use crate::path::{self, Dots};
 use crate::request::Request;
 
 /// Why a request is judged by a policy.
@@ -31,12 +31,14 @@ impl Policies {
             return Origin::Metadata(name);
         }
         let written = request.target().path;
-        let read = path::lenient(written);
+        let readings = [Dots::Resolved, Dots::Kept].map(|dots| path::lenient(written, dots));
         let route = self.routes.iter().position(|route| {
             let named = self.named.get(route.policy.0);
             named.is_some_and(|(_, policy)| is_chosen(policy))
                 && (route.matches.holds(request, written)
-                    || route.matches.holds_leniently(request, &read))
+                    || readings
+                        .iter()
+                        .any(|read| route.matches.holds_leniently(request, read)))
         });
         route.map_or(Origin::Default, |index| Origin::Route {
             index,

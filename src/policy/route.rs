@@ -1,7 +1,7 @@
 //! Which requests a route is for.
 
 use super::PolicyIndex;
-use crate::path;
+use crate::path::{self, Dots};
 use crate::request::Request;
 
 /// Requests of one shape and the policy they are judged by.
@@ -48,7 +48,7 @@ impl RouteMatch {
     pub(super) fn holds_leniently(&self, request: &Request<'_>, read: &[u8]) -> bool {
         let is = |own: &Option<String>, compare: fn(&[u8], &[u8]) -> bool| {
             own.as_ref()
-                .is_none_or(|own| compare(read, &path::lenient(own.as_bytes())))
+                .is_none_or(|own| compare(read, &path::lenient(own.as_bytes(), Dots::Resolved)))
         };
         is(&self.path, <[u8]>::eq) && is(&self.prefix, has_prefix) && self.holds_otherwise(request)
     }

@@ -10,7 +10,7 @@ use support::http2;
 use support::records;
 
 /// Spellings of `/admin/secret` that Envoy, or some upstream behind it, reads as that.
-const ADMIN: [&str; 38] = [
+const ADMIN: [&str; 41] = [
     "/admin/secret",
     "/admin/secret/",
     "/admin/secret?x=/public/x",
@@ -49,6 +49,10 @@ const ADMIN: [&str; 38] = [
     "/ADMIN/SECRET",
     "/%61dmin/secret",
     "/%41DMIN/secret",
+    // An upstream may ignore case or drop parameters, and yet take these dots for a name.
+    "/ADMIN/%2e%2e;/x",
+    "/Admin/%2e%2e;x",
+    "/admin;v/%2e%2e;/x",
 ];
 
 /// The same from within `/public`, and what only looks as if it were there.

@@ -1,6 +1,7 @@
 //! What answers of the key service come to.
 
 use super::*;
+use crate::tests::test;
 
 #[test]
 fn an_answer_from_behind_never_replaces_what_is_newer() {

@@ -1,6 +1,7 @@
 //! What the configuration lets through.
 
 use super::*;
+use crate::tests::test;
 
 #[test]
 fn without_the_key_service_requests_pass_only_where_that_is_configured() {

@@ -1,6 +1,7 @@
 //! Requests that wait, and calls.
 
 use super::*;
+use crate::tests::test;
 
 #[test]
 fn misses_of_one_key_are_one_call_and_of_many_keys_few() {
