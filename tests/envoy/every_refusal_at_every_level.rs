@@ -358,8 +358,10 @@ async fn table(level: Level) {
     }
     // Whatever the client is told, the operator is told precisely.
     for situation in &known {
+        // The stranger that waited was refused in the end as well.
+        let waited = u64::from(situation.code == "key_unknown");
         gateway
-            .counted(&format!("rejected.{}", situation.code), 4)
+            .counted(&format!("rejected.{}", situation.code), 4 + waited)
             .await;
     }
     gateway.counted("rejected.overloaded", 4).await;

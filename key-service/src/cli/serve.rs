@@ -90,6 +90,8 @@ fn start_logging(arguments: &Arguments) -> Outcome {
 }
 
 async fn serve(arguments: Arguments) -> Outcome {
+    // Before anything is announced: who starts the service may stop it the moment it listens.
+    let stop_signal = stop_signal()?;
     let digester = arguments.pepper.digester()?;
     let filter = filter(&arguments, &digester)?;
     // The address first: without it, no database is made and no token is printed in vain.
@@ -131,8 +133,7 @@ async fn serve(arguments: Arguments) -> Outcome {
         ended = &mut server => {
             ended.map_err(|error| Failure::Refused(format!("the server failed: {error}")))?;
         }
-        received = stop_signal() => {
-            let name = received?;
+        name = stop_signal => {
             tracing::info!(signal = name, "stopping");
             let _ = stop.send(true);
             if tokio::time::timeout(LONGEST_STOP, &mut server).await.is_err() {
@@ -224,16 +225,17 @@ async fn follow_foreign_writes(store: Store) {
     }
 }
 
-async fn stop_signal() -> Result<&'static str, Failure> {
+/// Listens for both signals from now on, and gives what comes when one does.
+fn stop_signal() -> Result<impl Future<Output = &'static str>, Failure> {
     let listen = |kind| {
         signal(kind).map_err(|error| Failure::Refused(format!("cannot wait for signals: {error}")))
     };
-    let (mut terminate, mut interrupt) = (
-        listen(SignalKind::terminate())?,
-        listen(SignalKind::interrupt())?,
-    );
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
     })
 }
