@@ -132,22 +132,26 @@ fn unknown_from_behind_does_not_answer_for_a_key_that_is_known() {
 }
 
 #[test]
-fn a_newer_key_that_another_vm_has_learned_meanwhile_counts() {
+fn a_newer_key_that_another_vm_has_learned_meanwhile_counts_with_its_own_user() {
     let mut first = World::new(&json!({}));
     assert_eq!(first.ask("k"), Fate::Waits(1));
     first.call(1);
-    let mut second = World::beside(first, &json!({}));
+    // While the first VM waits, the key gets another user, and a second VM learns of it.
+    let mut moved = suspended(9);
+    moved["key"]["version"] = json!(9);
+    moved["key"]["user_id"] = json!("usr_2");
+    moved["user"]["id"] = json!("usr_2");
+    let mut second = World::new(&json!({}));
+    std::mem::swap(&mut first.store, &mut second.store);
     second.ask("k");
-    second.teach("k", 9, &revoked(9));
-    // The first VM's answer comes late and from behind.
-    let mut first = World::beside(second, &json!({}));
-    first.ask("l");
-    first.ask("k");
-    first.call(1);
-    let mut other = good(1);
-    other["key"]["id"] = json!("key_2");
-    first.answer(1, &answer(5, &[("l", other), ("k", good(5))]));
-    assert_eq!(first.ask("k"), Fate::Refused(Reason::KeyRevoked));
+    second.teach("k", 9, &moved);
+    std::mem::swap(&mut first.store, &mut second.store);
+    // The first VM's answer comes from behind, with the user that the key had.
+    first.answer(1, &answer(5, &[("k", good(5))]));
+    assert_eq!(
+        first.resume("k"),
+        [(1, Fate::Refused(Reason::UserSuspended))]
+    );
 }
 
 #[test]
