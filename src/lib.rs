@@ -7,6 +7,8 @@
 //!                                              |  ^
 //!                                         miss v  | records
 //!                                      waiting -> fetch (batched) -> answer
+//!
+//! change feed, followed by one VM of the process ----> records -> every VM
 //! ```
 //!
 //! Everything here is ordinary code without host calls, but for the folder `proxy`, which exists on
@@ -28,7 +30,9 @@ pub mod digest;
 pub mod record;
 
 // What is known.
+pub mod backoff;
 pub mod cache;
+pub mod feed;
 pub mod fetch;
 
 // What follows from it.

@@ -36,6 +36,10 @@ pub enum Counter {
     FetchTimeout,
     /// A request that waited for a call that another had caused.
     FetchCoalesced,
+    /// A change of the change feed that was taken in, once for all VMs.
+    ChangesApplied,
+    /// The change feed began anew: all that was known before is asked for again.
+    ChangesReset,
     /// An entry of this VM's own cache that made room for another.
     CacheEvicted,
     /// A request that a record would have allowed, had anybody confirmed it in time.
@@ -46,7 +50,7 @@ pub enum Counter {
     Shadowed(Reason),
 }
 
-const PLAIN: [(Counter, &str); 16] = [
+const PLAIN: [(Counter, &str); 18] = [
     (Counter::Allowed, "allowed"),
     (Counter::Anonymous, "anonymous"),
     (Counter::FailedOpen, "failed_open"),
@@ -61,6 +65,8 @@ const PLAIN: [(Counter, &str); 16] = [
     (Counter::FetchError, "fetch.error"),
     (Counter::FetchTimeout, "fetch.timeout"),
     (Counter::FetchCoalesced, "fetch.coalesced"),
+    (Counter::ChangesApplied, "changes.applied"),
+    (Counter::ChangesReset, "changes.reset"),
     (Counter::CacheEvicted, "cache.evicted"),
     (Counter::TrustedStaleRefused, "trusted_stale_refused"),
 ];
@@ -75,6 +81,7 @@ const COUNTERS: usize = PLAIN.len() + 2 * REASONS;
 pub struct Telemetry {
     counts: [u64; COUNTERS],
     fetch_durations: Vec<u64>,
+    propagations: Vec<u64>,
 }
 
 impl Default for Telemetry {
@@ -82,6 +89,7 @@ impl Default for Telemetry {
         Self {
             counts: [0; COUNTERS],
             fetch_durations: Vec::new(),
+            propagations: Vec::new(),
         }
     }
 }
@@ -126,6 +134,11 @@ impl Telemetry {
         self.fetch_durations.push(millis);
     }
 
+    /// Notes how long it took from the answer of the change feed until this VM obeyed it, in milliseconds.
+    pub fn propagation_took(&mut self, millis: u64) {
+        self.propagations.push(millis);
+    }
+
     /// The counts since the last call, in the order of [`Self::names`].
     pub fn take(&mut self) -> impl Iterator<Item = u64> {
         std::mem::replace(&mut self.counts, [0; COUNTERS]).into_iter()
@@ -134,6 +147,11 @@ impl Telemetry {
     /// The durations since the last call.
     pub fn take_fetch_durations(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.fetch_durations)
+    }
+
+    /// The times of propagation since the last call.
+    pub fn take_propagations(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.propagations)
     }
 }
 

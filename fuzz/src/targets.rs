@@ -381,7 +381,7 @@ fn cache() -> Cache {
         max_staleness: Duration::from_secs(300),
         negative_for: Duration::from_secs(5),
     };
-    Cache::new(&limits, freshness)
+    Cache::new(&limits, freshness, "keybound")
 }
 
 /// A host that knows the source address that the header `x-source` says, and no route.

@@ -82,6 +82,13 @@ impl<V> Bounded<V> {
         }
     }
 
+    /// Removes all entries.
+    pub fn clear(&mut self) {
+        self.index.clear();
+        self.slots.clear();
+        self.hand = 0;
+    }
+
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.slots.len()

@@ -5,6 +5,7 @@
 
 mod local;
 mod shared;
+pub mod store;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,12 +15,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::config::{Freshness, Limits};
 use crate::digest::Digest;
-use crate::record::{Key, Resolved, Tenant, User};
+use crate::record::{Changed, Content, Key, Resolved, Tenant, User};
 use crate::time::Instant;
 use crate::verdict::Chain;
 use local::Bounded;
 use shared::Shared;
-pub use shared::Store;
+pub use store::Store;
 
 /// What stands for a key, a user or a tenant in the caches: 128 bits of a SHA-256.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -77,6 +78,18 @@ pub enum Source {
     Shared,
 }
 
+/// What the change feed says of everything in the caches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Continuity {
+    /// Counts how often the feed had to begin anew; what was learned before such a moment is not believed.
+    /// Zero where no feed was ever followed.
+    pub epoch: u64,
+    /// When all that is in the caches, with the changes that came, was last known to be true.
+    pub confirmed: Instant,
+    /// Until when the feed counts as followed without a gap.
+    pub until: Instant,
+}
+
 /// Both caches.
 #[derive(Debug)]
 pub struct Cache {
@@ -85,6 +98,16 @@ pub struct Cache {
     negatives: Bounded<Instant>,
     shared: Shared,
     freshness: Freshness,
+    continuity: Continuity,
+    slept: Option<Sleep>,
+}
+
+/// The machine stood still: its monotonic clock did not count that time, but what was confirmed before is
+/// older by it.
+#[derive(Debug, Clone, Copy)]
+struct Sleep {
+    ended: Instant,
+    lasted: Duration,
 }
 
 /// What one part in this many of the local cache is kept for unknown digests.
@@ -104,6 +127,15 @@ impl EntityId {
     /// Of the tenant of an id.
     pub fn tenant(id: &str) -> Self {
         Self::named("tenant", id)
+    }
+
+    /// Of what has changed.
+    pub fn of(changed: &Changed) -> Self {
+        match changed {
+            Changed::Key(digest, _) => Self::key(digest),
+            Changed::User(id, _) => Self::user(id),
+            Changed::Tenant(id, _) => Self::tenant(id),
+        }
     }
 
     fn named(kind: &str, id: &str) -> Self {
@@ -128,15 +160,81 @@ impl EntityId {
 }
 
 impl Cache {
-    /// Empty caches. What other VMs have put into the shared one is found there.
-    pub fn new(limits: &Limits, freshness: Freshness) -> Self {
+    /// Empty caches. What other VMs have put into the shared one of this namespace is found there.
+    pub fn new(limits: &Limits, freshness: Freshness, namespace: &str) -> Self {
         let negatives = (limits.local_entries / NEGATIVE_SHARE).max(1);
         Self {
             records: Bounded::new(limits.local_entries.saturating_sub(negatives)),
             negatives: Bounded::new(negatives),
-            shared: Shared::new(limits.shared_entries),
+            shared: Shared::new(namespace, limits.shared_entries),
             freshness,
+            continuity: Continuity::default(),
+            slept: None,
         }
+    }
+
+    /// Takes over what the change feed says. Where it had to begin anew, this VM's own cache is emptied; the
+    /// shared one tells its epochs apart itself.
+    pub fn follow(&mut self, continuity: Continuity) {
+        if continuity.epoch != self.continuity.epoch {
+            self.clear();
+        }
+        self.continuity = continuity;
+    }
+
+    /// Forgets what this VM alone knows.
+    pub fn clear(&mut self) {
+        self.records.clear();
+        self.negatives.clear();
+    }
+
+    /// Forgets what this VM knows of an entity that has changed. The change is in the shared cache.
+    pub fn forget(&mut self, id: &EntityId) {
+        self.records.remove(id);
+        self.negatives.remove(id);
+    }
+
+    /// Takes a change of the feed, which was asked for at a time, into the shared cache. False where that did
+    /// not succeed.
+    pub fn apply(
+        &self,
+        changed: &Changed,
+        sequence: u64,
+        asked: Instant,
+        epoch: u64,
+        store: &dyn Store,
+    ) -> bool {
+        let record = match changed {
+            Changed::Key(_, Content::Record(key)) => Some((Record::Key(Rc::clone(key)), key.version)),
+            Changed::User(_, Content::Record(user)) => {
+                Some((Record::User(Some(Rc::clone(user))), user.version))
+            }
+            Changed::User(_, Content::Gone) => Some((Record::User(None), sequence)),
+            Changed::Tenant(_, Content::Record(tenant)) => {
+                Some((Record::Tenant(Some(Rc::clone(tenant))), tenant.version))
+            }
+            Changed::Tenant(_, Content::Gone) => Some((Record::Tenant(None), sequence)),
+            Changed::Key(_, Content::Gone | Content::Unreadable)
+            | Changed::User(_, Content::Unreadable)
+            | Changed::Tenant(_, Content::Unreadable) => None,
+        };
+        let entry = record.map(|(record, version)| Entry {
+            record,
+            version,
+            confirmed: asked,
+        });
+        let id = EntityId::of(changed);
+        self.shared
+            .apply(id, entry.as_ref(), sequence, epoch, store)
+    }
+
+    /// The machine stood still until now.
+    pub fn slept(&mut self, lasted: Duration, now: Instant) {
+        let before = self.slept.map_or(Duration::ZERO, |slept| slept.lasted);
+        self.slept = Some(Sleep {
+            ended: now,
+            lasted: before.saturating_add(lasted),
+        });
     }
 
     /// What is known of a digest.
@@ -160,13 +258,12 @@ impl Cache {
             user,
             tenant,
         };
-        let age = now.since(known.confirmed);
-        if age >= self.freshness.max_staleness {
+        if self.age(known.confirmed, now) >= self.freshness.max_staleness {
             Lookup::Expired(chain)
-        } else if age >= self.fresh_for(&id) {
-            Lookup::Stale(chain, known.source)
-        } else {
+        } else if self.is_fresh(&id, known.confirmed, now) {
             Lookup::Fresh(chain, known.source)
+        } else {
+            Lookup::Stale(chain, known.source)
         }
     }
 
@@ -185,18 +282,19 @@ impl Cache {
             Resolved::Unknown => return self.learn_unknown(id, as_of, asked, store),
             Resolved::Known { key, user, tenant } => (key, user, tenant),
         };
+        let answer = Answered { as_of, asked };
         let user = key.user_id.as_deref().map(|name| {
             let version = user.as_ref().map_or(as_of, |user| user.version);
             let record = Record::User(user.map(Rc::new));
-            self.merge(EntityId::user(name), record, version, asked, store)
+            self.merge(EntityId::user(name), record, version, answer, store)
         });
         let tenant = key.tenant_id.as_deref().map(|name| {
             let version = tenant.as_ref().map_or(as_of, |tenant| tenant.version);
             let record = Record::Tenant(tenant.map(Rc::new));
-            self.merge(EntityId::tenant(name), record, version, asked, store)
+            self.merge(EntityId::tenant(name), record, version, answer, store)
         });
         let version = key.version;
-        let key = self.merge(id, Record::Key(Rc::from(key)), version, asked, store);
+        let key = self.merge(id, Record::Key(Rc::from(key)), version, answer, store);
         // A newer key may have another user, of whom this answer says nothing.
         let Record::Key(record) = key.record else {
             return Learned::Behind;
@@ -207,7 +305,7 @@ impl Cache {
             .flatten()
             .min();
         let behind =
-            oldest.is_none_or(|oldest| asked.since(oldest) >= self.freshness.max_staleness);
+            oldest.is_none_or(|oldest| self.age(oldest, asked) >= self.freshness.max_staleness);
         if behind || key.version != version {
             return Learned::Behind;
         }
@@ -231,7 +329,8 @@ impl Cache {
             return Learned::Behind;
         }
         self.records.remove(&id);
-        self.shared.remove(id, as_of, store);
+        self.shared
+            .remove(id, as_of, self.continuity.epoch, store);
         self.negatives.insert(id, asked);
         Learned::Unknown
     }
@@ -254,27 +353,37 @@ impl Cache {
         id: EntityId,
         record: Record,
         version: u64,
-        confirmed: Instant,
+        answer: Answered,
         store: &dyn Store,
     ) -> Entry {
+        let known = self.newest(&id, store);
+        // An older version than is known, from a key service that has seen the newer one: its data has been
+        // put back to an earlier state. What nobody has confirmed for so long does not stand against it.
+        let anew = known.as_ref().is_some_and(|known| {
+            known.version > version
+                && known.version <= answer.as_of
+                && self.age(known.confirmed, answer.asked) >= self.freshness.max_staleness
+        });
+        if let Some(known) = known.filter(|known| known.version > version && !anew) {
+            self.keep(id, known.clone());
+            return known;
+        }
+        // An absence is known again and again, each time as of a later sequence.
         let new = Entry {
             record,
             version,
-            confirmed,
+            confirmed: answer.asked,
         };
-        let entry = match self.newest(&id, store) {
-            Some(known) if known.version > version => known,
-            // An absence is known again and again, each time as of a later sequence.
-            _ => new,
-        };
-        self.shared.put(id, &entry, store);
-        self.keep(id, entry.clone());
-        entry
+        let epoch = self.continuity.epoch;
+        self.shared
+            .put(id, &new, answer.as_of, anew, epoch, store);
+        self.keep(id, new.clone());
+        new
     }
 
     fn newest(&mut self, id: &EntityId, store: &dyn Store) -> Option<Entry> {
         let local = self.records.get(id).map(|local| local.entry.clone());
-        let shared = self.shared.get(id, store);
+        let shared = self.shared.get(id, self.continuity.epoch, store);
         local
             .into_iter()
             .chain(shared)
@@ -300,11 +409,10 @@ impl Cache {
     /// Finds an entry in this VM's own cache or, where it is not there or no longer fresh, in the shared
     /// one: another VM may have asked since.
     fn find(&mut self, id: EntityId, now: Instant, store: &dyn Store) -> Option<(&Local, Source)> {
-        let fresh_for = self.fresh_for(&id);
-        let local = self.records.get(&id).map(|local| &local.entry);
-        let fresh = local.is_some_and(|entry| now.since(entry.confirmed) < fresh_for);
+        let local = self.records.get(&id).map(|local| local.entry.confirmed);
+        let fresh = local.is_some_and(|confirmed| self.is_fresh(&id, confirmed, now));
         let mut source = Source::Local;
-        if !fresh && let Some(shared) = self.shared.get(&id, store) {
+        if !fresh && let Some(shared) = self.shared.get(&id, self.continuity.epoch, store) {
             let known = self.records.get(&id).map(|local| &local.entry);
             let newer = known.is_none_or(|known| {
                 (shared.version, shared.confirmed) > (known.version, known.confirmed)
@@ -358,6 +466,23 @@ impl Cache {
         kind(&local.entry.record)
     }
 
+    /// How long ago a record was last known to be true, by an answer or by the change feed.
+    fn age(&self, confirmed: Instant, now: Instant) -> Duration {
+        let confirmed = confirmed.max(self.continuity.confirmed);
+        let slept = self.slept.filter(|slept| confirmed < slept.ended);
+        now.since(confirmed)
+            .saturating_add(slept.map_or(Duration::ZERO, |slept| slept.lasted))
+    }
+
+    /// Whether a record may be used without asking for it again.
+    fn is_fresh(&self, id: &EntityId, confirmed: Instant, now: Instant) -> bool {
+        let unbroken = now < self.continuity.until
+            && self
+                .slept
+                .is_none_or(|slept| slept.ended <= self.continuity.confirmed);
+        unbroken || self.age(confirmed, now) < self.fresh_for(id)
+    }
+
     /// A tenth more or less for each id, so that what was learned together is not asked for together.
     fn fresh_for(&self, id: &EntityId) -> Duration {
         let [.., last] = id.0;
@@ -375,6 +500,13 @@ pub enum Learned {
     Unknown,
     /// The answer is older than what was known already.
     Behind,
+}
+
+/// When an answer of the key service was asked for, and as of which sequence it is true.
+#[derive(Debug, Clone, Copy)]
+struct Answered {
+    as_of: u64,
+    asked: Instant,
 }
 
 struct FoundKey {

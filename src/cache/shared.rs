@@ -7,17 +7,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::store::{self, Store};
 use super::{EntityId, Entry};
 use crate::time::Instant;
-
-/// A store of values by name, shared by all VMs of a process: Envoy's shared data.
-pub trait Store {
-    /// A value and the number of its last change.
-    fn get(&self, name: &str) -> Option<(Vec<u8>, Option<u32>)>;
-    /// Changes a value if its last change is still this one; without a number, always. A host writes an
-    /// absent value whatever the number. False where somebody else was first, or the host refuses.
-    fn set(&self, name: &str, value: &[u8], last_change: Option<u32>) -> bool;
-}
 
 /// Entries of a bucket. More make full buckets rarer and each look-up longer.
 const WAYS: usize = 16;
@@ -25,13 +17,22 @@ const WAYS: usize = 16;
 /// Bytes of a bucket at most. A record that does not fit into half of one is not shared.
 const BUCKET_BYTES: usize = 16 * 1024;
 
-/// How often a change is tried again when another VM was first.
-const ATTEMPTS: usize = 8;
-
 /// The buckets.
 #[derive(Debug)]
 pub struct Shared {
+    /// What the names of the buckets begin with.
+    prefix: String,
     buckets: u64,
+}
+
+/// What stands before the entries of a bucket; an empty bucket may lack it.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Header {
+    /// Which epoch of the change feed the entries belong to. Those of an earlier one count as absent.
+    epoch: u64,
+    /// What was true before this sequence is not taken in: what this bucket does not hold any more, or
+    /// never held, may have changed in between.
+    floor: u64,
 }
 
 /// One entry of a bucket, in the compact form of the `postcard` crate.
@@ -43,26 +44,37 @@ struct Packed<'a> {
     record: &'a [u8],
 }
 
+/// What becomes of the place of an entry.
+struct Edit {
+    /// Whether the new entry takes it; otherwise it is empty.
+    insert: bool,
+    /// The bucket's new floor.
+    floor: u64,
+}
+
 impl Shared {
     /// Buckets for about this many entries.
-    pub fn new(entries: usize) -> Self {
+    pub fn new(namespace: &str, entries: usize) -> Self {
         Self {
+            prefix: format!("{namespace}/bucket/"),
             buckets: u64::try_from(entries.div_ceil(WAYS))
                 .unwrap_or(u64::MAX)
                 .max(1),
         }
     }
 
-    /// The bucket that an id belongs to. The name carries the form's number: a filter of another version in
-    /// the same process must not read it.
     fn bucket(&self, id: &EntityId) -> String {
-        format!("keybound/1/bucket/{}", id.number() % self.buckets)
+        format!("{}{}", self.prefix, id.number() % self.buckets)
     }
 
-    /// Reads an entry.
-    pub fn get(&self, id: &EntityId, store: &dyn Store) -> Option<Entry> {
+    /// Reads an entry of an epoch.
+    pub fn get(&self, id: &EntityId, epoch: u64, store: &dyn Store) -> Option<Entry> {
         let (bucket, _) = store.get(&self.bucket(id))?;
-        let packed = unpack(&bucket).find(|packed| packed.id == *id)?;
+        let (header, entries) = open(&bucket);
+        if header.epoch != epoch {
+            return None;
+        }
+        let packed = unpack(entries).find(|packed| packed.id == *id)?;
         Some(Entry {
             record: postcard::from_bytes(packed.record).ok()?,
             version: packed.version,
@@ -70,68 +82,131 @@ impl Shared {
         })
     }
 
-    /// Adds or replaces an entry, unless the bucket holds a newer version of it. An entry of the same
-    /// version keeps the later of the two times of confirmation. One that is too large is not shared, but
-    /// still takes the place of an older version.
-    pub fn put(&self, id: EntityId, entry: &Entry, store: &dyn Store) {
-        let Ok(record) = postcard::to_allocvec(&entry.record) else {
-            return;
-        };
-        let new = Packed {
-            id,
-            version: entry.version,
-            confirmed: entry.confirmed.millis(),
-            record: &record,
-        };
-        let fits = record.len() <= BUCKET_BYTES / 2;
-        let newer =
-            |known: &Packed<'_>| (known.version, known.confirmed) >= (new.version, new.confirmed);
-        self.replace(id, store, newer, fits.then_some(&new));
+    /// Adds or replaces an entry that was true as of a sequence, unless the bucket holds a newer version of
+    /// it, or may have held one. Of the same version it keeps the later of the two times of confirmation.
+    /// `anew` says that the version that is known has been given up, however new it is. An entry that is too
+    /// large is not shared, but still takes the place of an older version.
+    pub fn put(
+        &self,
+        id: EntityId,
+        entry: &Entry,
+        as_of: u64,
+        anew: bool,
+        epoch: u64,
+        store: &dyn Store,
+    ) {
+        self.replace(id, Some(entry), epoch, store, |floor, known, fits| {
+            let newer = |known: &Packed<'_>| {
+                (known.version, known.confirmed) >= (entry.version, entry.confirmed.millis())
+            };
+            if as_of < floor || (!anew && known.is_some_and(newer)) {
+                return None;
+            }
+            Some(Edit {
+                insert: fits,
+                floor: if fits { floor } else { floor.max(as_of) },
+            })
+        });
     }
 
-    /// Removes an entry that is no newer than a version.
-    pub fn remove(&self, id: EntityId, version: u64, store: &dyn Store) {
-        self.replace(id, store, |known| known.version > version, None);
+    /// Removes an entry that is no newer than a sequence as of which there is none.
+    pub fn remove(&self, id: EntityId, as_of: u64, epoch: u64, store: &dyn Store) {
+        self.replace(id, None, epoch, store, |floor, known, _| {
+            known.filter(|known| known.version <= as_of).map(|_| Edit {
+                insert: false,
+                floor: floor.max(as_of),
+            })
+        });
     }
 
-    /// Puts a new entry, or none, in the place of the known one, unless that is to be kept.
+    /// Takes in a change of a sequence: an entry that is held is replaced, or removed where there is no new
+    /// one. What is not held stays so, for most changes are about what nobody here has asked for; but
+    /// answers from before the change are not taken in any more. False where other VMs were first too often.
+    pub fn apply(
+        &self,
+        id: EntityId,
+        entry: Option<&Entry>,
+        sequence: u64,
+        epoch: u64,
+        store: &dyn Store,
+    ) -> bool {
+        self.replace(id, entry, epoch, store, |floor, known, fits| {
+            let raised = Edit {
+                insert: false,
+                floor: floor.max(sequence),
+            };
+            let Some(known) = known else {
+                return (sequence > floor).then_some(raised);
+            };
+            match entry {
+                Some(entry) if known.version > entry.version => None,
+                Some(_) if fits => Some(Edit {
+                    insert: true,
+                    floor,
+                }),
+                None if known.version > sequence => None,
+                _ => Some(raised),
+            }
+        })
+    }
+
+    /// Puts a new entry, or none, in the place of the known one as `edit` says, which is given the bucket's
+    /// floor, the known entry, and whether the new one is there and small enough; nothing leaves all as it
+    /// is. A bucket of a later epoch is left alone.
     fn replace(
         &self,
         id: EntityId,
+        new: Option<&Entry>,
+        epoch: u64,
         store: &dyn Store,
-        keep: impl Fn(&Packed<'_>) -> bool,
-        new: Option<&Packed<'_>>,
-    ) {
-        let name = self.bucket(&id);
-        for _ in 0..ATTEMPTS {
-            let (bucket, last_change) = store.get(&name).unwrap_or_default();
-            let known = unpack(&bucket).find(|packed| packed.id == id);
-            let done = known.as_ref().map_or(new.is_none(), &keep);
-            if done {
-                return;
+        edit: impl Fn(u64, Option<&Packed<'_>>, bool) -> Option<Edit>,
+    ) -> bool {
+        let record = new.and_then(|entry| postcard::to_allocvec(&entry.record).ok());
+        let new = new.zip(record.as_deref()).map(|(entry, record)| Packed {
+            id,
+            version: entry.version,
+            confirmed: entry.confirmed.millis(),
+            record,
+        });
+        let fits = record
+            .as_ref()
+            .is_some_and(|record| record.len() <= BUCKET_BYTES / 2);
+        store::change(store, &self.bucket(&id), |bucket| {
+            let (mut header, mut entries) = open(bucket);
+            if header.epoch > epoch {
+                return None;
             }
-            let others = unpack(&bucket).filter(|packed| packed.id != id).collect();
-            if store.set(&name, &pack(new, others), last_change) {
-                return;
+            if header.epoch < epoch {
+                (header, entries) = (Header { epoch, floor: 0 }, &[]);
             }
-        }
+            let known = unpack(entries).find(|packed| packed.id == id);
+            let edit = edit(header.floor, known.as_ref(), fits)?;
+            header.floor = edit.floor;
+            let others = unpack(entries).filter(|packed| packed.id != id).collect();
+            Some(pack(header, new.as_ref().filter(|_| edit.insert), others))
+        })
     }
 }
 
+/// The header of a bucket and the bytes of its entries.
+fn open(bucket: &[u8]) -> (Header, &[u8]) {
+    postcard::take_from_bytes(bucket).unwrap_or_default()
+}
+
 /// Entries of a bucket. One that cannot be read ends it: the rest is fetched again.
-fn unpack(mut bucket: &[u8]) -> impl Iterator<Item = Packed<'_>> {
+fn unpack(mut entries: &[u8]) -> impl Iterator<Item = Packed<'_>> {
     std::iter::from_fn(move || {
-        let (packed, rest) = postcard::take_from_bytes(bucket).ok()?;
-        bucket = rest;
+        let (packed, rest) = postcard::take_from_bytes(entries).ok()?;
+        entries = rest;
         Some(packed)
     })
 }
 
 /// A bucket of a new entry and others. Where they are too many or too large, those of the others that were
 /// confirmed longest ago make room.
-fn pack(new: Option<&Packed<'_>>, mut others: Vec<Packed<'_>>) -> Vec<u8> {
+fn pack(mut header: Header, new: Option<&Packed<'_>>, mut others: Vec<Packed<'_>>) -> Vec<u8> {
     loop {
-        let mut bucket = Vec::new();
+        let mut bucket = postcard::to_allocvec(&header).unwrap_or_default();
         for packed in new.into_iter().chain(&others) {
             bucket.extend(postcard::to_allocvec(packed).unwrap_or_default());
         }
@@ -140,7 +215,8 @@ fn pack(new: Option<&Packed<'_>>, mut others: Vec<Packed<'_>>) -> Vec<u8> {
             (0..others.len()).min_by_key(|at| others.get(*at).map(|other| other.confirmed));
         match oldest {
             Some(oldest) if entries > WAYS || bucket.len() > BUCKET_BYTES => {
-                others.swap_remove(oldest);
+                let evicted = others.swap_remove(oldest);
+                header.floor = header.floor.max(evicted.version);
             }
             _ => return bucket,
         }
@@ -149,7 +225,6 @@ fn pack(new: Option<&Packed<'_>>, mut others: Vec<Packed<'_>>) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
     use std::rc::Rc;
 
     use super::*;
@@ -164,13 +239,19 @@ mod tests {
         }
     }
 
+    const EPOCH: u64 = 3;
+
+    fn put(shared: &Shared, name: &str, entry: &Entry, store: &MemoryStore) {
+        shared.put(id(name), entry, 1000, false, EPOCH, store);
+    }
+
     fn id(name: &str) -> EntityId {
         EntityId::user(name)
     }
 
     #[test]
     fn the_newer_version_stays_whoever_comes_last() {
-        let (shared, store) = (Shared::new(16), MemoryStore::default());
+        let (shared, store) = (Shared::new("k", 16), MemoryStore::default());
         for (version, confirmed, stays) in [
             (5, 10, (5, 10)),
             (4, 99, (5, 10)),
@@ -178,63 +259,27 @@ mod tests {
             (5, 11, (5, 11)),
             (6, 1, (6, 1)),
         ] {
-            shared.put(id("a"), &entry(version, confirmed), &store);
-            let known = shared.get(&id("a"), &store).unwrap();
+            put(&shared, "a", &entry(version, confirmed), &store);
+            let known = shared.get(&id("a"), EPOCH, &store).unwrap();
             assert_eq!((known.version, known.confirmed.millis()), stays);
         }
-        shared.remove(id("a"), 5, &store);
-        assert!(shared.get(&id("a"), &store).is_some());
-        shared.remove(id("a"), 6, &store);
-        assert!(shared.get(&id("a"), &store).is_none());
-    }
-
-    /// A store in which another VM is always first, for a while.
-    struct Busy {
-        store: MemoryStore,
-        others: Cell<u64>,
-    }
-
-    impl Store for Busy {
-        fn get(&self, name: &str) -> Option<(Vec<u8>, Option<u32>)> {
-            let value = self.store.get(name);
-            if let Some(left) = self.others.get().checked_sub(1) {
-                self.others.set(left);
-                Shared::new(16).put(id(&format!("other_{left}")), &entry(1, 1), &self.store);
-            }
-            value
-        }
-
-        fn set(&self, name: &str, value: &[u8], last_change: Option<u32>) -> bool {
-            self.store.set(name, value, last_change)
-        }
-    }
-
-    #[test]
-    fn what_another_vm_has_written_meanwhile_is_not_lost() {
-        let shared = Shared::new(16);
-        let busy = Busy {
-            store: MemoryStore::default(),
-            others: Cell::new(0),
-        };
-        shared.put(id("first"), &entry(1, 1), &busy);
-        busy.others.set(3);
-        shared.put(id("a"), &entry(1, 1), &busy);
-        for name in ["first", "other_0", "other_1", "other_2", "a"] {
-            assert!(shared.get(&id(name), &busy).is_some(), "{name}");
-        }
+        shared.remove(id("a"), 5, EPOCH, &store);
+        assert!(shared.get(&id("a"), EPOCH, &store).is_some());
+        shared.remove(id("a"), 6, EPOCH, &store);
+        assert!(shared.get(&id("a"), EPOCH, &store).is_none());
     }
 
     #[test]
     fn who_was_confirmed_longest_ago_makes_room_for_the_new() {
-        let (shared, store) = (Shared::new(1), MemoryStore::default());
+        let (shared, store) = (Shared::new("k", 1), MemoryStore::default());
         for number in 0..20 {
-            shared.put(id(&number.to_string()), &entry(1, number % 3), &store);
+            put(&shared, &number.to_string(), &entry(1, number % 3), &store);
             assert!(
-                shared.get(&id(&number.to_string()), &store).is_some(),
+                shared.get(&id(&number.to_string()), EPOCH, &store).is_some(),
                 "{number}"
             );
         }
-        let known = |number: &u64| shared.get(&id(&number.to_string()), &store).is_some();
+        let known = |number: &u64| shared.get(&id(&number.to_string()), EPOCH, &store).is_some();
         assert_eq!((0..20).filter(known).count(), WAYS);
         assert!(
             (0..20)
@@ -245,26 +290,26 @@ mod tests {
 
     #[test]
     fn a_record_that_is_too_large_is_not_shared_and_leaves_no_older_one() {
-        let (shared, store) = (Shared::new(1), MemoryStore::default());
-        shared.put(id("a"), &entry(1, 1), &store);
+        let (shared, store) = (Shared::new("k", 1), MemoryStore::default());
+        put(&shared, "a", &entry(1, 1), &store);
         let mut large = entry(2, 2);
         let scopes = vec!["x".repeat(100); BUCKET_BYTES / 200];
         let key = chain(|key, _, _| {
             key.scopes = crate::record::Scopes::new(scopes.iter().map(String::as_str));
         });
         large.record = Record::Key(key.key);
-        shared.put(id("a"), &large, &store);
-        assert!(shared.get(&id("a"), &store).is_none());
+        put(&shared, "a", &large, &store);
+        assert!(shared.get(&id("a"), EPOCH, &store).is_none());
     }
 
     #[test]
     fn a_bucket_that_cannot_be_read_is_empty() {
-        let (shared, store) = (Shared::new(16), MemoryStore::default());
-        shared.put(id("a"), &entry(1, 1), &store);
+        let (shared, store) = (Shared::new("k", 16), MemoryStore::default());
+        put(&shared, "a", &entry(1, 1), &store);
         let name = shared.bucket(&id("a"));
         store.set(&name, &[0xff; 40], None);
-        assert!(shared.get(&id("a"), &store).is_none());
-        shared.put(id("a"), &entry(1, 1), &store);
-        assert!(shared.get(&id("a"), &store).is_some());
+        assert!(shared.get(&id("a"), EPOCH, &store).is_none());
+        put(&shared, "a", &entry(1, 1), &store);
+        assert!(shared.get(&id("a"), EPOCH, &store).is_some());
     }
 }

@@ -10,7 +10,6 @@ mod names;
 mod policies;
 mod reader;
 mod settings;
-mod unsupported;
 
 #[cfg(test)]
 mod tests;
@@ -43,7 +42,6 @@ pub fn parse(
         &Value::given(root, &json, &fields::CONFIGURATION),
         environment,
     );
-    unsupported::refuse(&json, &root);
     problem.or(settings)
 }
 

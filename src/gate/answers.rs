@@ -1,13 +1,16 @@
 //! From an answer of the key service to what those who waited for it may know.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::{Gate, Purpose, Resolution};
-use crate::cache::{Learned, Lookup, Store};
+use super::{Gate, Purpose, Ready, Resolution};
+use crate::cache::{EntityId, Learned, Lookup, Store};
 use crate::digest::Digest;
-use crate::fetch::{Batch, Call};
-use crate::record::parse_answer;
+use crate::feed;
+use crate::fetch::{Batch, Call, Failure};
+use crate::record::{Resolved, parse_answer};
 use crate::telemetry::{Counter, Warning};
 use crate::time::Now;
 
@@ -22,6 +25,8 @@ pub enum CallEnd<'a> {
         marked: bool,
         /// The body; nothing where it is longer than the protocol allows.
         body: Option<&'a [u8]>,
+        /// How long the service asks to be left alone (`retry-after`).
+        retry_after: Option<Duration>,
     },
     /// There is none.
     Broken,
@@ -32,8 +37,7 @@ pub const LONGEST_BODY: usize = 1024 * 1024;
 
 impl Gate {
     /// A call could not be sent.
-    pub fn not_sent(&mut self, purpose: &Purpose, now: Now) {
-        self.telemetry.count(Counter::FetchError);
+    pub fn not_sent(&mut self, purpose: Purpose, now: Now, store: &dyn Store) {
         let cluster = &self.settings.key_service.cluster;
         self.warnings
             .warn(Warning::ServiceUnreachable, now.instant, || {
@@ -42,7 +46,11 @@ impl Gate {
                 )
             });
         match purpose {
-            Purpose::Resolve(batch) => self.give_up(batch),
+            Purpose::Resolve(batch) => {
+                self.telemetry.count(Counter::FetchError);
+                self.give_up(batch, Failure::Other(None), now);
+            }
+            Purpose::Changes(_) => self.feed_failed(feed::Failure::Broken(None), now, store),
             Purpose::Usage => self.usage.ended(false, now),
         }
     }
@@ -50,32 +58,35 @@ impl Gate {
     /// A call has ended.
     pub fn ended(&mut self, call: Call, end: &CallEnd<'_>, now: Now, store: &dyn Store) {
         if self.usage.is_call(call) {
-            let taken = matches!(
-                end,
-                CallEnd::Answered {
-                    status: 204,
-                    marked: true,
-                    ..
-                }
-            );
-            if !taken {
-                self.warnings.warn(Warning::UsageRefused, now.instant, || {
-                    "key service: it did not take a report of usage, which is sent again".to_owned()
-                });
+            self.usage_ended(end, now);
+        } else if let Some(poll) = self.feed.ended(call) {
+            self.poll_ended(&poll, end, now, store);
+        } else if let Some(batch) = self.fetcher.ended(call) {
+            let took = now.instant.since(batch.asked);
+            self.telemetry
+                .fetch_took(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+            match self.usable_body(end, now) {
+                Some(body) => self.learn(batch, body, now, store),
+                None => self.give_up(batch, failure(end), now),
             }
-            self.usage.ended(taken, now);
-            return;
         }
-        let Some(batch) = self.fetcher.ended(call) else {
-            return;
-        };
-        let took = now.instant.since(batch.asked);
-        self.telemetry
-            .fetch_took(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
-        match self.usable_body(end, now) {
-            Some(body) => self.learn(&batch, body, now, store),
-            None => self.give_up(&batch),
+    }
+
+    fn usage_ended(&mut self, end: &CallEnd<'_>, now: Now) {
+        let taken = matches!(
+            end,
+            CallEnd::Answered {
+                status: 204,
+                marked: true,
+                ..
+            }
+        );
+        if !taken {
+            self.warnings.warn(Warning::UsageRefused, now.instant, || {
+                "key service: it did not take a report of usage, which is sent again".to_owned()
+            });
         }
+        self.usage.ended(taken, now);
     }
 
     /// The body of an answer that is knowledge. Everything else is an outage, never an unknown key.
@@ -85,6 +96,7 @@ impl Gate {
                 status: 200,
                 marked: true,
                 body: Some(body),
+                ..
             } => return Some(body),
             CallEnd::Answered {
                 status: 504,
@@ -132,7 +144,7 @@ impl Gate {
         None
     }
 
-    fn learn(&mut self, batch: &Batch, body: &[u8], now: Now, store: &dyn Store) {
+    fn learn(&mut self, batch: Batch, body: &[u8], now: Now, store: &dyn Store) {
         let answer = match parse_answer(body) {
             Ok(answer) => answer,
             Err(malformed) => {
@@ -141,11 +153,12 @@ impl Gate {
                     .warn(Warning::AnswerUnusable, now.instant, || {
                         format!("key service: its answer is not well-formed: {malformed}")
                     });
-                self.give_up(batch);
+                self.give_up(batch, Failure::Other(None), now);
                 return;
             }
         };
         self.telemetry.count(Counter::FetchOk);
+        self.fetcher.succeeded();
         if let Some(doubt) = answer.doubts.first() {
             self.warnings
                 .warn(Warning::RecordDoubtful, now.instant, || {
@@ -156,6 +169,16 @@ impl Gate {
             let mut results = answer.results.iter().filter(|(given, _)| given == digest);
             let resolution = match (results.next(), results.next()) {
                 (Some((_, Ok(resolved))), None) => {
+                    let current = batch.epoch == self.feed.epoch()
+                        && self.feed.vouches(answer.as_of, &entities(digest, resolved));
+                    if !current {
+                        // What it says may have changed since, and this VM has obeyed the change already.
+                        if !self.fetcher.again(*digest) {
+                            self.warn_unusable(now, "its answers are older than its change feed");
+                            self.release(digest, &Resolution::Unavailable);
+                        }
+                        continue;
+                    }
                     let resolved = resolved.clone();
                     match self
                         .cache
@@ -167,29 +190,28 @@ impl Gate {
                     }
                 }
                 (Some((_, Err(malformed))), None) => {
-                    self.warnings
-                        .warn(Warning::AnswerUnusable, now.instant, || {
-                            format!("key service: a result is not well-formed: {malformed}")
-                        });
+                    let problem = format!("a result is not well-formed: {malformed}");
+                    self.warn_unusable(now, &problem);
                     Resolution::Unavailable
                 }
-                (results, _) => {
-                    let what = if results.is_some() {
-                        "two results"
-                    } else {
-                        "no result"
-                    };
-                    self.warnings
-                        .warn(Warning::AnswerUnusable, now.instant, || {
-                            format!(
-                                "key service: its answer has {what} for a digest that was asked for"
-                            )
-                        });
+                (Some(_), Some(_)) => {
+                    self.warn_unusable(now, "its answer has two results for a digest");
+                    Resolution::Unavailable
+                }
+                (None, _) => {
+                    self.warn_unusable(now, "its answer has no result for a digest");
                     Resolution::Unavailable
                 }
             };
             self.release(digest, &resolution);
         }
+    }
+
+    fn warn_unusable(&mut self, now: Now, problem: &str) {
+        self.warnings
+            .warn(Warning::AnswerUnusable, now.instant, || {
+                format!("key service: {problem}")
+            });
     }
 
     /// What the caches say where an answer is older than they are.
@@ -200,15 +222,59 @@ impl Gate {
         }
     }
 
-    fn give_up(&mut self, batch: &Batch) {
-        for digest in &batch.digests {
-            self.release(digest, &Resolution::Unavailable);
+    fn give_up(&mut self, batch: Batch, failure: Failure, now: Now) {
+        for digest in self.fetcher.failed(batch, failure, now.instant) {
+            self.release(&digest, &Resolution::Unavailable);
         }
     }
 
     fn release(&mut self, digest: &Digest, resolution: &Resolution) {
-        for waiter in self.fetcher.answered(digest) {
-            self.ready.push_back((waiter, resolution.clone()));
+        for (waiter, deadline) in self.fetcher.answered(digest) {
+            self.ready.push_back(Ready {
+                waiter,
+                digest: *digest,
+                deadline,
+                resolution: resolution.clone(),
+            });
+        }
+    }
+}
+
+/// What an answer about a digest speaks of.
+fn entities(digest: &Digest, resolved: &Resolved) -> Vec<EntityId> {
+    let key = EntityId::key(digest);
+    let Resolved::Known { key: record, .. } = resolved else {
+        return vec![key];
+    };
+    let user = record.user_id.as_deref().map(EntityId::user);
+    let tenant = record.tenant_id.as_deref().map(EntityId::tenant);
+    [Some(key), user, tenant].into_iter().flatten().collect()
+}
+
+/// How a call failed that was not answered usably.
+fn failure(end: &CallEnd<'_>) -> Failure {
+    match *end {
+        CallEnd::Broken
+        | CallEnd::Answered {
+            status: 503,
+            marked: false,
+            retry_after: None,
+            ..
+        } => Failure::Connection,
+        CallEnd::Answered { .. } => Failure::Other(end.retry_after()),
+    }
+}
+
+impl CallEnd<'_> {
+    /// How long the service asks to be left alone: it counts on 429 and 503.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match *self {
+            Self::Answered {
+                status: 429 | 503,
+                retry_after,
+                ..
+            } => retry_after,
+            _ => None,
         }
     }
 }

@@ -67,8 +67,9 @@ impl Gate {
         now: Now,
         store: &dyn Store,
     ) -> Decision {
-        let waiter = match stage {
-            Stage::First(waiter) => waiter,
+        let (waiter, deadline) = match stage {
+            Stage::First(waiter, deadline)
+            | Stage::Waited(Resolution::Outdated(waiter, deadline)) => (waiter, deadline),
             Stage::Waited(resolution) => {
                 return self.judge_waited(digest, request, policies, resolution, now, store);
             }
@@ -81,7 +82,7 @@ impl Gate {
             Lookup::Stale(chain, source) => {
                 self.telemetry.count(looked_up(source));
                 self.telemetry.count(Counter::LookupStale);
-                self.fetcher.refresh(digest);
+                self.fetcher.refresh(digest, now.instant);
                 self.conclude(Knowledge::Known(&chain), request, policies, now)
             }
             Lookup::Negative => {
@@ -89,22 +90,16 @@ impl Gate {
                 self.conclude(Knowledge::Unknown, request, policies, now)
             }
             Lookup::Expired(_) | Lookup::Miss => {
-                let deadline = now.instant + self.settings.key_service.timeout;
-                match self.fetcher.wait(digest, waiter, deadline) {
-                    Admission::Queued => Decision::Wait,
+                let unheard = match self.fetcher.wait(digest, waiter, deadline, now.instant) {
+                    Admission::Queued => return Decision::Wait,
                     Admission::Joined => {
                         self.telemetry.count(Counter::FetchCoalesced);
-                        Decision::Wait
+                        return Decision::Wait;
                     }
-                    Admission::Refused => self.judge_unheard(
-                        digest,
-                        Knowledge::Overloaded,
-                        request,
-                        policies,
-                        now,
-                        store,
-                    ),
-                }
+                    Admission::Refused => Knowledge::Overloaded,
+                    Admission::Down => Knowledge::Unavailable,
+                };
+                self.judge_unheard(digest, unheard, request, policies, now, store)
             }
         }
     }
@@ -127,7 +122,7 @@ impl Gate {
                 self.telemetry.count(Counter::LookupFetched);
                 self.conclude(Knowledge::Unknown, request, policies, now)
             }
-            Resolution::Unavailable => self.judge_unheard(
+            Resolution::Unavailable | Resolution::Outdated(..) => self.judge_unheard(
                 digest,
                 Knowledge::Unavailable,
                 request,

@@ -4,6 +4,7 @@
 //! and carries out what it gives back.
 
 mod answers;
+mod changes;
 mod decision;
 mod judge;
 
@@ -12,6 +13,9 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
 
 use answers::resolve_body;
 pub use answers::{CallEnd, LONGEST_BODY};
@@ -20,15 +24,21 @@ pub use decision::{Decision, Notice, Passage, Refusal};
 use crate::cache::{Cache, Store};
 use crate::config::Settings;
 use crate::credential;
+use crate::digest::Digest;
 use crate::edit::EditRequest;
+use crate::feed::{Feed, Poll, Queue};
 use crate::fetch::{Batch, Call, Fetcher, Waiter};
 use crate::headers::Headers;
 use crate::reply::{Replies, Reply};
 use crate::request::Request;
 use crate::telemetry::{Counter, Telemetry, Warnings};
-use crate::time::Now;
+use crate::time::{Instant, Now};
 use crate::usage::Usage;
 use crate::verdict::Chain;
+
+/// The least difference between the clocks that is taken for a sleep: more than they drift apart in a tick,
+/// and more than what is lost by counting whole seconds.
+const LEAST_SLEEP: Duration = Duration::from_secs(2);
 
 /// All that one VM knows and does.
 #[derive(Debug)]
@@ -37,8 +47,11 @@ pub struct Gate {
     replies: Replies,
     cache: Cache,
     fetcher: Fetcher,
-    /// Requests that waited, and what has become known for them.
-    ready: VecDeque<(Waiter, Resolution)>,
+    feed: Feed,
+    /// Requests that waited and may go on.
+    ready: VecDeque<Ready>,
+    /// The two clocks at the last tick.
+    ticked: Option<Now>,
     usage: Usage,
     /// What has been counted.
     pub telemetry: Telemetry,
@@ -50,8 +63,10 @@ pub struct Gate {
 pub struct Outgoing {
     /// Path on the key service.
     pub path: String,
-    /// JSON.
-    pub body: Vec<u8>,
+    /// JSON to be posted; without it the call is a GET.
+    pub body: Option<Vec<u8>>,
+    /// How long the whole call may take.
+    pub timeout: Duration,
     /// What it is for.
     pub purpose: Purpose,
 }
@@ -61,8 +76,20 @@ pub struct Outgoing {
 pub enum Purpose {
     /// Look-ups.
     Resolve(Batch),
+    /// The change feed.
+    Changes(Poll),
     /// A report of usage.
     Usage,
+}
+
+/// A request that waited and may go on.
+#[derive(Debug)]
+struct Ready {
+    waiter: Waiter,
+    digest: Digest,
+    /// Until when it would have waited.
+    deadline: Instant,
+    resolution: Resolution,
 }
 
 /// What has become known for a request that waited.
@@ -74,22 +101,29 @@ pub enum Resolution {
     Unknown,
     /// The key service did not answer usably in time.
     Unavailable,
+    /// It has changed since the answer: it has to be looked up again, for a request that may wait until a
+    /// deadline.
+    Outdated(Waiter, Instant),
 }
 
 /// Whether a request is looked at for the first time or has waited.
 enum Stage {
-    First(Waiter),
+    First(Waiter, Instant),
     Waited(Resolution),
 }
 
 impl Gate {
     /// A VM that knows nothing yet. `name` tells it from all other VMs.
     pub fn new(settings: Settings, name: String) -> Self {
+        let namespace = namespace(&settings);
+        let seed = number(&[&name]);
         Self {
             replies: Replies::new(&settings.rejection, &settings.credentials),
-            cache: Cache::new(&settings.limits, settings.freshness),
-            fetcher: Fetcher::new(&settings.limits),
+            cache: Cache::new(&settings.limits, settings.freshness, &namespace),
+            fetcher: Fetcher::new(&settings.limits, seed),
+            feed: Feed::new(&settings, &namespace, seed),
             ready: VecDeque::new(),
+            ticked: None,
             usage: Usage::new(settings.usage, name),
             telemetry: Telemetry::default(),
             warnings: Warnings::default(),
@@ -110,7 +144,12 @@ impl Gate {
         now: Now,
         store: &dyn Store,
     ) -> Decision {
-        self.judge(request, Stage::First(waiter), now, store)
+        if self.feed.is_new() {
+            // It may be long until the first tick, and what others have learned is there already.
+            self.obey_changes(now, store);
+        }
+        let deadline = now.instant + self.settings.key_service.timeout;
+        self.judge(request, Stage::First(waiter, deadline), now, store)
     }
 
     /// Decides on a request that has waited.
@@ -127,33 +166,44 @@ impl Gate {
     /// A request is gone.
     pub fn forget(&mut self, waiter: Waiter) {
         self.fetcher.forget(waiter);
-        self.ready.retain(|(ready, _)| *ready != waiter);
+        self.ready.retain(|ready| ready.waiter != waiter);
     }
 
     /// The next request that has waited long enough, and what has become known for it.
     pub fn next_ready(&mut self) -> Option<(Waiter, Resolution)> {
-        self.ready.pop_front()
+        let ready = self.ready.pop_front()?;
+        Some((ready.waiter, ready.resolution))
     }
 
     /// Whether there is work for the root context: requests to go on with, or calls to send.
-    pub fn has_work(&self) -> bool {
-        !self.ready.is_empty() || self.fetcher.ready()
+    pub fn has_work(&self, now: Now) -> bool {
+        !self.ready.is_empty() || self.fetcher.ready(now.instant)
     }
 
     /// The next call to send, if there is one. What became of it is told by [`Self::sent`] or
     /// [`Self::not_sent`], and later by [`Self::ended`].
     pub fn next_call(&mut self, now: Now) -> Option<Outgoing> {
         let service = &self.settings.key_service;
-        if let Some(batch) = self.fetcher.next_batch(now.instant) {
+        if let Some(batch) = self.fetcher.next_batch(now.instant, self.feed.epoch()) {
             return Some(Outgoing {
                 path: format!("{}/resolve", service.path),
-                body: resolve_body(&batch),
+                body: Some(resolve_body(&batch)),
+                timeout: service.timeout,
                 purpose: Purpose::Resolve(batch),
+            });
+        }
+        if let Some(poll) = self.feed.next_poll(now.instant) {
+            return Some(Outgoing {
+                path: format!("{}{}", service.path, self.feed.path(&poll)),
+                body: None,
+                timeout: self.feed.timeout(),
+                purpose: Purpose::Changes(poll),
             });
         }
         self.usage.next_report(now).map(|body| Outgoing {
             path: format!("{}/usage", service.path),
-            body,
+            body: Some(body),
+            timeout: service.timeout,
             purpose: Purpose::Usage,
         })
     }
@@ -162,17 +212,57 @@ impl Gate {
     pub fn sent(&mut self, call: Call, purpose: Purpose) {
         match purpose {
             Purpose::Resolve(batch) => self.fetcher.sent(call, batch),
+            Purpose::Changes(poll) => self.feed.sent(call, poll),
             Purpose::Usage => self.usage.sent(call),
         }
     }
 
-    /// Gives up those who have waited too long. To be called regularly.
-    pub fn tick(&mut self, now: Now) {
-        for waiter in self.fetcher.take_late(now.instant) {
-            self.ready.push_back((waiter, Resolution::Unavailable));
+    /// Does what is due: follows the change feed, and gives up those who have waited too long. To be called
+    /// regularly.
+    pub fn tick(&mut self, now: Now, store: &dyn Store) {
+        self.notice_sleep(now);
+        self.feed.tick(now.instant, store);
+        self.obey_changes(now, store);
+        for (waiter, digest) in self.fetcher.take_late(now.instant) {
+            self.ready.push_back(Ready {
+                waiter,
+                digest,
+                deadline: now.instant,
+                resolution: Resolution::Unavailable,
+            });
         }
         self.telemetry
             .add(Counter::CacheEvicted, self.cache.take_evicted());
+    }
+
+    /// While a machine stands still, its monotonic clock does, and the wall clock does not: what was
+    /// confirmed before is older than it seems. A wall clock that is set forward looks the same, and
+    /// costs a few calls.
+    fn notice_sleep(&mut self, now: Now) {
+        let Some(before) = self.ticked.replace(now) else {
+            return;
+        };
+        let passed = Duration::from_secs(now.unix.saturating_sub(before.unix));
+        let lost = passed.saturating_sub(now.instant.since(before.instant));
+        if lost >= LEAST_SLEEP {
+            self.cache.slept(lost, now.instant);
+        }
+    }
+
+    /// This VM is rung by a queue, which the host knows by a number.
+    pub fn reachable_by(&mut self, queue: Queue) {
+        self.feed.reachable_by(queue);
+    }
+
+    /// The queues of other VMs that are to be rung.
+    pub fn take_rings(&mut self) -> Vec<Queue> {
+        self.feed.take_rings()
+    }
+
+    /// Whether the change feed is followed without a gap, and how long ago it was last heard of; nothing
+    /// where it is not followed at all.
+    pub fn feed_link(&self, now: Now) -> Option<(bool, Duration)> {
+        self.feed.link(now.instant)
     }
 
     /// How many requests wait.
@@ -204,4 +294,25 @@ impl Gate {
     pub fn reply(&self, refusal: &Refusal, request: &Request<'_>) -> Reply {
         self.replies.reply(refusal.reason, request)
     }
+}
+
+/// Where all VMs meet that ask the same key service and cut the shared cache alike. The number is that of the
+/// form of what is stored: a filter of another version in the same process must not read it.
+fn namespace(settings: &Settings) -> String {
+    let service = &settings.key_service;
+    let entries = settings.limits.shared_entries.to_string();
+    let followed = if service.changes.enabled { "1" } else { "0" };
+    let parts = [&service.cluster, &service.authority, &service.path, &entries, followed];
+    format!("keybound/2/{:016x}", number(&parts))
+}
+
+/// A number that stands for some texts.
+fn number(parts: &[&str]) -> u64 {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = hash.finalize().into();
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }

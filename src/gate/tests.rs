@@ -2,6 +2,7 @@
 
 mod answers;
 mod caches;
+mod feed;
 mod modes;
 mod waiting;
 
@@ -21,7 +22,7 @@ use crate::verdict::Reason;
 /// One VM, driven by hand, with a key service that knows what a test says.
 struct World {
     gate: Gate,
-    store: MemoryStore,
+    store: Rc<MemoryStore>,
     millis: u64,
     next: u32,
 }
@@ -37,31 +38,35 @@ enum Fate {
 
 impl World {
     fn new(configuration: &Value) -> Self {
-        let mut whole = json!({"key_service": {"cluster": "key_service"}});
+        Self::named("vm", configuration)
+    }
+
+    fn named(name: &str, configuration: &Value) -> Self {
+        let mut whole = json!({"key_service": {"cluster": "key_service", "changes": {"enabled": false}}});
         for (name, value) in configuration.as_object().unwrap() {
             whole[name] = value.clone();
         }
         let settings = config::parse(whole.to_string().as_bytes(), &|_| None).unwrap();
         Self {
-            gate: Gate::new(settings, "vm".to_owned()),
-            store: MemoryStore::default(),
+            gate: Gate::new(settings, name.to_owned()),
+            store: Rc::default(),
             millis: 0,
             next: 1,
         }
     }
 
     /// Another VM of the same process.
-    fn beside(other: Self, configuration: &Value) -> Self {
+    fn beside(other: &Self, configuration: &Value) -> Self {
         Self {
-            store: other.store,
+            store: Rc::clone(&other.store),
             millis: other.millis,
-            ..Self::new(configuration)
+            ..Self::named("other", configuration)
         }
     }
 
     fn pass(&mut self, millis: u64) {
         self.millis += millis;
-        self.gate.tick(at(self.millis));
+        self.gate.tick(at(self.millis), &*self.store);
     }
 
     fn ask(&mut self, key: &str) -> Fate {
@@ -73,7 +78,7 @@ impl World {
         self.next += 1;
         let decision = self
             .gate
-            .request(&sent.request(), waiter, at(self.millis), &self.store);
+            .request(&sent.request(), waiter, at(self.millis), &*self.store);
         fate(decision, waiter)
     }
 
@@ -85,7 +90,7 @@ impl World {
             let now = at(self.millis);
             let decision = self
                 .gate
-                .resume(&sent.request(), resolution, now, &self.store);
+                .resume(&sent.request(), resolution, now, &*self.store);
             fates.push((waiter, fate(decision, waiter)));
         }
         fates
@@ -94,7 +99,7 @@ impl World {
     fn batch(&mut self) -> Option<Batch> {
         match self.gate.next_call(at(self.millis))?.purpose {
             Purpose::Resolve(batch) => Some(batch),
-            Purpose::Usage => panic!("a report of usage"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -117,12 +122,13 @@ impl World {
                 status: 200,
                 marked: true,
                 body: Some(body.as_bytes()),
+                retry_after: None,
             },
         );
     }
 
     fn end(&mut self, call: u32, end: &CallEnd<'_>) {
-        self.gate.ended(call, end, at(self.millis), &self.store);
+        self.gate.ended(call, end, at(self.millis), &*self.store);
     }
 
     /// Lets a key be known as of a sequence.
@@ -137,6 +143,16 @@ impl World {
             .position(|known| known == name)
             .expect("a counter");
         self.gate.telemetry.take().nth(at).unwrap()
+    }
+}
+
+/// An answer that says nothing.
+fn error() -> CallEnd<'static> {
+    CallEnd::Answered {
+        status: 500,
+        marked: true,
+        body: None,
+        retry_after: None,
     }
 }
 

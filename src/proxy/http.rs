@@ -40,7 +40,7 @@ impl HttpContext for Filter {
         let mut gate = self.vm.gate.borrow_mut();
         let decision = gate.request(&request, self.id, now, &SharedData);
         let carried = Vm::carry_out(&decision, &gate, &request);
-        self.vm.wake_if_needed(&gate);
+        self.vm.wake_if_needed(&gate, now);
         self.waiting = carried == Carried::Waiting;
         match carried {
             Carried::Onward => Action::Continue,

@@ -5,6 +5,7 @@ use proxy_wasm::types::MetricType;
 
 use crate::gate::Gate;
 use crate::telemetry::Telemetry;
+use crate::time::Now;
 
 /// The host's numbers for our metrics.
 pub(super) struct Metrics {
@@ -13,6 +14,9 @@ pub(super) struct Metrics {
     cache_entries: Gauge,
     waiting: Gauge,
     fetch_duration: Option<u32>,
+    propagation: Option<u32>,
+    connected: Option<u32>,
+    lag: Option<u32>,
 }
 
 /// A gauge is the sum over all VMs, so each adds and takes away its own part.
@@ -31,11 +35,14 @@ impl Metrics {
             cache_entries: Gauge::define("cache.entries"),
             waiting: Gauge::define("waiting"),
             fetch_duration: define(MetricType::Histogram, "fetch.duration_ms"),
+            propagation: define(MetricType::Histogram, "changes.propagation_ms"),
+            connected: define(MetricType::Gauge, "changes.connected"),
+            lag: define(MetricType::Gauge, "changes.lag_ms"),
         }
     }
 
     /// Hands over what was counted since the last time.
-    pub(super) fn flush(&mut self, gate: &mut Gate) {
+    pub(super) fn flush(&mut self, gate: &mut Gate, now: Now) {
         for (metric, count) in self.counters.iter().zip(gate.telemetry.take()) {
             if let (Some(metric), Ok(count @ 1..)) = (*metric, i64::try_from(count)) {
                 let _ = hostcalls::increment_metric(metric, count);
@@ -44,9 +51,18 @@ impl Metrics {
         self.cache_entries.set(gate.cache_entries());
         self.waiting.set(gate.waiting());
         for millis in gate.telemetry.take_fetch_durations() {
-            if let Some(metric) = self.fetch_duration {
-                let _ = hostcalls::record_metric(metric, millis);
-            }
+            record(self.fetch_duration, millis);
+        }
+        for millis in gate.telemetry.take_propagations() {
+            record(self.propagation, millis);
+        }
+        // All VMs look at the same feed, so each says the same.
+        if let Some((connected, lag)) = gate.feed_link(now) {
+            record(self.connected, u64::from(connected));
+            record(
+                self.lag,
+                u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
+            );
         }
     }
 }
@@ -72,6 +88,12 @@ impl Gauge {
 impl Drop for Gauge {
     fn drop(&mut self) {
         self.set(0);
+    }
+}
+
+fn record(metric: Option<u32>, value: u64) {
+    if let Some(metric) = metric {
+        let _ = hostcalls::record_metric(metric, value);
     }
 }
 

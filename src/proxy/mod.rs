@@ -15,6 +15,7 @@ use proxy_wasm::types::LogLevel;
 use crate::gate::{Decision, Gate, Notice, Passage, Refusal};
 use crate::headers::Headers;
 use crate::request::Request;
+use crate::time::Now;
 use host::{Clock, Stream};
 
 proxy_wasm::main! {{
@@ -41,8 +42,8 @@ impl Vm {
     }
 
     /// Wakes the root context where there is work for it that a stream must not do.
-    fn wake_if_needed(&self, gate: &Gate) {
-        if gate.has_work() {
+    fn wake_if_needed(&self, gate: &Gate, now: Now) {
+        if gate.has_work(now) {
             self.waker.wake();
         }
     }
@@ -111,6 +112,7 @@ fn write_notice(notice: Notice) {
 
 /// Wakes the root context of this VM within the same turn of the worker's loop, by a shared queue of its
 /// own. Calls must be sent from there: an answer to a call that a stream sent is dropped with the stream.
+/// Other VMs ring the same queue when something has changed.
 #[derive(Default)]
 struct Waker {
     queue: Cell<Option<u32>>,
@@ -118,21 +120,26 @@ struct Waker {
 }
 
 impl Waker {
-    fn wake(&self) {
-        if self.awake.get() {
-            return;
-        }
+    /// The queue. It is made when it is first needed, not earlier: a VM that is tried out and dropped would
+    /// leave its queue behind for ever.
+    fn queue(&self) -> Option<u32> {
         if self.queue.get().is_none() {
-            // Only now, since a VM that is tried out and dropped would leave its queue behind for ever.
             let name = format!("keybound.wake.{}", unique_name());
             self.queue.set(hostcalls::register_shared_queue(&name).ok());
         }
-        let woken = self
-            .queue
-            .get()
-            .map(|queue| hostcalls::enqueue_shared_queue(queue, Some(b"\0")));
-        // Without a queue the next tick does the work.
-        self.awake.set(matches!(woken, Some(Ok(()))));
+        self.queue.get()
+    }
+
+    fn wake(&self) {
+        if !self.awake.get() {
+            // Without a queue the next tick does the work.
+            self.awake.set(self.queue().is_some_and(Self::ring));
+        }
+    }
+
+    /// Rings a queue, of this VM or another. False where it does not exist.
+    fn ring(queue: u32) -> bool {
+        hostcalls::enqueue_shared_queue(queue, Some(b"\0")).is_ok()
     }
 
     /// The root context has been woken by this queue.

@@ -11,11 +11,12 @@ use proxy_wasm::types::ContextType;
 use super::host::{CallAnswer, SharedData, Stream};
 use super::http::Filter;
 use super::metrics::Metrics;
-use super::{Carried, Vm, unique_name};
+use super::{Carried, Vm, Waker, unique_name};
 use crate::config::{self, Settings};
 use crate::gate::{CallEnd, Gate, LONGEST_BODY, Outgoing};
 use crate::headers::Headers;
 use crate::request::Request;
+use crate::time::Now;
 
 /// How often a VM looks at the clock, hands over what it counted and gives up who waited too long.
 const TICK: Duration = Duration::from_millis(100);
@@ -45,7 +46,11 @@ impl Root {
         let Some(vm) = &self.vm else { return };
         self.resume(vm);
         self.send(vm);
-        vm.wake_if_needed(&vm.gate.borrow());
+        let mut gate = vm.gate.borrow_mut();
+        for queue in gate.take_rings() {
+            Waker::ring(queue);
+        }
+        vm.wake_if_needed(&gate, vm.clock.now());
     }
 
     fn resume(&self, vm: &Vm) {
@@ -79,7 +84,7 @@ impl Root {
             };
             match dispatch(gate.settings(), &outgoing) {
                 Some(call) => gate.sent(call, outgoing.purpose),
-                None => gate.not_sent(&outgoing.purpose, now),
+                None => gate.not_sent(outgoing.purpose, now, &SharedData),
             }
         }
     }
@@ -91,18 +96,40 @@ fn dispatch(settings: &Settings, outgoing: &Outgoing) -> Option<u32> {
         .token
         .as_ref()
         .map(|token| format!("Bearer {}", token.reveal()));
+    let method = if outgoing.body.is_some() { "POST" } else { "GET" };
     let mut headers = vec![
-        (":method", "POST"),
+        (":method", method),
         (":path", outgoing.path.as_str()),
         (":authority", service.authority.as_str()),
-        ("content-type", "application/json"),
         ("accept", "application/json"),
     ];
+    if outgoing.body.is_some() {
+        headers.push(("content-type", "application/json"));
+    }
     if let Some(authorization) = &authorization {
         headers.push(("authorization", authorization));
     }
-    let body = Some(outgoing.body.as_slice());
-    hostcalls::dispatch_http_call(&service.cluster, headers, body, Vec::new(), service.timeout).ok()
+    let body = outgoing.body.as_deref();
+    hostcalls::dispatch_http_call(
+        &service.cluster,
+        headers,
+        body,
+        Vec::new(),
+        outgoing.timeout,
+    )
+    .ok()
+}
+
+/// How long a service asks to be left alone: seconds or a date (RFC 9110 section 10.2.3).
+fn retry_after(now: Now) -> Option<Duration> {
+    let value = CallAnswer::header("retry-after")?;
+    let text = std::str::from_utf8(&value).ok()?.trim();
+    let seconds = text.parse().ok().or_else(|| {
+        let date = httpdate::parse_http_date(text).ok()?;
+        let date = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+        Some(date.as_secs().saturating_sub(now.unix))
+    })?;
+    Some(Duration::from_secs(seconds))
 }
 
 /// Takes over the host's log level, which an operator can change at any time: a line that the host would
@@ -123,6 +150,9 @@ impl Context for Root {
                 status,
                 marked: CallAnswer::header("x-keybound-protocol").as_deref() == Some(b"1"),
                 body: body.as_deref(),
+                retry_after: matches!(status, 429 | 503)
+                    .then(|| retry_after(vm.clock.now()))
+                    .flatten(),
             },
             None => CallEnd::Broken,
         };
@@ -160,10 +190,14 @@ impl RootContext for Root {
         vm.clock.synchronize();
         {
             let mut gate = vm.gate.borrow_mut();
-            gate.tick(vm.clock.now());
+            let now = vm.clock.now();
+            if let Some(queue) = vm.waker.queue() {
+                gate.reachable_by(queue);
+            }
+            gate.tick(now, &SharedData);
             self.metrics
                 .get_or_insert_with(Metrics::define)
-                .flush(&mut gate);
+                .flush(&mut gate, now);
         }
         self.work();
     }
@@ -171,6 +205,7 @@ impl RootContext for Root {
     fn on_queue_ready(&mut self, queue: u32) {
         if let Some(vm) = &self.vm {
             vm.waker.answer(queue);
+            vm.gate.borrow_mut().rung(vm.clock.now(), &SharedData);
         }
         self.work();
     }

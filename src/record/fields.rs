@@ -122,6 +122,14 @@ impl<'a> Fields<'a> {
         self.name(name)?.ok_or_else(|| self.missing(name))
     }
 
+    pub(super) fn boolean(&self, name: &str) -> Result<bool, Malformed> {
+        match self.get(name)? {
+            None => Err(self.missing(name)),
+            Some(Json::Bool(value)) => Ok(*value),
+            Some(_) => Err(self.wrong(name, "must be a boolean")),
+        }
+    }
+
     pub(super) fn unsigned(&self, name: &str) -> Result<Option<u64>, Malformed> {
         match self.get(name)? {
             None => Ok(None),

@@ -3,6 +3,7 @@
 //! Three kinds of records, kept apart: a user's suspension is then one small change that stops all of the
 //! user's keys at once. What comes from the key service is loose; what is in these types is valid.
 
+mod changes;
 mod fields;
 mod hours;
 mod networks;
@@ -10,6 +11,7 @@ mod wire;
 
 use serde::{Deserialize, Serialize};
 
+pub use changes::{Change, Changed, Changes, Content, MOST_CHANGES, parse_changes};
 pub use fields::Malformed;
 pub use hours::{DAYS, Hours};
 pub use networks::Networks;

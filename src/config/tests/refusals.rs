@@ -184,17 +184,3 @@ fn rejections() {
         ),
     ]);
 }
-
-#[test]
-fn what_has_no_effect_yet() {
-    refused_within_key_service(&[(
-        r#""changes": {"enabled": true}"#,
-        "key_service.changes.enabled: not supported yet: leave the field out",
-    )]);
-    for accepted in [
-        r#""usage": {"enabled": true, "every": "5s"}"#,
-        r#""usage": {}"#,
-    ] {
-        assert!(parse(with(accepted).as_bytes(), &environment).is_ok());
-    }
-}

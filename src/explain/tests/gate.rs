@@ -26,6 +26,7 @@ fn gates_verdict(settings: Settings, sent: &Sent, record: &str) -> Result<bool, 
         let purpose = gate.next_call(at(0)).unwrap().purpose;
         gate.sent(2, purpose);
         let answered = CallEnd::Answered {
+            retry_after: None,
             status: 200,
             marked: true,
             body: Some(record.as_bytes()),

@@ -18,7 +18,7 @@ fn what_one_vm_has_learned_all_know() {
     let mut world = World::new(&json!({}));
     world.ask("k");
     world.teach("k", 5, &good(1));
-    let mut other = World::beside(world, &json!({}));
+    let mut other = World::beside(&world, &json!({}));
     assert_eq!(other.ask("k"), allowed());
     assert_eq!(other.ask("k"), allowed());
     assert_eq!(other.batch(), None);
@@ -79,7 +79,7 @@ fn nothing_is_allowed_on_a_record_that_nobody_has_confirmed_in_time() {
     world.pass(1);
     assert_eq!(world.ask("k"), Fate::Waits(3));
     world.call(7);
-    world.end(7, &CallEnd::Broken);
+    world.end(7, &error());
     assert_eq!(
         world.resume("k"),
         [(3, Fate::Refused(Reason::KeyServiceUnavailable))]
@@ -100,7 +100,7 @@ fn a_definite_refusal_stays_one_however_old_it_is() {
     world.pass(3_600_000);
     assert_eq!(world.ask("k"), Fate::Waits(2));
     world.call(7);
-    world.end(7, &CallEnd::Broken);
+    world.end(7, &error());
     assert_eq!(world.resume("k"), [(2, Fate::Refused(Reason::KeyRevoked))]);
 }
 
@@ -205,7 +205,7 @@ fn a_key_that_is_no_longer_known_is_gone_for_all() {
     assert_eq!(world.ask("k"), allowed());
     world.teach("k", 6, &json!({"key": null}));
     assert_eq!(world.ask("k"), Fate::Refused(Reason::KeyUnknown));
-    let mut other = World::beside(world, &json!({}));
+    let mut other = World::beside(&world, &json!({}));
     assert_eq!(other.ask("k"), Fate::Waits(1));
 }
 
@@ -219,7 +219,7 @@ fn the_shared_cache_holds_no_more_entries_than_its_limit() {
         world.ask(&key);
         world.teach(&key, 5, &good(1));
     }
-    let mut other = World::beside(world, &limits);
+    let mut other = World::beside(&world, &limits);
     let known = (0..500)
         .filter(|key| other.ask(&key.to_string()) == allowed())
         .count();

@@ -8,7 +8,7 @@ fn without_the_key_service_requests_pass_only_where_that_is_configured() {
     let mut world = World::new(&json!({"unavailable": "allow"}));
     world.ask("k");
     world.call(1);
-    world.end(1, &CallEnd::Broken);
+    world.end(1, &error());
     assert_eq!(world.resume("k"), [(1, Fate::Anonymous)]);
     assert_eq!(world.counted("failed_open"), 1);
     assert_eq!(
@@ -106,7 +106,7 @@ fn the_credential_goes_no_further_unless_nothing_is_looked_at() {
     let edited = |configuration: &Value| {
         let mut world = World::new(configuration);
         let sent = Sent::new(&[("x-api-key", "k"), ("x-user-id", "evil")]);
-        let decision = world.gate.request(&sent.request(), 1, at(0), &world.store);
+        let decision = world.gate.request(&sent.request(), 1, at(0), &*world.store);
         let Decision::Proceed(passage) = decision else {
             panic!("{decision:?}");
         };

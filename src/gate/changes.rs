@@ -1,0 +1,139 @@
+//! From an answer of the change feed to what this VM, and all others, no longer believe.
+
+use super::{CallEnd, Gate, Resolution};
+use crate::cache::{EntityId, Store};
+use crate::feed::{Failure, Outdated, Poll};
+use crate::record::parse_changes;
+use crate::telemetry::{Counter, Warning};
+use crate::time::Now;
+
+impl Gate {
+    /// This VM has been rung: something has changed.
+    pub fn rung(&mut self, now: Now, store: &dyn Store) {
+        self.obey_changes(now, store);
+    }
+
+    /// Looks at how far the feed is, and forgets what is outdated.
+    pub(super) fn obey_changes(&mut self, now: Now, store: &dyn Store) {
+        let outdated = self.feed.look(store);
+        match &outdated {
+            None => {}
+            Some(Outdated::All) => self.cache.clear(),
+            Some(Outdated::Changed(changed, heard)) => {
+                changed.iter().for_each(|id| self.cache.forget(id));
+                let took = now.instant.since(*heard).as_millis();
+                if !changed.is_empty() {
+                    self.telemetry
+                        .propagation_took(u64::try_from(took).unwrap_or(u64::MAX));
+                }
+            }
+        }
+        self.cache.follow(self.feed.continuity());
+        if let Some(outdated) = outdated {
+            self.ask_again(&outdated);
+        }
+    }
+
+    /// Requests that have their answer, but have not gone on yet, must not go on with what has changed.
+    fn ask_again(&mut self, outdated: &Outdated) {
+        for ready in &mut self.ready {
+            let ids = match &ready.resolution {
+                Resolution::Known(chain) => {
+                    let user = chain.key.user_id.as_deref().map(EntityId::user);
+                    let tenant = chain.key.tenant_id.as_deref().map(EntityId::tenant);
+                    [Some(EntityId::key(&ready.digest)), user, tenant]
+                }
+                Resolution::Unknown => [Some(EntityId::key(&ready.digest)), None, None],
+                Resolution::Unavailable | Resolution::Outdated(..) => continue,
+            };
+            let touched = match outdated {
+                Outdated::All => true,
+                Outdated::Changed(changed, _) => {
+                    ids.iter().flatten().any(|id| changed.contains(id))
+                }
+            };
+            if touched {
+                ready.resolution = Resolution::Outdated(ready.waiter, ready.deadline);
+            }
+        }
+    }
+
+    pub(super) fn poll_ended(
+        &mut self,
+        poll: &Poll,
+        end: &CallEnd<'_>,
+        now: Now,
+        store: &dyn Store,
+    ) {
+        let body = match *end {
+            CallEnd::Answered {
+                status: 200,
+                marked: true,
+                body: Some(body),
+                ..
+            } => body,
+            CallEnd::Answered { status: 404, .. } => {
+                return self.feed_failed(Failure::Unsupported, now, store);
+            }
+            _ => return self.feed_failed(Failure::Broken(end.retry_after()), now, store),
+        };
+        let news = match parse_changes(body, poll.after.unwrap_or_default()) {
+            Ok(news) => news,
+            Err(malformed) => {
+                self.warnings
+                    .warn(Warning::AnswerUnusable, now.instant, || {
+                        format!("key service: its change feed is not well-formed: {malformed}")
+                    });
+                return self.feed_failed(Failure::Broken(None), now, store);
+            }
+        };
+        if let Some(doubt) = news.doubts.first() {
+            self.warnings
+                .warn(Warning::RecordDoubtful, now.instant, || {
+                    format!("key service: change feed: {doubt}")
+                });
+        }
+        let reconnected = if news.reset || poll.after.is_none() {
+            if poll.after.is_some() {
+                self.telemetry.count(Counter::ChangesReset);
+            }
+            self.feed.restart(poll, news.cursor, now.instant, store)
+        } else {
+            let mut changes = Vec::with_capacity(news.changes.len());
+            for change in &news.changes {
+                let (sequence, changed) = (change.sequence, &change.changed);
+                if !self
+                    .cache
+                    .apply(changed, sequence, poll.asked, poll.epoch, store)
+                {
+                    return self.feed_failed(Failure::Broken(None), now, store);
+                }
+                changes.push((sequence, EntityId::of(changed)));
+            }
+            self.telemetry.add(
+                Counter::ChangesApplied,
+                u64::try_from(changes.len()).unwrap_or_default(),
+            );
+            self.feed
+                .publish(poll, news.cursor, &changes, now.instant, store)
+        };
+        if reconnected {
+            log::info!("change feed: connected");
+        }
+        self.obey_changes(now, store);
+    }
+
+    pub(super) fn feed_failed(&mut self, failure: Failure, now: Now, store: &dyn Store) {
+        if self.feed.failed(failure, now.instant, store) {
+            let why = match failure {
+                Failure::Unsupported => "the key service has none (404 at its path)",
+                Failure::Broken(_) => "the key service does not answer it",
+            };
+            log::warn!(
+                "change feed: not connected, for {why}: until it is, records are asked for again after \
+                 freshness.fresh_for"
+            );
+        }
+        self.obey_changes(now, store);
+    }
+}
