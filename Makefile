@@ -52,11 +52,14 @@ CARGO_STATIC = CARGO_ZIGBUILD_ZIG_PATH='$(CURDIR)/target/zig/bin/zig' \
   CFLAGS='-ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(CARGO_HOME)=cargo' \
   target/zig/bin/cargo-zigbuild zigbuild --profile dist --target $(STATIC_TARGET)
 
+# What goes into containers: the key service, and the upstream of the composed system.
 .PHONY: static
 static: toolchain target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_VERSION)
 	@rustup target list --installed --toolchain $(TOOLCHAIN) | grep -qx $(STATIC_TARGET) \
 	  || rustup target add --toolchain $(TOOLCHAIN) $(STATIC_TARGET)
+	@# One by one: together, each would be built with what the other asks of their libraries.
 	$(CARGO_STATIC) -p key-service
+	$(CARGO_STATIC) -p keybound-tests --bin upstream
 
 .PHONY: run
 run: build envoy ## Start a gateway on 127.0.0.1:10000 with demonstration keys, until Ctrl-C
@@ -151,3 +154,5 @@ tools: toolchain $(TOOLS)/bin/wasm-bindgen-test-runner ## Fetch what runs the co
 $(TOOLS)/bin/wasm-bindgen-test-runner:
 	@test -n '$(WASM_BINDGEN_VERSION)' || { echo 'Cargo.lock has no wasm-bindgen' >&2; exit 1; }
 	cargo install wasm-bindgen-cli --version $(WASM_BINDGEN_VERSION) --root $(TOOLS)
+
+include tools/containers.mk

@@ -14,6 +14,7 @@ mod explain;
 mod key;
 mod log_line;
 mod output;
+mod ready;
 mod serve;
 mod tenant;
 mod token;
@@ -50,6 +51,8 @@ struct Arguments {
 enum Command {
     /// Run the service
     Serve(serve::Arguments),
+    /// Ask a running service whether it can answer; exit code 0 if it can
+    Ready(ready::Arguments),
     /// Make, list and revoke bearer tokens (directly in the database)
     #[command(subcommand)]
     Token(token::Command),
@@ -98,6 +101,7 @@ type Outcome = Result<(), Failure>;
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Ready(arguments) => ready::run(&arguments),
         Command::Token(command) => token::run(command),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Tenant(command) => tenant::run(command),
