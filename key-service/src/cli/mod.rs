@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod audit;
+mod backup;
 mod client;
 mod database;
 mod demo;
@@ -31,6 +32,7 @@ Examples:
   key-service key create --user usr_stock-sync --environment live --scope 'stock:*' --expires 90d
   key-service key rotate key_0aB1cD2eF3gH4iJ5 --grace 7d
   key-service user deactivate usr_stock-sync
+  key-service backup keybound-2026-11-23.db --database keybound.db
   key-service explain --key-id key_0aB1cD2eF3gH4iJ5 --path /v1/orders
 
 Exit codes:
@@ -56,6 +58,10 @@ enum Command {
     /// Make, list and revoke bearer tokens (directly in the database)
     #[command(subcommand)]
     Token(token::Command),
+    /// Save the database to a file, while the service runs
+    Backup(backup::Backup),
+    /// Put a backup in the place of the database; the service must be stopped
+    Restore(backup::Restore),
     /// Fill a database with demo data: a key for every case that a gateway can meet
     Demo(demo::Arguments),
     /// Tenants: organisations, teams, projects
@@ -103,6 +109,8 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Ready(arguments) => ready::run(&arguments),
         Command::Token(command) => token::run(command),
+        Command::Backup(arguments) => backup::save(&arguments),
+        Command::Restore(arguments) => backup::restore(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Tenant(command) => tenant::run(command),
         Command::User(command) => user::run(command),
