@@ -77,6 +77,26 @@ lint: toolchain ## Check formatting, and clippy on all three targets without a w
 	cargo clippy -p keybound --target wasm32-wasip1 -- -D warnings
 	cargo clippy -p keybound --lib --tests --target wasm32-unknown-unknown -- -D warnings
 
+# What is given to the measurement, such as '--only none,keybound --rounds 5'; '--help' tells more.
+ARGUMENTS :=
+
+.PHONY: bench
+bench: bench-build ## Measure what the filter costs beside what people would use instead (ARGUMENTS=--help)
+	@exec target/release/bench compare $(ARGUMENTS)
+
+.PHONY: bench-scale
+bench-scale: bench-build ## Measure what the number of known keys costs (ARGUMENTS=--help)
+	@exec target/release/bench scale $(ARGUMENTS)
+
+.PHONY: bench-build
+bench-build: wasm envoy
+	cargo build --release -p keybound-benches
+	cargo build --profile wasm --target wasm32-wasip1 -p empty-filter
+	@mkdir -p target/bench
+	@cp target/wasm32-wasip1/wasm/empty_filter.wasm target/bench/empty.wasm
+	@cargo run --quiet -p trim-module target/bench/empty.wasm target/bench/empty-trimmed.wasm \
+	  target/bench/empty-trimmed.debug.wasm
+
 FUZZ_SECONDS := 60
 
 .PHONY: fuzz
