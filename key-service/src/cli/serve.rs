@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -113,26 +112,16 @@ async fn serve(arguments: Arguments) -> Outcome {
         filter: Arc::new(filter),
         ..Settings::default()
     };
+    let head_timeout = settings.head_timeout;
     let router = http::router(store.clone(), settings, stopping.clone());
-    let listener = listener.tap_io(|connection| {
-        // Answers are small and must not wait for more to be sent with them.
-        let _ = connection.set_nodelay(true);
-    });
-    let mut graceful = stopping.clone();
-    let server = axum::serve(listener, router)
-        .with_graceful_shutdown(async move {
-            let _ = graceful.wait_for(|stopping| *stopping).await;
-        })
-        .into_future();
+    let server = http::serve(listener, router, head_timeout, stopping);
     tokio::pin!(server);
     tracing::info!(%address, database = %arguments.database.database.display(), "listening");
     print_line(&format!("listening on http://{address}"));
 
     let follower = tokio::spawn(follow_foreign_writes(store.clone()));
     tokio::select! {
-        ended = &mut server => {
-            ended.map_err(|error| Failure::Refused(format!("the server failed: {error}")))?;
-        }
+        () = &mut server => {}
         name = stop_signal => {
             tracing::info!(signal = name, "stopping");
             let _ = stop.send(true);

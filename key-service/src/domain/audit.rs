@@ -17,6 +17,8 @@ words! {
         Key = "key",
         /// A bearer token of this service.
         Token = "token",
+        /// The database as a whole.
+        Database = "database",
     }
 }
 
@@ -35,6 +37,8 @@ words! {
         Rotate = "rotate",
         /// It was brought along from elsewhere.
         Import = "import",
+        /// It was taken from a backup.
+        Restore = "restore",
     }
 }
 

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use serde_json::Value;
 
-use super::Problem;
+use super::{App, Problem};
 use crate::domain::refusal::FieldError;
 
 /// The id in a path. One that cannot be decoded is the id of nothing.
@@ -28,16 +28,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 /// A JSON body. An empty one counts as `{}`, which suits calls that need no fields.
 pub struct JsonBody(pub Value);
 
-impl<S: Send + Sync> FromRequest<S> for JsonBody {
+impl FromRequest<App> for JsonBody {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let is_json = media_type(request.headers())
             .is_none_or(|media| media == "application/json" || media.ends_with("+json"));
         if !is_json {
             return Err(Problem::unsupported_media_type("application/json"));
         }
-        let bytes = bytes(request, state).await?;
+        let bytes = bytes(request, app).await?;
         if bytes.is_empty() {
             return Ok(Self(Value::Object(serde_json::Map::new())));
         }
@@ -58,12 +58,15 @@ pub fn media_type(headers: &HeaderMap) -> Option<String> {
     Some(essence.trim().to_ascii_lowercase())
 }
 
-/// The whole body, unless it is too large.
-pub async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    Bytes::from_request(request, state)
-        .await
-        .map_err(|rejection| match rejection.into_response().status() {
+/// The whole body, unless it is too large or too slow.
+pub async fn bytes(request: Request, app: &App) -> Result<Bytes, Problem> {
+    let arriving = Bytes::from_request(request, app);
+    match tokio::time::timeout(app.settings.body_timeout, arriving).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(rejection)) => Err(match rejection.into_response().status() {
             StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(),
             _ => Problem::invalid(vec![FieldError::new("", "the body did not arrive whole")]),
-        })
+        }),
+        Err(_) => Err(Problem::too_slow()),
+    }
 }

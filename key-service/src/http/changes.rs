@@ -133,6 +133,7 @@ async fn wait_for_changes(
         if after != found.as_of || *stopping.borrow() {
             return Ok(found);
         }
+        let _follower = app.metrics.follower();
         tokio::select! {
             changed = sequence.changed() => if changed.is_err() { return Ok(found) },
             _ = stopping.wait_for(|stopping| *stopping) => return Ok(found),

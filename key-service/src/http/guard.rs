@@ -59,6 +59,9 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
     }
     let status = response.status().as_u16();
     let took = began.elapsed();
+    if let Some(failure) = response.extensions().get() {
+        app.metrics.database_failed(*failure);
+    }
     app.metrics.request(&method, &route, status, took);
     tracing::debug!(%method, route, status, micros = took.as_micros(), "request");
     response

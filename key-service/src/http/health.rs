@@ -6,6 +6,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 use super::{App, Problem};
+use crate::domain::time::now;
 
 /// The process is alive.
 #[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses((status = 200, body = String)))]
@@ -29,11 +30,15 @@ pub async fn readyz(State(app): State<App>) -> Result<&'static str, Problem> {
     Ok("ready\n")
 }
 
-/// Counters in Prometheus' text format.
+/// Metrics in Prometheus' text format (OpenMetrics).
 #[utoipa::path(get, path = "/metrics", tag = "health", security(()), responses((status = 200, body = String)))]
 pub async fn metrics(State(app): State<App>) -> Response {
-    let sequence = *app.store.watch_sequence().borrow();
-    match app.metrics.render(sequence) {
+    if let Err(error) = app.metrics.count_keys(&app.store, now()).await {
+        // Whoever asks wants to see most of all what is wrong.
+        tracing::error!(%error, "keys could not be counted");
+        app.metrics.database_failed(error.failure());
+    }
+    match app.metrics.render() {
         Ok(text) => (
             [(
                 header::CONTENT_TYPE,

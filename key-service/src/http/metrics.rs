@@ -1,6 +1,7 @@
-//! What is counted. Labels are routes, methods and statuses: never a key, user, tenant or path.
+//! What is counted. Labels are routes, methods, statuses and other closed sets: never a key, user, tenant
+//! or path.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::Method;
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -9,6 +10,14 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use tokio::sync::Mutex;
+
+use crate::domain::key::KeyStatus;
+use crate::store::counts::KeyCounts;
+use crate::store::{Failure, Store, StoreError};
+
+/// Keys are counted again at the latest after this time, since they expire without a write.
+const COUNTS_FRESH: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -27,18 +36,49 @@ struct ResultLabels {
     result: &'static str,
 }
 
-/// The counters of one service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ErrorLabels {
+    error: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StatusLabels {
+    status: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WithinLabels {
+    within: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VersionLabels {
+    version: &'static str,
+}
+
+/// The metrics of one service.
 pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabels, Histogram>,
     digests: Family<ResultLabels, Counter>,
+    database_errors: Family<ErrorLabels, Counter>,
+    followers: Gauge,
     sequence: Gauge,
+    keys: Family<StatusLabels, Gauge>,
+    keys_expiring: Family<WithinLabels, Gauge>,
+    counted: Mutex<Option<Counted>>,
+}
+
+/// When keys were counted last.
+struct Counted {
+    sequence: i64,
+    at: Instant,
 }
 
 impl Metrics {
     pub fn new() -> Self {
-        let mut registry = Registry::with_prefix("keybound");
+        let mut registry = Registry::with_prefix("keybound_service");
         let requests = Family::default();
         let durations = Family::<RouteLabels, Histogram>::new_with_constructor(|| {
             Histogram::new([
@@ -46,7 +86,12 @@ impl Metrics {
             ])
         });
         let digests = Family::default();
+        let database_errors = Family::<ErrorLabels, Counter>::default();
+        let followers = Gauge::default();
         let sequence = Gauge::default();
+        let keys = Family::default();
+        let keys_expiring = Family::default();
+        let build = Family::<VersionLabels, Gauge>::default();
         registry.register("http_requests", "Requests answered", requests.clone());
         registry.register(
             "http_request_duration_seconds",
@@ -54,13 +99,45 @@ impl Metrics {
             durations.clone(),
         );
         registry.register("resolve_digests", "Digests looked up", digests.clone());
+        registry.register(
+            "database_errors",
+            "Requests that failed because of the database",
+            database_errors.clone(),
+        );
+        registry.register(
+            "followers",
+            "Polls of the change feed that wait for a change",
+            followers.clone(),
+        );
         registry.register("sequence", "Number of the last write", sequence.clone());
+        registry.register("keys", "Keys by status", keys.clone());
+        registry.register(
+            "keys_expiring",
+            "Active keys without a successor that expire within this time",
+            keys_expiring.clone(),
+        );
+        registry.register("build_info", "The running version", build.clone());
+        let version = VersionLabels {
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        build.get_or_create(&version).set(1);
+        // There from the start, at nothing: an alert sees the first error as an increase.
+        for failure in [Failure::Busy, Failure::Failed, Failure::Corrupt] {
+            database_errors
+                .get_or_create(&error_labels(failure))
+                .inc_by(0);
+        }
         Self {
             registry,
             requests,
             durations,
             digests,
+            database_errors,
+            followers,
             sequence,
+            keys,
+            keys_expiring,
+            counted: Mutex::new(None),
         }
     }
 
@@ -90,12 +167,77 @@ impl Metrics {
             .inc_by(unknown as u64);
     }
 
-    pub fn render(&self, sequence: i64) -> Result<String, std::fmt::Error> {
+    pub fn database_failed(&self, failure: Failure) {
+        self.database_errors
+            .get_or_create(&error_labels(failure))
+            .inc();
+    }
+
+    /// Counts a poll that waits, until what is given is dropped.
+    pub fn follower(&self) -> Follower<'_> {
+        self.followers.inc();
+        Follower(&self.followers)
+    }
+
+    /// Counts the keys, unless nothing was written since and it is not long ago: everybody may ask for the
+    /// metrics, and counting reads all keys.
+    pub async fn count_keys(&self, store: &Store, now: i64) -> Result<(), StoreError> {
+        let sequence = *store.watch_sequence().borrow();
         self.sequence.set(sequence);
+        // Held while counting: who comes meanwhile waits instead of counting too.
+        let mut counted = self.counted.lock().await;
+        let fresh = counted
+            .as_ref()
+            .is_some_and(|last| last.sequence == sequence && last.at.elapsed() < COUNTS_FRESH);
+        if fresh {
+            return Ok(());
+        }
+        let counts = store.key_counts(now).await?;
+        self.set_keys(&counts);
+        *counted = Some(Counted {
+            sequence,
+            at: Instant::now(),
+        });
+        Ok(())
+    }
+
+    fn set_keys(&self, counts: &KeyCounts) {
+        for &(status, _) in KeyStatus::WORDS {
+            let count = counts.by_status.iter().find(|(word, _)| word == status);
+            self.keys
+                .get_or_create(&StatusLabels { status })
+                .set(count.map_or(0, |(_, count)| *count));
+        }
+        for (within, count) in ["1d", "7d", "30d"].into_iter().zip(counts.expiring) {
+            self.keys_expiring
+                .get_or_create(&WithinLabels { within })
+                .set(count);
+        }
+    }
+
+    pub fn render(&self) -> Result<String, std::fmt::Error> {
         let mut body = String::new();
         text::encode(&mut body, &self.registry)?;
         Ok(body)
     }
+}
+
+/// A poll that is counted as waiting.
+pub struct Follower<'a>(&'a Gauge);
+
+impl Drop for Follower<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+fn error_labels(failure: Failure) -> ErrorLabels {
+    let error = match failure {
+        Failure::Busy => "busy",
+        Failure::Failed => "failed",
+        Failure::Corrupt => "corrupt",
+    };
+    ErrorLabels { error }
 }
 
 /// Clients can send any word as a method, so the label is one of a closed set.

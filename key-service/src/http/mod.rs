@@ -25,6 +25,7 @@ mod guard;
 mod health;
 mod import;
 mod keys;
+mod listen;
 mod metrics;
 mod openapi;
 mod page;
@@ -38,6 +39,7 @@ mod users;
 use crate::domain::credential::Digester;
 use crate::filter::Filter;
 use crate::store::Store;
+pub use listen::serve;
 use metrics::Metrics;
 pub use problem::Problem;
 
@@ -51,6 +53,12 @@ pub struct Settings {
     pub digester: Digester,
     /// By what gateways decide, for explanations.
     pub filter: Arc<Filter>,
+    /// How long the head of a request may take to arrive, counted from the answer before: a connection that
+    /// is idle for longer is closed. More than the idle timeout of Envoy's cluster (30 s in envoy.yaml), or
+    /// Envoy sends a request on a connection that is just being closed.
+    pub head_timeout: Duration,
+    /// How long the body of a request may take to arrive.
+    pub body_timeout: Duration,
     /// A request that takes longer is answered 503. A long poll has its own bound on top.
     pub request_timeout: Duration,
     /// A gateway that is further behind than this many changes starts over instead of replaying.
@@ -62,6 +70,8 @@ impl Default for Settings {
         Self {
             digester: Digester::default(),
             filter: Arc::default(),
+            head_timeout: Duration::from_secs(40),
+            body_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(15),
             changes_kept: 100_000,
         }

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::domain::refusal::{FieldError, Refusal};
 use crate::domain::usage::UsedKey;
-use crate::store::StoreError;
+use crate::store::{Failure, StoreError};
 
 /// An answer that is an error.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -34,6 +34,9 @@ pub struct Problem {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(value_type = Option<Vec<UsedKey>>)]
     keys: Box<[UsedKey]>,
+    /// How the database failed, where that is the problem: for the metrics, not for the caller.
+    #[serde(skip)]
+    database: Option<Failure>,
 }
 
 impl Problem {
@@ -51,6 +54,7 @@ impl Problem {
             detail: detail.into(),
             errors: Box::default(),
             keys: Box::default(),
+            database: None,
         }
     }
 
@@ -102,6 +106,16 @@ impl Problem {
             "method_not_allowed",
             "Method not allowed",
             "This path does not take this method; see the allow header.",
+        )
+    }
+
+    /// 408: the body did not come.
+    pub fn too_slow() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "request_timeout",
+            "Request too slow",
+            "The body did not arrive in time. Send it at once, and as a whole.",
         )
     }
 
@@ -175,11 +189,19 @@ impl From<Refusal> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the database failed");
-        match error {
-            StoreError::Database(_) => Self::unavailable(
+        let failure = error.failure();
+        let problem = match failure {
+            Failure::Busy => Self::unavailable(
+                "The database is locked by another write or another process. Try again.",
+            ),
+            Failure::Failed => Self::unavailable(
                 "The database does not answer. Try again; the service's log says why.",
             ),
-            StoreError::Corrupt(_) => Self::internal(),
+            Failure::Corrupt => Self::internal(),
+        };
+        Self {
+            database: Some(failure),
+            ..problem
         }
     }
 }
@@ -189,6 +211,9 @@ impl IntoResponse for Problem {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, body).into_response();
+        if let Some(failure) = self.database {
+            response.extensions_mut().insert(failure);
+        }
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

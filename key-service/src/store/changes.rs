@@ -43,7 +43,7 @@ pub struct Changes {
 impl Store {
     /// At most `limit` changes after this number, from one snapshot.
     pub async fn changes(&self, after: i64, limit: usize) -> Result<Changes, StoreError> {
-        let mut snapshot = self.readers.begin().await?;
+        let mut snapshot = self.feed.begin().await?;
         let as_of: i64 = sqlx::query_scalar("SELECT value FROM sequence")
             .fetch_one(&mut *snapshot)
             .await?;

@@ -2,19 +2,20 @@
 //! another folder with the same methods.
 //!
 //! One connection writes, so writes have an order without effort; a pool of others reads, each
-//! statement or transaction from one snapshot (WAL).
+//! statement or transaction from one snapshot (WAL). The change feed has a reader of its own: a
+//! revocation does not queue behind look-ups.
 
-use std::path::Path;
-use std::time::Duration;
+use std::fs::File;
+use std::sync::Arc;
 
-use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::SqlitePool;
 use tokio::sync::watch;
 
 pub mod audit;
+pub mod backup;
 pub mod changes;
+pub mod counts;
+mod open;
 pub mod page;
 pub mod resolve;
 mod rows;
@@ -30,27 +31,43 @@ use crate::domain::usage::UsedKey;
 use crate::domain::user::User;
 use page::{KeyFilter, Page, PageRequest, TenantFilter, UserFilter};
 
-static MIGRATIONS: Migrator = sqlx::migrate!();
-
-/// Connections that read at the same time; each is a thread, and reads are short.
-const READERS: u32 = 4;
-/// How long a statement waits for another process that holds the file.
-const BUSY: Duration = Duration::from_secs(5);
-/// How long a request waits for its turn before it is told that the service is overloaded.
-const TURN: Duration = Duration::from_secs(10);
-
 /// What can go wrong with the database while it is in use.
 #[derive(Debug)]
 pub enum StoreError {
+    /// Another process, or another write, holds the database for longer than a request waits.
+    Busy(sqlx::Error),
     /// The database did not do it.
     Database(sqlx::Error),
     /// A stored record cannot be read: somebody else wrote to the file.
     Corrupt(String),
 }
 
+/// What kind of error it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The database is locked.
+    Busy,
+    /// It did not do what was asked.
+    Failed,
+    /// It holds a record that cannot be read.
+    Corrupt,
+}
+
+impl StoreError {
+    /// What kind of error it is.
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::Busy(_) => Failure::Busy,
+            Self::Database(_) => Failure::Failed,
+            Self::Corrupt(_) => Failure::Corrupt,
+        }
+    }
+}
+
 impl std::fmt::Display for StoreError {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Busy(error) => write!(formatter, "the database is locked: {error}"),
             Self::Database(error) => write!(formatter, "database: {error}"),
             Self::Corrupt(what) => write!(
                 formatter,
@@ -64,7 +81,12 @@ impl std::error::Error for StoreError {}
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
+        let locked = matches!(open::result_code(&error), Some(5 | 6));
+        if locked || matches!(error, sqlx::Error::PoolTimedOut) {
+            Self::Busy(error)
+        } else {
+            Self::Database(error)
+        }
     }
 }
 
@@ -81,60 +103,13 @@ pub enum Missing {
 #[derive(Debug, Clone)]
 pub struct Store {
     readers: SqlitePool,
+    feed: SqlitePool,
     writer: SqlitePool,
     sequence: watch::Sender<i64>,
+    _in_use: Arc<File>,
 }
 
 impl Store {
-    /// Opens the database and brings its tables up to date. The error is one line for people.
-    pub async fn open(path: &Path, missing: Missing) -> Result<Self, String> {
-        if missing == Missing::Refuse && !path.exists() {
-            return Err(format!(
-                "there is no database at {}: check --database, or start the service once to make it",
-                path.display()
-            ));
-        }
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // A revocation that was answered must outlive a power failure.
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY);
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(TURN)
-            .connect_with(options.clone())
-            .await
-            .map_err(|error| cannot_open(path, &error))?;
-        MIGRATIONS.run(&writer).await.map_err(|error| match error {
-            MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => format!(
-                "the database {} was written by a newer key-service: use that version, or restore an older backup",
-                path.display()
-            ),
-            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
-                cannot_open(path, &error)
-            }
-            other => format!("cannot bring the database {} up to date: {other}", path.display()),
-        })?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(TURN)
-            .connect_with(options.pragma("query_only", "on"))
-            .await
-            .map_err(|error| cannot_open(path, &error))?;
-        let store = Self {
-            readers,
-            writer,
-            sequence: watch::Sender::new(0),
-        };
-        store
-            .refresh_sequence()
-            .await
-            .map_err(|error| format!("cannot read the database {}: {error}", path.display()))?;
-        Ok(store)
-    }
-
     /// Begins the only write there is at a time. `actor` is named in the audit log.
     pub async fn write(&self, actor: &str, now: i64) -> Result<Write, StoreError> {
         let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
@@ -196,18 +171,6 @@ impl Store {
     ) -> Result<Page<UsedKey>, StoreError> {
         page::keys(&self.readers, filter, page).await
     }
-
-    /// Writes the log back into the database file and closes it.
-    pub async fn close(&self) {
-        self.readers.close().await;
-        if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .execute(&self.writer)
-            .await
-        {
-            tracing::warn!(%error, "the database was not checkpointed; the next start does it");
-        }
-        self.writer.close().await;
-    }
 }
 
 /// Moves the announced sequence forward, never back: announcements may overtake each other.
@@ -219,30 +182,4 @@ fn announce(sequence: &watch::Sender<i64>, value: i64) {
         }
         newer
     });
-}
-
-/// SQLite's result codes that have a remedy of their own.
-fn cannot_open(path: &Path, error: &sqlx::Error) -> String {
-    let path = path.display();
-    let code = error
-        .as_database_error()
-        .and_then(|error| error.code())
-        .and_then(|code| code.parse::<u32>().ok())
-        // The low byte is the primary code, the rest narrows it.
-        .map(|code| code & 0xff);
-    match code {
-        Some(5 | 6) => format!(
-            "the database {path} is locked by another process: stop that process, or use another file"
-        ),
-        Some(11 | 26) => format!(
-            "the file {path} is no intact SQLite database: restore a backup, or name another file with --database"
-        ),
-        Some(8) => format!(
-            "the database {path} cannot be written: check the permissions of the file and its folder"
-        ),
-        Some(14) => format!(
-            "the database {path} cannot be opened: check that its folder exists and can be written"
-        ),
-        _ => format!("cannot open the database {path}: {error}"),
-    }
 }

@@ -1,5 +1,6 @@
 //! What holds on every route: who may enter, what a wrong request is answered.
 
+use key_service::domain::time::{DAY, now};
 use serde_json::json;
 
 use crate::support::Service;
@@ -243,14 +244,67 @@ fn metrics_count_by_route_and_never_by_path() {
     service.resolve(&[&crate::support::digest(&key["secret"]), &"A".repeat(43)]);
     let metrics = service.send("GET", "/metrics", None, None).text;
     for line in [
-        r#"keybound_http_requests_total{method="GET",route="/admin/v1/keys/{id}",status="200"} 1"#,
-        r#"keybound_resolve_digests_total{result="known"} 1"#,
-        r#"keybound_resolve_digests_total{result="unknown"} 1"#,
-        "keybound_sequence 3",
+        r#"keybound_service_http_requests_total{method="GET",route="/admin/v1/keys/{id}",status="200"} 1"#,
+        r#"keybound_service_resolve_digests_total{result="known"} 1"#,
+        r#"keybound_service_resolve_digests_total{result="unknown"} 1"#,
+        r#"keybound_service_database_errors_total{error="busy"} 0"#,
+        "keybound_service_followers 0",
+        "keybound_service_sequence 3",
+        concat!(
+            r#"keybound_service_build_info{version=""#,
+            env!("CARGO_PKG_VERSION"),
+            r#""} 1"#
+        ),
     ] {
         assert!(metrics.contains(line), "{line} is not in {metrics}");
     }
     assert!(!metrics.contains(key["id"].as_str().unwrap()));
+}
+
+#[test]
+fn metrics_tell_how_many_keys_there_are_and_how_many_expire() {
+    let service = Service::furnished();
+    let make = |id: &str, days: Option<i64>| {
+        let end = days.map(|days| now() + days * DAY - 100);
+        service.make_key(&json!({"id": id, "expires_at": end}));
+    };
+    make("key_day", Some(1));
+    make("key_week", Some(7));
+    make("key_month", Some(30));
+    make("key_later", Some(31));
+    make("key_for_ever", None);
+    make("key_revoked", Some(1));
+    make("key_disabled", Some(1));
+    make("key_rotated", Some(5));
+    service
+        .post("/admin/v1/keys/key_revoked/revoke", &json!({}))
+        .expect(200);
+    service
+        .patch(
+            "/admin/v1/keys/key_disabled",
+            &json!({"status": "disabled"}),
+        )
+        .expect(200);
+    // Its end is meant to come: another key is there already, which lives as long as this one did.
+    service
+        .post("/admin/v1/keys/key_rotated/rotate", &json!({"grace": "1h"}))
+        .expect(201);
+    let metrics = service.send("GET", "/metrics", None, None).text;
+    for line in [
+        r#"keybound_service_keys{status="active"} 7"#,
+        r#"keybound_service_keys{status="disabled"} 1"#,
+        r#"keybound_service_keys{status="revoked"} 1"#,
+        r#"keybound_service_keys_expiring{within="1d"} 1"#,
+        r#"keybound_service_keys_expiring{within="7d"} 3"#,
+        r#"keybound_service_keys_expiring{within="30d"} 4"#,
+    ] {
+        assert!(metrics.contains(line), "{line} is not in {metrics}");
+    }
+    service
+        .patch("/admin/v1/keys/key_day", &json!({"status": "disabled"}))
+        .expect(200);
+    let metrics = service.send("GET", "/metrics", None, None).text;
+    assert!(metrics.contains(r#"keybound_service_keys_expiring{within="1d"} 0"#));
 }
 
 #[test]

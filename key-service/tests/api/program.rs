@@ -78,13 +78,18 @@ impl Running {
         }
     }
 
-    /// Stops it as an operator would, and gives what it printed since the start.
-    pub fn stop(mut self) -> String {
+    /// Asks it to stop.
+    pub fn terminate(&self) {
         let kill = Command::new("kill")
             .arg(self.child.id().to_string())
             .status()
             .unwrap();
         assert!(kill.success());
+    }
+
+    /// Stops it as an operator would, and gives what it printed since the start.
+    pub fn stop(mut self) -> String {
+        self.terminate();
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).unwrap();
         let status = self.child.wait().unwrap();

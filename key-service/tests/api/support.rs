@@ -6,7 +6,7 @@ use std::time::Duration;
 use key_service::domain::credential::Credential;
 use key_service::domain::time::now;
 use key_service::domain::token::{Role, Token};
-use key_service::http::{Settings, router};
+use key_service::http::{Settings, router, serve};
 use key_service::store::{Missing, Store, Write};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -20,7 +20,9 @@ pub struct Service {
     pub admin: Token,
     pub viewer: Token,
     pub gateway: Token,
+    /// What a stop does to requests; the listener goes on.
     pub stop: watch::Sender<bool>,
+    _listening: watch::Sender<bool>,
     folder: TempDir,
     runtime: Runtime,
 }
@@ -84,6 +86,7 @@ impl Service {
             .build()
             .unwrap();
         let (stop, stopping) = watch::channel(false);
+        let (listening, closing) = watch::channel(false);
         let (admin, viewer, gateway) = (
             Token::generate(Role::Admin),
             Token::generate(Role::Viewer),
@@ -104,8 +107,9 @@ impl Service {
             write.commit().await.unwrap();
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let url = format!("http://{}", listener.local_addr().unwrap());
+            let head_timeout = settings.head_timeout;
             let router = router(store.clone(), settings, stopping);
-            tokio::spawn(axum::serve(listener, router).into_future());
+            tokio::spawn(serve(listener, router, head_timeout, closing));
             (store, url)
         });
         Self {
@@ -115,6 +119,7 @@ impl Service {
             viewer,
             gateway,
             stop,
+            _listening: listening,
             folder,
             runtime,
         }

@@ -1,13 +1,16 @@
-//! Removes from a Proxy-Wasm module the exports that the filter does not need, and all code that only they
-//! use: `trim-module <in.wasm> <out.wasm>`.
+//! Makes the module that is shipped out of the one that the compiler makes, and a second one that also
+//! holds the names of functions: `trim-module <in.wasm> <out.wasm> <out.debug.wasm>`.
 //!
-//! The SDK exports every callback of the ABI. Envoy calls each that is exported, for every header, body and
-//! trailer event of every request, even where it does nothing; what is not exported costs nothing.
+//! - Exports that the filter does not need are removed, and all code that only they use. The SDK exports
+//!   every callback of the ABI. Envoy calls each that is exported, for every header, body and trailer event
+//!   of every request, even where it does nothing; what is not exported costs nothing.
+//! - The version is put into the custom section `version`, where tools look for it.
+//! - Both outputs hold the same code, so that the second tells the names in a backtrace of the first.
 
 use std::env;
 use std::process::ExitCode;
 
-use walrus::ModuleConfig;
+use walrus::{Module, ModuleConfig, RawCustomSection};
 
 /// What Envoy needs of the filter.
 const EXPORTS: [&str; 11] = [
@@ -24,13 +27,16 @@ const EXPORTS: [&str; 11] = [
     "proxy_on_tick",
 ];
 
+/// That of the whole workspace, so the filter's.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [from, to] = arguments.as_slice() else {
-        eprintln!("usage: trim-module <in.wasm> <out.wasm>");
+    let [from, to, with_names] = arguments.as_slice() else {
+        eprintln!("usage: trim-module <in.wasm> <out.wasm> <out.debug.wasm>");
         return ExitCode::from(2);
     };
-    match trim(from, to) {
+    match trim(from, false, to).and_then(|()| trim(from, true, with_names)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("trim-module: {error}");
@@ -39,15 +45,33 @@ fn main() -> ExitCode {
     }
 }
 
-fn trim(from: &str, to: &str) -> Result<(), String> {
+fn trim(from: &str, names: bool, to: &str) -> Result<(), String> {
     let mut module = ModuleConfig::new()
         .generate_producers_section(false)
+        .generate_name_section(names)
         .parse_file(from)
         .map_err(|error| format!("{from}: {error:#}"))?;
+    if names && !has_names(&module) {
+        return Err(format!(
+            "{from}: the functions have no names; was it built with strip = \"symbols\"?"
+        ));
+    }
+    remove_exports(&mut module).map_err(|error| format!("{from}: {error}"))?;
+    set_version(&mut module);
+    module
+        .emit_wasm_file(to)
+        .map_err(|error| format!("{to}: {error:#}"))
+}
+
+fn has_names(module: &Module) -> bool {
+    module.funcs.iter().any(|function| function.name.is_some())
+}
+
+fn remove_exports(module: &mut Module) -> Result<(), String> {
     for name in EXPORTS {
         if !module.exports.iter().any(|export| export.name == name) {
             return Err(format!(
-                "{from}: there is no export {name}; is it the filter's module?"
+                "there is no export {name}; is it the filter's module?"
             ));
         }
     }
@@ -60,8 +84,18 @@ fn trim(from: &str, to: &str) -> Result<(), String> {
     for export in unneeded {
         module.exports.delete(export);
     }
-    walrus::passes::gc::run(&mut module);
-    module
-        .emit_wasm_file(to)
-        .map_err(|error| format!("{to}: {error:#}"))
+    walrus::passes::gc::run(module);
+    Ok(())
+}
+
+/// In place of every custom section that the compiler left.
+fn set_version(module: &mut Module) {
+    let left: Vec<_> = module.customs.iter().map(|(id, _)| id).collect();
+    for id in left {
+        module.customs.delete(id);
+    }
+    module.customs.add(RawCustomSection {
+        name: "version".to_owned(),
+        data: VERSION.into(),
+    });
 }

@@ -1,23 +1,25 @@
 //! A whole gateway: Envoy with the filter, an upstream, and a key service that is scripted or real.
 
+mod builder;
+
+pub use builder::Builder;
+
 use crate::access_log;
 use crate::client::{Request, Response};
-use crate::config::{Config, Ports};
-use crate::envoy::{Envoy, Start, crashes};
-use crate::failure::{Failure, Result};
-use crate::key_service::{KeyService, Tokens, filter_configuration};
-use crate::paths;
-use crate::ports::{self, Port};
+use crate::config::Config;
+use crate::envoy::{Envoy, crashes};
+use crate::failure::Result;
+use crate::fault_proxy::FaultProxy;
+use crate::key_service::KeyService;
+use crate::ports::Port;
 use crate::records::{Known, credential};
 use crate::scripted::Scripted;
 use crate::upstream::{Arrived, Upstream};
 use crate::wait;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use tempfile::TempDir;
 
@@ -35,219 +37,15 @@ pub struct Gateway {
     /// What Envoy takes for the key service. In front of a real one it only counts, until it is told
     /// otherwise.
     pub service: Scripted,
+    fault_proxy: Option<FaultProxy>,
     key_service: Option<KeyService>,
     token: String,
     secrets: Mutex<Vec<String>>,
+    config: Config,
+    /// The file of Envoy's listeners, where they can be updated.
+    listeners: Option<PathBuf>,
     folder: Option<TempDir>,
     _ports: Vec<Port>,
-}
-
-type Change = Box<dyn FnOnce(&mut Config)>;
-
-/// How to start one.
-pub struct Builder {
-    real: bool,
-    settings: Vec<Value>,
-    configure: Vec<Change>,
-    environment: BTreeMap<String, String>,
-    token: String,
-    workers: usize,
-    module: Option<PathBuf>,
-}
-
-impl fmt::Debug for Builder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").finish_non_exhaustive()
-    }
-}
-
-impl Builder {
-    fn new(real: bool) -> Self {
-        let token = credential("gateway-token");
-        Self {
-            real,
-            settings: Vec::new(),
-            configure: Vec::new(),
-            environment: BTreeMap::from([("KEYBOUND_GATEWAY_TOKEN".to_owned(), token.clone())]),
-            token,
-            workers: 2,
-            module: None,
-        }
-    }
-
-    /// Lays settings of the filter over the shipped ones.
-    #[must_use]
-    pub fn settings(mut self, settings: Value) -> Self {
-        self.settings.push(settings);
-        self
-    }
-
-    /// Changes Envoy's configuration in any way.
-    #[must_use]
-    pub fn configure(mut self, change: impl FnOnce(&mut Config) + 'static) -> Self {
-        self.configure.push(Box::new(change));
-        self
-    }
-
-    /// Sets an environment variable of Envoy, or removes it.
-    #[must_use]
-    pub fn environment(mut self, name: &str, value: Option<&str>) -> Self {
-        match value {
-            Some(value) => self.environment.insert(name.to_owned(), value.to_owned()),
-            None => self.environment.remove(name),
-        };
-        self
-    }
-
-    /// Another number of workers than two.
-    #[must_use]
-    pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = workers;
-        self
-    }
-
-    /// Envoy alone, to try out what is around the filter.
-    #[must_use]
-    pub fn without_filter(self) -> Self {
-        // Whatever the path is, nobody reads it.
-        self.module(&paths::shipped_configuration())
-            .configure(Config::remove_filter)
-    }
-
-    /// Another module in the filter's place.
-    #[must_use]
-    pub fn module(mut self, path: &Path) -> Self {
-        self.module = Some(path.to_owned());
-        self
-    }
-
-    /// Starts everything.
-    ///
-    /// # Panics
-    /// When a part does not start.
-    pub async fn start(self) -> Gateway {
-        match self.try_start().await {
-            Ok(gateway) => gateway,
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    /// Starts everything.
-    pub async fn try_start(self) -> Result<Gateway> {
-        let prepared = self.prepare()?;
-        let (ports, token) = (prepared.ports, prepared.token.clone());
-        let upstream = Upstream::start(ports.upstream).await?;
-        let (key_service, service) = if let Some(behind) = prepared.behind {
-            let tokens = Tokens {
-                admin: credential("admin-token"),
-                gateway: token.clone(),
-            };
-            fs::write(
-                filter_configuration(prepared.folder.path()),
-                &prepared.settings,
-            )?;
-            let key_service = KeyService::start(behind, prepared.folder.path(), tokens).await?;
-            (
-                Some(key_service),
-                Scripted::start(ports.key_service, Some(behind)).await?,
-            )
-        } else {
-            (None, Scripted::start(ports.key_service, None).await?)
-        };
-        let envoy = Envoy::start(&prepared.start()).await?;
-        Ok(Gateway {
-            envoy,
-            upstream,
-            service,
-            key_service,
-            secrets: Mutex::new(vec![token.clone()]),
-            token,
-            folder: Some(prepared.folder),
-            _ports: prepared.reserved,
-        })
-    }
-
-    /// Starts Envoy alone, which must refuse its configuration and end. Gives how it ended and its log.
-    ///
-    /// # Panics
-    /// When Envoy cannot be started, or does not end.
-    pub async fn refused(self) -> (ExitStatus, String) {
-        let outcome = async {
-            let prepared = self.prepare()?;
-            let (status, log) = Envoy::start_in_vain(&prepared.start()).await?;
-            assert!(
-                !log.contains(&prepared.token),
-                "the log holds the gateway's token"
-            );
-            Ok::<_, Failure>((status, log))
-        };
-        match outcome.await {
-            Ok(found) => found,
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    fn prepare(self) -> Result<Prepared> {
-        let reserved: Vec<Port> = (0..5).map(|_| ports::reserve()).collect();
-        let number = |index: usize| reserved[index].number();
-        let ports = Ports {
-            gateway: number(0),
-            admin: number(1),
-            upstream: number(2),
-            key_service: number(3),
-        };
-        let behind = self.real.then(|| number(4));
-        let module = match &self.module {
-            Some(path) => path.clone(),
-            None => paths::module()?,
-        };
-        let mut config = Config::shipped(ports, &module)?;
-        for settings in &self.settings {
-            config.merge_settings(settings);
-        }
-        for change in self.configure {
-            change(&mut config);
-        }
-        let parent = paths::target().join("tests");
-        fs::create_dir_all(&parent)?;
-        Ok(Prepared {
-            settings: config.filter_text(),
-            configuration: config.to_text(),
-            ports,
-            behind,
-            reserved,
-            token: self.token,
-            environment: self.environment.into_iter().collect(),
-            workers: self.workers,
-            folder: TempDir::with_prefix_in("gateway-", parent)?,
-        })
-    }
-}
-
-struct Prepared {
-    configuration: String,
-    /// The filter's part of it.
-    settings: String,
-    ports: Ports,
-    behind: Option<u16>,
-    reserved: Vec<Port>,
-    token: String,
-    environment: Vec<(String, String)>,
-    workers: usize,
-    folder: TempDir,
-}
-
-impl Prepared {
-    fn start(&self) -> Start<'_> {
-        Start {
-            configuration: &self.configuration,
-            port: self.ports.gateway,
-            admin: self.ports.admin,
-            workers: self.workers,
-            environment: &self.environment,
-            folder: self.folder.path(),
-        }
-    }
 }
 
 impl Gateway {
@@ -269,6 +67,55 @@ impl Gateway {
         self.key_service
             .as_mut()
             .expect("this gateway has a scripted key service")
+    }
+
+    /// The proxy between Envoy and the key service.
+    ///
+    /// # Panics
+    /// When the gateway was started without one.
+    pub fn fault_proxy(&self) -> &FaultProxy {
+        self.fault_proxy
+            .as_ref()
+            .expect("this gateway has no fault proxy")
+    }
+
+    /// Gives Envoy another configuration of its listener, and waits until it has taken it.
+    ///
+    /// # Panics
+    /// When Envoy refuses it, or its listeners are not read from a file.
+    pub async fn update(&mut self, change: impl FnOnce(&mut Config)) -> Result<()> {
+        const UPDATES: &str = "listener_manager.lds.update_";
+        let file = self
+            .listeners
+            .as_ref()
+            .expect("this gateway was started without updates()");
+        let before = self.envoy.stats(UPDATES).await?;
+        let count = |stats: &BTreeMap<String, u64>, name: &str| {
+            stats.get(&format!("{UPDATES}{name}")).copied().unwrap_or(0)
+        };
+        change(&mut self.config);
+        let version = count(&before, "success") + count(&before, "rejected");
+        let partial = file.with_extension("partial");
+        fs::write(&partial, self.config.listeners_file(version))?;
+        fs::rename(&partial, file)?;
+        wait::until("Envoy to take the update", async || {
+            let now = self
+                .envoy
+                .stats(UPDATES)
+                .await
+                .map_err(|error| error.to_string())?;
+            assert_eq!(
+                count(&now, "rejected"),
+                count(&before, "rejected"),
+                "Envoy refuses the update"
+            );
+            if count(&now, "success") > count(&before, "success") {
+                Ok(())
+            } else {
+                Err(format!("{now:?}"))
+            }
+        })
+        .await
     }
 
     /// Where clients connect.
@@ -397,7 +244,7 @@ impl Gateway {
         }
     }
 
-    fn faults(&mut self) -> Vec<String> {
+    fn wrong(&mut self) -> Vec<String> {
         let mut faults = Vec::new();
         // Stopped first: what it logs while it ends counts too.
         match self.envoy.process().stop_now() {
@@ -430,7 +277,7 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         let panicking = std::thread::panicking();
-        let faults = self.faults();
+        let faults = self.wrong();
         if panicking || !faults.is_empty() {
             let kept = self.folder.take().map(TempDir::keep).unwrap_or_default();
             eprintln!("{}", self.envoy.process().tail(40));

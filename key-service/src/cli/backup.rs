@@ -1,0 +1,71 @@
+//! `key-service backup` and `key-service restore`.
+
+use std::path::PathBuf;
+
+use super::database::{Database, block_on};
+use super::output::{self, note, print_line};
+use super::{Failure, Outcome};
+use crate::domain::time::now;
+use crate::store::backup;
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "The backup is one file, readable by its owner alone. It holds no key or token in clear, \
+    but tells who has access to what."
+)]
+pub struct Backup {
+    /// File to make; it must not exist yet
+    file: PathBuf,
+    #[command(flatten)]
+    database: Database,
+}
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Everything written since the backup is undone: keys, users and tokens that were revoked or \
+    suspended since then work again, and keys that were made since then are unknown. The database that is \
+    replaced is kept beside the restored one. Every gateway drops what it knew and asks again."
+)]
+pub struct Restore {
+    /// File that key-service backup made
+    file: PathBuf,
+    #[command(flatten)]
+    database: Database,
+}
+
+pub fn save(arguments: &Backup) -> Outcome {
+    let saved = block_on(async {
+        backup::save(&arguments.database.database, &arguments.file)
+            .await
+            .map_err(Failure::Refused)
+    })?;
+    print_line(&format!(
+        "saved {} keys at sequence number {} to {}",
+        saved.keys,
+        saved.sequence,
+        arguments.file.display()
+    ));
+    Ok(())
+}
+
+pub fn restore(arguments: &Restore) -> Outcome {
+    let restored = block_on(async {
+        backup::restore(&arguments.file, &arguments.database.database, now())
+            .await
+            .map_err(Failure::Refused)
+    })?;
+    print_line(&format!(
+        "restored sequence number {}, last written {}; numbers go on from {}",
+        restored.backup,
+        output::time(restored.last_write_at),
+        restored.sequence
+    ));
+    if let Some(replaced) = &restored.replaced {
+        note(&format!(
+            "The database before is kept as {}. What was revoked, suspended or deactivated since the backup \
+             works again until it is done anew.",
+            replaced.display()
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! Opening and closing the database file.
+
+use std::ffi::OsString;
+use std::fs::{File, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use tokio::sync::watch;
+
+use super::{Missing, Store};
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// Connections that read at the same time; each is a thread, and reads are short.
+const READERS: u32 = 4;
+/// How long a statement waits for another process that holds the file.
+const BUSY: Duration = Duration::from_secs(5);
+/// How long a request waits for its turn before it is told that the service is overloaded.
+const TURN: Duration = Duration::from_secs(5);
+
+impl Store {
+    /// Opens the database and brings its tables up to date. The error is one line for people.
+    pub async fn open(path: &Path, missing: Missing) -> Result<Self, String> {
+        if missing == Missing::Refuse && !path.exists() {
+            return Err(format!(
+                "there is no database at {}: check --database, or start the service once to make it",
+                path.display()
+            ));
+        }
+        let in_use = lock_file(path)?;
+        match in_use.try_lock_shared() {
+            Ok(()) => Self::open_with(path, in_use).await,
+            Err(TryLockError::WouldBlock) => Err(format!(
+                "the database {} is being restored: wait until that is done",
+                path.display()
+            )),
+            Err(TryLockError::Error(error)) => Err(no_lock(path, &error)),
+        }
+    }
+
+    /// Opens a database that nobody else can open as long as `in_use` is locked.
+    pub(super) async fn open_with(path: &Path, in_use: File) -> Result<Self, String> {
+        make_private(path).map_err(|error| cannot_open(path, &sqlx::Error::Io(error)))?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A revocation that was answered must outlive a power failure.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY);
+        let pool = async |connections, options| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(TURN)
+                .connect_with(options)
+                .await
+                .map_err(|error| cannot_open(path, &error))
+        };
+        let writer: SqlitePool = pool(1, options.clone()).await?;
+        MIGRATIONS.run(&writer).await.map_err(|error| match error {
+            MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => format!(
+                "the database {} was written by a newer key-service: use that version, or restore an older backup",
+                path.display()
+            ),
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+                cannot_open(path, &error)
+            }
+            other => format!("cannot bring the database {} up to date: {other}", path.display()),
+        })?;
+        let reading = options.pragma("query_only", "on");
+        let store = Self {
+            readers: pool(READERS, reading.clone()).await?,
+            feed: pool(1, reading).await?,
+            writer,
+            sequence: watch::Sender::new(0),
+            _in_use: Arc::new(in_use),
+        };
+        store
+            .refresh_sequence()
+            .await
+            .map_err(|error| format!("cannot read the database {}: {error}", path.display()))?;
+        Ok(store)
+    }
+
+    /// Writes the log back into the database file and closes it.
+    pub async fn close(&self) {
+        self.feed.close().await;
+        self.readers.close().await;
+        if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(&self.writer)
+            .await
+        {
+            tracing::warn!(%error, "the database was not checkpointed; the next start does it");
+        }
+        self.writer.close().await;
+    }
+}
+
+/// The file that is locked as long as the database is open: shared by all who use it, alone by who
+/// replaces it. Not the database itself, whose locks are SQLite's.
+pub(super) fn lock_file(database: &Path) -> Result<File, String> {
+    let path = beside(database, ".lock");
+    File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|error| no_lock(database, &error))
+}
+
+pub(super) fn no_lock(database: &Path, error: &std::io::Error) -> String {
+    format!(
+        "the file {}, which says that the database is in use, cannot be opened and locked: {error}; check that \
+         its folder exists and can be written",
+        beside(database, ".lock").display()
+    )
+}
+
+/// The path with something appended to it.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(ending);
+    name.into()
+}
+
+/// Makes the file where it is missing, for its owner alone: it tells who has access to what. SQLite
+/// gives its other files the same permissions.
+pub(super) fn make_private(path: &Path) -> std::io::Result<()> {
+    let made = File::options()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(path);
+    match made {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The primary one of SQLite's result codes.
+pub(super) fn result_code(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error()?.code()?.parse::<u32>().ok()?;
+    // The low byte is the primary code, the rest narrows it.
+    Some(code & 0xff)
+}
+
+/// SQLite's result codes that have a remedy of their own.
+pub(super) fn cannot_open(path: &Path, error: &sqlx::Error) -> String {
+    let path = path.display();
+    match result_code(error) {
+        Some(5 | 6) => format!(
+            "the database {path} is locked by another process: stop that process, or use another file"
+        ),
+        Some(11 | 26) => format!(
+            "the file {path} is no intact SQLite database: restore a backup, or name another file with --database"
+        ),
+        Some(8) => format!(
+            "the database {path} cannot be written: check the permissions of the file and its folder"
+        ),
+        Some(14) => format!(
+            "the database {path} cannot be opened: check that its folder exists and can be written"
+        ),
+        _ => format!("cannot open the database {path}: {error}"),
+    }
+}

@@ -1,0 +1,4 @@
+//! What people deploy: the composed system, images, manifests and workflows, as far as their files tell.
+//! `make compose-test` runs the composed system itself.
+
+mod composed_configuration;

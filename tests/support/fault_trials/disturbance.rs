@@ -1,0 +1,256 @@
+//! What goes wrong in each trial.
+
+use super::Stock;
+use crate::client::{Connection, Request};
+use crate::failure::{Failure, Result};
+use crate::fault_proxy::Fault;
+use crate::gateway::{Builder, Gateway};
+use serde_json::json;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection as _, SqliteConnection};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// A fault, and what it is called.
+#[derive(Clone, Copy, Debug)]
+pub struct Trial {
+    /// For people, and to choose it by.
+    pub name: &'static str,
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Killed,
+    Proxy(Fault),
+    Locked,
+    Restored,
+    HangUps,
+    HotRestart,
+    Update,
+}
+
+/// When the key is revoked by which is seen how soon a change is obeyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    During,
+    /// As soon as the key service can write again.
+    Afterwards,
+}
+
+/// Longer than a look-up may take, which is half a second.
+const TOO_LATE: Duration = Duration::from_secs(2);
+
+/// Well within it.
+const IN_TIME: Duration = Duration::from_millis(150);
+
+/// Somewhere in the body of an answer: its head is shorter, and with the body it is longer.
+const MIDDLE: usize = 200;
+
+/// All of them.
+pub fn trials() -> Vec<Trial> {
+    let trial = |name, what| Trial { name, what };
+    let proxy = |name, fault| trial(name, What::Proxy(fault));
+    vec![
+        trial("key service killed", What::Killed),
+        proxy("slow, in time", Fault::Delay(IN_TIME)),
+        proxy("slow, too late", Fault::Delay(TOO_LATE)),
+        proxy("connections refused", Fault::Refuse),
+        proxy("connections cut", Fault::Cut),
+        proxy("reset in an answer", Fault::ResetAfter(MIDDLE)),
+        proxy("half-closed", Fault::HalfClose),
+        proxy("answers truncated", Fault::Truncate(MIDDLE)),
+        proxy("answers corrupted", Fault::Corrupt),
+        proxy("black hole", Fault::BlackHole),
+        trial("database locked", What::Locked),
+        trial("older backup", What::Restored),
+        trial("clients hang up", What::HangUps),
+        trial("hot restart", What::HotRestart),
+        trial("configuration update", What::Update),
+    ]
+}
+
+impl Trial {
+    pub(super) fn gateway(&self, stock: &Stock) -> Builder {
+        let builder = Gateway::real().fault_proxy().database(&stock.database());
+        match self.what {
+            What::HotRestart => builder.hot_restart(),
+            What::Update => builder.updates(),
+            _ => builder,
+        }
+    }
+
+    pub(super) fn change(&self) -> Change {
+        match self.what {
+            What::Killed | What::Locked | What::Restored => Change::Afterwards,
+            _ => Change::During,
+        }
+    }
+}
+
+/// A fault under way.
+pub(super) struct Disturbance {
+    what: What,
+    lock: Option<SqliteConnection>,
+    backup: Option<PathBuf>,
+    late: Option<String>,
+    hang_ups: JoinSet<()>,
+    left: Arc<AtomicU64>,
+    keys: Vec<super::stock::Keys>,
+}
+
+impl Disturbance {
+    pub(super) async fn new(trial: &Trial, stock: &Stock, gateway: &mut Gateway) -> Result<Self> {
+        let mut disturbance = Self {
+            what: trial.what,
+            lock: None,
+            backup: None,
+            late: None,
+            hang_ups: JoinSet::new(),
+            left: Arc::default(),
+            keys: Vec::new(),
+        };
+        match trial.what {
+            What::Restored => {
+                disturbance.late = Some(format!("{}-late", stock.prefix()));
+                disturbance.keep_backup(gateway).await?;
+            }
+            What::HangUps => disturbance.keys = vec![stock.cold(), stock.strangers()],
+            _ => {}
+        }
+        Ok(disturbance)
+    }
+
+    /// A key that a restored backup does not hold.
+    pub(super) fn late_key(&self) -> Option<String> {
+        self.late.clone()
+    }
+
+    /// Requests whose clients did not wait for the answer.
+    pub(super) fn left(&self) -> u64 {
+        self.left.load(Ordering::Relaxed)
+    }
+
+    pub(super) async fn begin(&mut self, gateway: &mut Gateway) -> Result<()> {
+        match self.what {
+            What::Killed => gateway.key_service().kill(),
+            What::Proxy(fault) => gateway.fault_proxy().set(fault),
+            What::Locked => self.lock = Some(lock(gateway.key_service().database()).await?),
+            What::Restored => self.restore(gateway).await?,
+            What::HangUps => {
+                gateway.fault_proxy().set(Fault::Delay(IN_TIME));
+                for keys in self.keys.drain(..) {
+                    let left = Arc::clone(&self.left);
+                    self.hang_ups.spawn(hang_up(gateway.port(), keys, left));
+                }
+            }
+            What::HotRestart => gateway.envoy.hot_restart().await?,
+            What::Update => {
+                // Of the filter's settings: the same VM, with a new plugin in it.
+                let settings = json!({"warn_before": "8d"});
+                gateway
+                    .update(|config| config.merge_settings(&settings))
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn end(&mut self, gateway: &mut Gateway) -> Result<()> {
+        match self.what {
+            What::Killed => gateway.key_service().run().await?,
+            What::Proxy(_) => gateway.fault_proxy().set(Fault::None),
+            What::Locked => {
+                let lock = self.lock.take().ok_or_else(|| Failure::new("no lock"))?;
+                lock.close().await.map_err(sql)?;
+            }
+            What::Restored => {}
+            What::HangUps => {
+                self.hang_ups.shutdown().await;
+                gateway.fault_proxy().set(Fault::None);
+            }
+            What::HotRestart => gateway.envoy.replaced_have_ended().await?,
+            What::Update => {
+                // Of what a VM is made of: new VMs.
+                gateway
+                    .update(|config| {
+                        config.plugin()["vm_config"]["environment_variables"]["key_values"] =
+                            json!({"ANOTHER": "value"});
+                    })
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a copy of the database, and then writes much that it does not hold.
+    async fn keep_backup(&mut self, gateway: &mut Gateway) -> Result<()> {
+        let service = gateway.key_service();
+        service.stop().await?;
+        let backup = service.database().with_extension("backup");
+        fs::copy(service.database(), &backup)?;
+        self.backup = Some(backup);
+        service.run().await?;
+        let tenant = service.tenant("after the backup").await?;
+        let user = service.user(&tenant, "after the backup").await?;
+        let late = self.late.clone().unwrap_or_default();
+        service
+            .import([json!({"key": late, "user_id": user})])
+            .await?;
+        for number in 0..20 {
+            let name = json!({"name": format!("name {number}")});
+            let path = format!("/users/{user}");
+            service.must("PATCH", &path, Some(&name)).await?;
+        }
+        Ok(())
+    }
+
+    async fn restore(&self, gateway: &mut Gateway) -> Result<()> {
+        let service = gateway.key_service();
+        service.kill();
+        let database = service.database();
+        if let Some(backup) = &self.backup {
+            fs::copy(backup, &database)?;
+        }
+        for log in ["db-wal", "db-shm"] {
+            let _ = fs::remove_file(database.with_extension(log));
+        }
+        service.run().await
+    }
+}
+
+/// Holds the database so that nobody else can write.
+async fn lock(database: PathBuf) -> Result<SqliteConnection> {
+    let mut connection = SqliteConnectOptions::new()
+        .filename(database)
+        .connect()
+        .await
+        .map_err(sql)?;
+    sqlx::query("BEGIN EXCLUSIVE")
+        .execute(&mut connection)
+        .await
+        .map_err(sql)?;
+    Ok(connection)
+}
+
+fn sql(error: sqlx::Error) -> Failure {
+    Failure::new(error.to_string()).during("the lock on the database")
+}
+
+/// A client that never waits for its answer.
+async fn hang_up(port: u16, mut keys: super::stock::Keys, left: Arc<AtomicU64>) {
+    while let Some(key) = keys() {
+        let request = Request::post("/orders", "a body").header("x-api-key", key);
+        if let Ok(mut connection) = Connection::open(port).await
+            && connection.write(&request.bytes()).await.is_ok()
+        {
+            // Some leave before the filter asks, some while it waits.
+            let number = left.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(number % 4 * 10)).await;
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! How a gateway is put together and started.
+
+use super::Gateway;
+use crate::config::{Config, Ports};
+use crate::envoy::{Envoy, Start};
+use crate::failure::{Failure, Result};
+use crate::fault_proxy::FaultProxy;
+use crate::key_service::{KeyService, Tokens, filter_configuration};
+use crate::paths;
+use crate::ports::{self, Port};
+use crate::records::credential;
+use crate::scripted::Scripted;
+use crate::upstream::Upstream;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::Mutex;
+use tempfile::TempDir;
+
+type Change = Box<dyn FnOnce(&mut Config)>;
+
+/// How to start one.
+pub struct Builder {
+    real: bool,
+    fault_proxy: bool,
+    database: Option<PathBuf>,
+    settings: Vec<Value>,
+    configure: Vec<Change>,
+    environment: BTreeMap<String, String>,
+    token: String,
+    workers: usize,
+    module: Option<PathBuf>,
+    updates: bool,
+    hot_restart: bool,
+    debug: bool,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    pub(super) fn new(real: bool) -> Self {
+        let token = credential("gateway-token");
+        Self {
+            real,
+            fault_proxy: false,
+            database: None,
+            settings: Vec::new(),
+            configure: Vec::new(),
+            environment: BTreeMap::from([("KEYBOUND_GATEWAY_TOKEN".to_owned(), token.clone())]),
+            token,
+            workers: 2,
+            module: None,
+            updates: false,
+            hot_restart: false,
+            debug: true,
+        }
+    }
+
+    /// Lays settings of the filter over the shipped ones.
+    #[must_use]
+    pub fn settings(mut self, settings: Value) -> Self {
+        self.settings.push(settings);
+        self
+    }
+
+    /// Changes Envoy's configuration in any way.
+    #[must_use]
+    pub fn configure(mut self, change: impl FnOnce(&mut Config) + 'static) -> Self {
+        self.configure.push(Box::new(change));
+        self
+    }
+
+    /// Sets an environment variable of Envoy, or removes it.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: Option<&str>) -> Self {
+        match value {
+            Some(value) => self.environment.insert(name.to_owned(), value.to_owned()),
+            None => self.environment.remove(name),
+        };
+        self
+    }
+
+    /// Another number of workers than two.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Envoy alone, to try out what is around the filter.
+    #[must_use]
+    pub fn without_filter(self) -> Self {
+        // Whatever the path is, nobody reads it.
+        self.module(&paths::shipped_configuration())
+            .configure(Config::remove_filter)
+    }
+
+    /// Another module in the filter's place.
+    #[must_use]
+    pub fn module(mut self, path: &Path) -> Self {
+        self.module = Some(path.to_owned());
+        self
+    }
+
+    /// A proxy that damages bytes between Envoy and the key service. A real service is then reached
+    /// through nothing else.
+    #[must_use]
+    pub fn fault_proxy(mut self) -> Self {
+        self.fault_proxy = true;
+        self
+    }
+
+    /// A real key service begins with a copy of this database.
+    #[must_use]
+    pub fn database(mut self, path: &Path) -> Self {
+        self.database = Some(path.to_owned());
+        self
+    }
+
+    /// Envoy reads its listeners from a file, so that [`Gateway::update`] can replace them.
+    #[must_use]
+    pub fn updates(mut self) -> Self {
+        self.updates = true;
+        self
+    }
+
+    /// Envoy allows [`Gateway::hot_restart`].
+    #[must_use]
+    pub fn hot_restart(mut self) -> Self {
+        self.hot_restart = true;
+        self
+    }
+
+    /// Neither access log nor debug lines: they would be most of what a million requests cost.
+    #[must_use]
+    pub fn quiet(mut self) -> Self {
+        self.debug = false;
+        self.configure(|config| config.http_manager()["access_log"] = json!([]))
+    }
+
+    /// Envoy answers allowed requests itself, so that no upstream shares the processors.
+    #[must_use]
+    pub fn without_upstream(self) -> Self {
+        self.configure(|config| {
+            config.routes()[0] =
+                json!({"match": {"prefix": "/"}, "direct_response": {"status": 200}});
+        })
+    }
+
+    /// Starts everything.
+    ///
+    /// # Panics
+    /// When a part does not start.
+    pub async fn start(self) -> Gateway {
+        match self.try_start().await {
+            Ok(gateway) => gateway,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Starts everything.
+    pub async fn try_start(self) -> Result<Gateway> {
+        let prepared = self.prepare()?;
+        let number = |part: Part| prepared.reserved[part as usize].number();
+        let upstream = Upstream::start(number(Part::Upstream)).await?;
+
+        // Envoy, the fault proxy, the counting service, the real one: each that there is talks to the next.
+        let key_service = if prepared.real {
+            let tokens = Tokens {
+                admin: credential("admin-token"),
+                gateway: prepared.token.clone(),
+            };
+            let folder = prepared.folder.path();
+            fs::write(filter_configuration(folder), &prepared.settings)?;
+            Some(KeyService::start(number(Part::RealService), folder, tokens).await?)
+        } else {
+            None
+        };
+        let behind = key_service.as_ref().map(KeyService::port);
+        let counting = if prepared.fault_proxy {
+            number(Part::Unseen)
+        } else {
+            number(Part::KeyService)
+        };
+        let service = Scripted::start(counting, behind).await?;
+        let fault_proxy = if prepared.fault_proxy {
+            let front = number(Part::KeyService);
+            Some(FaultProxy::start(front, behind.unwrap_or(counting)).await?)
+        } else {
+            None
+        };
+        let envoy = Envoy::start(prepared.start()).await?;
+        Ok(Gateway {
+            envoy,
+            upstream,
+            service,
+            fault_proxy,
+            key_service,
+            secrets: Mutex::new(vec![prepared.token.clone()]),
+            token: prepared.token,
+            config: prepared.config,
+            listeners: prepared.listeners,
+            folder: Some(prepared.folder),
+            _ports: prepared.reserved,
+        })
+    }
+
+    /// Starts Envoy alone, which must refuse its configuration and end. Gives how it ended and its log.
+    ///
+    /// # Panics
+    /// When Envoy cannot be started, or does not end.
+    pub async fn refused(self) -> (ExitStatus, String) {
+        let outcome = async {
+            let prepared = self.prepare()?;
+            let (status, log) = Envoy::start_in_vain(&prepared.start()).await?;
+            assert!(
+                !log.contains(&prepared.token),
+                "the log holds the gateway's token"
+            );
+            Ok::<_, Failure>((status, log))
+        };
+        match outcome.await {
+            Ok(found) => found,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn prepare(self) -> Result<Prepared> {
+        let reserved: Vec<Port> = (0..Part::COUNT).map(|_| ports::reserve()).collect();
+        let number = |part: Part| reserved[part as usize].number();
+        let ports = Ports {
+            gateway: number(Part::Gateway),
+            admin: number(Part::Admin),
+            upstream: number(Part::Upstream),
+            key_service: number(Part::KeyService),
+        };
+        let module = match &self.module {
+            Some(path) => path.clone(),
+            None => paths::module()?,
+        };
+        let mut config = Config::shipped(ports, &module)?;
+        for settings in &self.settings {
+            config.merge_settings(settings);
+        }
+        for change in self.configure {
+            change(&mut config);
+        }
+        let parent = paths::target().join("tests");
+        fs::create_dir_all(&parent)?;
+        let folder = TempDir::with_prefix_in("gateway-", parent)?;
+        if let Some(database) = &self.database {
+            fs::copy(database, folder.path().join("keys.db"))?;
+        }
+        let (configuration, listeners) = if self.updates {
+            let file = folder.path().join("listeners.json");
+            fs::write(&file, config.listeners_file(0))?;
+            (config.with_listeners_from(&file), Some(file))
+        } else {
+            (config.to_text(), None)
+        };
+        let start = Start {
+            configuration,
+            port: ports.gateway,
+            admin: ports.admin,
+            workers: self.workers,
+            environment: self.environment.into_iter().collect(),
+            folder: folder.path().to_owned(),
+            hot_restart: self.hot_restart,
+            debug: self.debug,
+        };
+        Ok(Prepared {
+            settings: config.filter_text(),
+            start,
+            config,
+            listeners,
+            real: self.real,
+            fault_proxy: self.fault_proxy,
+            reserved,
+            token: self.token,
+            folder,
+        })
+    }
+}
+
+/// Whose port it is.
+#[derive(Clone, Copy)]
+enum Part {
+    Gateway,
+    Admin,
+    Upstream,
+    /// What Envoy takes for the key service.
+    KeyService,
+    RealService,
+    /// The scripted service where something else stands before it.
+    Unseen,
+}
+
+impl Part {
+    const COUNT: usize = Self::Unseen as usize + 1;
+}
+
+struct Prepared {
+    start: Start,
+    /// The filter's part of the configuration.
+    settings: String,
+    config: Config,
+    listeners: Option<PathBuf>,
+    real: bool,
+    fault_proxy: bool,
+    reserved: Vec<Port>,
+    token: String,
+    folder: TempDir,
+}
+
+impl Prepared {
+    fn start(&self) -> Start {
+        self.start.clone()
+    }
+}
