@@ -97,6 +97,16 @@ bench-build: wasm envoy
 	@cargo run --quiet -p trim-module target/bench/empty.wasm target/bench/empty-trimmed.wasm \
 	  target/bench/empty-trimmed.debug.wasm
 
+.PHONY: faults
+faults: build envoy ## Break things under load, and see what becomes of every request (3 minutes)
+	cargo build --release -p keybound-tests --bin faults
+	@target/release/faults trials
+
+.PHONY: figures
+figures: build envoy ## Measure how soon changes are obeyed, and what a flood costs (6 minutes)
+	cargo build --release -p keybound-tests --bin faults
+	@target/release/faults figures
+
 FUZZ_SECONDS := 60
 
 .PHONY: fuzz
