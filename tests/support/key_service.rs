@@ -237,18 +237,18 @@ impl KeyService {
             .map(drop)
     }
 
-    /// The value of a counter of its own, summed over its labels.
-    pub async fn metric(&self, name: &str) -> Result<f64> {
+    /// The value of a counter of its own, summed over those of its labels that hold a text.
+    pub async fn metric(&self, name: &str, labels: &str) -> Result<f64> {
         let answer = Request::get("/metrics").send(self.port).await?;
         Ok(answer
             .text()
             .lines()
             .filter(|line| {
                 line.strip_prefix(name)
-                    .is_some_and(|rest| rest.starts_with([' ', '{']))
+                    .is_some_and(|rest| rest.starts_with([' ', '{']) && rest.contains(labels))
             })
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-            .sum())
+            .fold(0.0, |sum, value| sum + value))
     }
 }
 

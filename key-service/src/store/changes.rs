@@ -3,6 +3,7 @@
 
 use super::rows::{Columns, key_columns, tenant_columns, user_columns};
 use super::{Store, StoreError};
+use crate::domain::audit::Kind;
 use crate::domain::key::Key;
 use crate::domain::tenant::Tenant;
 use crate::domain::user::User;
@@ -19,6 +20,15 @@ pub enum Change {
 }
 
 impl Change {
+    /// What was written: a later change of the same makes this one needless.
+    pub(super) fn entity(&self) -> (Kind, &str) {
+        match self {
+            Self::Tenant(tenant) => (Kind::Tenant, &tenant.id),
+            Self::User(user) => (Kind::User, &user.id),
+            Self::Key(key) => (Kind::Key, &key.id),
+        }
+    }
+
     /// The number of the write.
     pub fn seq(&self) -> i64 {
         match self {
@@ -43,7 +53,7 @@ pub struct Changes {
 impl Store {
     /// At most `limit` changes after this number, from one snapshot.
     pub async fn changes(&self, after: i64, limit: usize) -> Result<Changes, StoreError> {
-        let mut snapshot = self.feed.begin().await?;
+        let mut snapshot = self.readers.begin().await?;
         let as_of: i64 = sqlx::query_scalar("SELECT value FROM sequence")
             .fetch_one(&mut *snapshot)
             .await?;
@@ -96,16 +106,29 @@ impl Store {
         }
         snapshot.rollback().await?;
         changes.sort_by_key(Change::seq);
+        Ok(Changes::limited(as_of, changes, limit))
+    }
+
+    /// The same without the database, where it is known: after a commit it is, for whoever was not far
+    /// behind.
+    pub fn recent_changes(&self, after: i64, limit: usize) -> Option<Changes> {
+        self.recent.after(after, *self.sequence.borrow(), limit)
+    }
+}
+
+impl Changes {
+    /// The first `limit` of all changes up to `as_of`, in their order.
+    pub(super) fn limited(as_of: i64, mut changes: Vec<Change>, limit: usize) -> Self {
         changes.truncate(limit);
         let cursor = match changes.last() {
             // There may be more: go on after the last one given.
             Some(last) if changes.len() == limit => last.seq(),
             _ => as_of,
         };
-        Ok(Changes {
+        Self {
             as_of,
             cursor,
             changes,
-        })
+        }
     }
 }

@@ -25,6 +25,7 @@ type Change = Box<dyn FnOnce(&mut Config)>;
 /// How to start one.
 pub struct Builder {
     real: bool,
+    direct: bool,
     fault_proxy: bool,
     database: Option<PathBuf>,
     settings: Vec<Value>,
@@ -49,6 +50,7 @@ impl Builder {
         let token = credential("gateway-token");
         Self {
             real,
+            direct: false,
             fault_proxy: false,
             database: None,
             settings: Vec::new(),
@@ -117,6 +119,13 @@ impl Builder {
         self
     }
 
+    /// Nothing between Envoy and a real key service: neither what counts nor what scripts answers.
+    #[must_use]
+    pub fn direct(mut self) -> Self {
+        self.direct = true;
+        self
+    }
+
     /// A real key service begins with a copy of this database.
     #[must_use]
     pub fn database(mut self, path: &Path) -> Self {
@@ -179,12 +188,17 @@ impl Builder {
             };
             let folder = prepared.folder.path();
             fs::write(filter_configuration(folder), &prepared.settings)?;
-            Some(KeyService::start(number(Part::RealService), folder, tokens).await?)
+            let port = if prepared.direct {
+                Part::KeyService
+            } else {
+                Part::RealService
+            };
+            Some(KeyService::start(number(port), folder, tokens).await?)
         } else {
             None
         };
         let behind = key_service.as_ref().map(KeyService::port);
-        let counting = if prepared.fault_proxy {
+        let counting = if prepared.fault_proxy || prepared.direct {
             number(Part::Unseen)
         } else {
             number(Part::KeyService)
@@ -281,6 +295,7 @@ impl Builder {
             config,
             listeners,
             real: self.real,
+            direct: self.direct,
             fault_proxy: self.fault_proxy,
             reserved,
             token: self.token,
@@ -313,6 +328,7 @@ struct Prepared {
     config: Config,
     listeners: Option<PathBuf>,
     real: bool,
+    direct: bool,
     fault_proxy: bool,
     reserved: Vec<Port>,
     token: String,
