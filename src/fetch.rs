@@ -209,7 +209,10 @@ impl Fetcher {
         let mut given_up = Vec::new();
         for digest in batch.digests {
             let again = failure == Failure::Connection
-                && self.wanted.get(&digest).is_some_and(|wanted| wanted.attempts == 1);
+                && self
+                    .wanted
+                    .get(&digest)
+                    .is_some_and(|wanted| wanted.attempts == 1);
             if again {
                 self.queued.push_back(digest);
             } else {
@@ -218,7 +221,10 @@ impl Fetcher {
         }
         // What was sent before the outage was known has met the same fault.
         if self.outage.is_none() || batch.probe {
-            let failures = self.outage.map_or(0, |outage| outage.failures).saturating_add(1);
+            let failures = self
+                .outage
+                .map_or(0, |outage| outage.failures)
+                .saturating_add(1);
             let asked = match failure {
                 Failure::Connection => None,
                 Failure::Other(asked) => asked,
@@ -317,12 +323,15 @@ mod tests {
     const NOW: Instant = Instant::from_millis(1000);
 
     fn fetcher(waiting_requests: usize, lookups_in_flight: usize) -> Fetcher {
-        Fetcher::new(&Limits {
-            local_entries: 1,
-            shared_entries: 1,
-            waiting_requests,
-            lookups_in_flight,
-        }, 7)
+        Fetcher::new(
+            &Limits {
+                local_entries: 1,
+                shared_entries: 1,
+                waiting_requests,
+                lookups_in_flight,
+            },
+            7,
+        )
     }
 
     fn digest(number: u8) -> Digest {
@@ -367,7 +376,10 @@ mod tests {
                 Admission::Queued
             );
         }
-        assert_eq!(fetcher.wait(digest(200), 200, later(), NOW), Admission::Refused);
+        assert_eq!(
+            fetcher.wait(digest(200), 200, later(), NOW),
+            Admission::Refused
+        );
         fetcher.refresh(digest(201), NOW);
         for call in 0..2 {
             let batch = fetcher.next_batch(NOW, 0).unwrap();
@@ -447,18 +459,36 @@ mod tests {
         fetcher.sent(1, first.clone());
         fetcher.sent(2, second.clone());
         fetcher.ended(1);
-        assert_eq!(fetcher.failed(first, Failure::Other(None), NOW).len(), BATCH);
+        assert_eq!(
+            fetcher.failed(first, Failure::Other(None), NOW).len(),
+            BATCH
+        );
         // The other call is still under way; what is queued waits for what comes of it.
         assert!(!fetcher.ready(NOW));
         fetcher.ended(2);
-        assert_eq!(fetcher.failed(second, Failure::Other(None), NOW).len(), BATCH);
-        assert_eq!(fail(&mut fetcher, Failure::Other(None), after(1)).len(), 256 - 2 * BATCH);
+        assert_eq!(
+            fetcher.failed(second, Failure::Other(None), NOW).len(),
+            BATCH
+        );
+        assert_eq!(
+            fail(&mut fetcher, Failure::Other(None), after(1)).len(),
+            256 - 2 * BATCH
+        );
         (0..=255).for_each(|number| drop(fetcher.answered(&digest(number))));
-        assert_eq!(fetcher.wait(digest(1), 300, later(), after(1)), Admission::Down);
-        assert_eq!(fetcher.wait(digest(1), 300, later(), after(101)), Admission::Queued);
+        assert_eq!(
+            fetcher.wait(digest(1), 300, later(), after(1)),
+            Admission::Down
+        );
+        assert_eq!(
+            fetcher.wait(digest(1), 300, later(), after(101)),
+            Admission::Queued
+        );
         let probe = fetcher.next_batch(after(101), 0).unwrap();
         fetcher.sent(3, probe);
-        assert_eq!(fetcher.wait(digest(2), 301, later(), after(101)), Admission::Queued);
+        assert_eq!(
+            fetcher.wait(digest(2), 301, later(), after(101)),
+            Admission::Queued
+        );
         assert!(!fetcher.ready(after(101)));
         fetcher.ended(3);
         fetcher.succeeded();
@@ -469,11 +499,21 @@ mod tests {
     fn a_service_that_asks_to_be_left_alone_is() {
         let mut fetcher = fetcher(100, 8);
         fetcher.wait(digest(1), 1, later(), NOW);
-        fail(&mut fetcher, Failure::Other(Some(Duration::from_secs(3))), NOW);
+        fail(
+            &mut fetcher,
+            Failure::Other(Some(Duration::from_secs(3))),
+            NOW,
+        );
         fetcher.refresh(digest(2), after(2_999));
         assert!(!fetcher.ready(after(2_999)));
-        assert_eq!(fetcher.wait(digest(1), 2, later(), after(2_999)), Admission::Down);
-        assert_eq!(fetcher.wait(digest(1), 2, later(), after(3_000)), Admission::Queued);
+        assert_eq!(
+            fetcher.wait(digest(1), 2, later(), after(2_999)),
+            Admission::Down
+        );
+        assert_eq!(
+            fetcher.wait(digest(1), 2, later(), after(3_000)),
+            Admission::Queued
+        );
     }
 
     #[test]

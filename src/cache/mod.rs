@@ -205,7 +205,9 @@ impl Cache {
         store: &dyn Store,
     ) -> bool {
         let record = match changed {
-            Changed::Key(_, Content::Record(key)) => Some((Record::Key(Rc::clone(key)), key.version)),
+            Changed::Key(_, Content::Record(key)) => {
+                Some((Record::Key(Rc::clone(key)), key.version))
+            }
             Changed::User(_, Content::Record(user)) => {
                 Some((Record::User(Some(Rc::clone(user))), user.version))
             }
@@ -329,8 +331,7 @@ impl Cache {
             return Learned::Behind;
         }
         self.records.remove(&id);
-        self.shared
-            .remove(id, as_of, self.continuity.epoch, store);
+        self.shared.remove(id, as_of, self.continuity.epoch, store);
         self.negatives.insert(id, asked);
         Learned::Unknown
     }
@@ -375,8 +376,7 @@ impl Cache {
             confirmed: answer.asked,
         };
         let epoch = self.continuity.epoch;
-        self.shared
-            .put(id, &new, answer.as_of, anew, epoch, store);
+        self.shared.put(id, &new, answer.as_of, anew, epoch, store);
         self.keep(id, new.clone());
         new
     }

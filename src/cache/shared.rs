@@ -275,11 +275,17 @@ mod tests {
         for number in 0..20 {
             put(&shared, &number.to_string(), &entry(1, number % 3), &store);
             assert!(
-                shared.get(&id(&number.to_string()), EPOCH, &store).is_some(),
+                shared
+                    .get(&id(&number.to_string()), EPOCH, &store)
+                    .is_some(),
                 "{number}"
             );
         }
-        let known = |number: &u64| shared.get(&id(&number.to_string()), EPOCH, &store).is_some();
+        let known = |number: &u64| {
+            shared
+                .get(&id(&number.to_string()), EPOCH, &store)
+                .is_some()
+        };
         assert_eq!((0..20).filter(known).count(), WAYS);
         assert!(
             (0..20)

@@ -150,7 +150,10 @@ impl Feed {
             self.announced = Some(now);
             self.announce(queue, now, store);
         }
-        if self.poll.is_some_and(|(_, poll)| now.since(poll.asked) > self.timeout + ANSWER) {
+        if self
+            .poll
+            .is_some_and(|(_, poll)| now.since(poll.asked) > self.timeout + ANSWER)
+        {
             self.poll = None;
         }
         self.leadership.renew(now, store);

@@ -59,10 +59,7 @@ impl Metrics {
         // All VMs look at the same feed, so each says the same.
         if let Some((connected, lag)) = gate.feed_link(now) {
             record(self.connected, u64::from(connected));
-            record(
-                self.lag,
-                u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
-            );
+            record(self.lag, u64::try_from(lag.as_millis()).unwrap_or(u64::MAX));
         }
     }
 }
