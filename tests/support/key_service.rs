@@ -3,10 +3,13 @@
 use crate::client::{Request, Response};
 use crate::failure::{Failure, Result};
 use crate::paths;
+use crate::ports;
 use crate::process::Process;
+use crate::wait::PATIENCE;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// A running key service.
 #[derive(Debug)]
@@ -105,6 +108,11 @@ impl KeyService {
     /// Ends it as a crash would.
     pub fn kill(&mut self) {
         self.process = None;
+        // A container ends a moment after the process that stands for it.
+        let end = Instant::now() + PATIENCE;
+        while !ports::is_free(self.port) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Ends it in order; it must end well.

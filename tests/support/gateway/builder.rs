@@ -259,7 +259,15 @@ impl Builder {
             Some(path) => path.clone(),
             None => paths::module()?,
         };
-        let mut config = Config::shipped(ports, &module)?;
+        let mut environment = self.environment;
+        let special = self.fault_proxy || self.updates || self.hot_restart;
+        let mut config = if self.real && !special && composed() {
+            environment.insert("KEYBOUND_PORT".to_owned(), ports.gateway.to_string());
+            environment.insert("KEYBOUND_STATS_PORT".to_owned(), ports.admin.to_string());
+            Config::composed()?
+        } else {
+            Config::shipped(ports, &module)?
+        };
         for settings in &self.settings {
             config.merge_settings(settings);
         }
@@ -284,7 +292,7 @@ impl Builder {
             port: ports.gateway,
             admin: ports.admin,
             workers: self.workers,
-            environment: self.environment.into_iter().collect(),
+            environment: environment.into_iter().collect(),
             folder: folder.path().to_owned(),
             hot_restart: self.hot_restart,
             debug: self.debug,
@@ -302,6 +310,12 @@ impl Builder {
             folder,
         })
     }
+}
+
+/// Whether a gateway with the real key service is to be the composed system, with the test's settings. The
+/// programs that ENVOY and KEYBOUND_KEY_SERVICE name then start containers: see `tests/containers`.
+fn composed() -> bool {
+    std::env::var_os("KEYBOUND_COMPOSED").is_some()
 }
 
 /// Whose port it is.
