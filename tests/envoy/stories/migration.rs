@@ -2,7 +2,7 @@
 //! account a clean-up deactivated half a year ago.
 
 use super::{
-    INVALID_KEY, INVALID_USER, NOT_PERMITTED, explained, refused, soon, until_answered, with_key,
+    INVALID_KEY, INVALID_USER, NOT_PERMITTED, explained, patient, refused, until_answered, with_key,
 };
 use serde_json::json;
 use support::client::Request;
@@ -11,7 +11,7 @@ use support::gateway::Gateway;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_batch_job_of_a_deactivated_administrator() {
     let mut gateway = Gateway::real()
-        .settings(soon())
+        .settings(patient())
         .settings(json!({
             "credentials": [{"bearer": "authorization"}],
             "policies": {
