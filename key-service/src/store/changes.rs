@@ -1,6 +1,9 @@
 //! The change feed: records by the number of their last write. Nothing is kept beside the records
 //! themselves, because only the last change of each needs to be told.
 
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
 use super::rows::{Columns, key_columns, tenant_columns, user_columns};
 use super::{Store, StoreError};
 use crate::domain::audit::Kind;
@@ -60,48 +63,30 @@ impl Store {
         let mut changes = Vec::new();
         if after < as_of {
             let most = i64::try_from(limit).unwrap_or(i64::MAX);
-            let tenants = sqlx::query(concat!(
+            let tenants = concat!(
                 "SELECT ",
                 tenant_columns!(),
                 " FROM tenants WHERE version > ? ORDER BY version LIMIT ?"
-            ));
-            for row in tenants
-                .bind(after)
-                .bind(most)
-                .fetch_all(&mut *snapshot)
-                .await?
-            {
+            );
+            for row in written_after(&mut snapshot, tenants, after, most).await? {
                 changes.extend(Columns::of(&row).tenant()?.map(Change::Tenant));
             }
-            let users = sqlx::query(concat!(
+            let users = concat!(
                 "SELECT ",
                 user_columns!(),
                 " FROM users WHERE version > ? ORDER BY version LIMIT ?"
-            ));
-            for row in users
-                .bind(after)
-                .bind(most)
-                .fetch_all(&mut *snapshot)
-                .await?
-            {
+            );
+            for row in written_after(&mut snapshot, users, after, most).await? {
                 changes.extend(Columns::of(&row).user()?.map(Change::User));
             }
-            let keys = sqlx::query(concat!(
+            let keys = concat!(
                 "SELECT ",
                 key_columns!(),
                 " FROM keys WHERE version > ? ORDER BY version LIMIT ?"
-            ));
-            for row in keys
-                .bind(after)
-                .bind(most)
-                .fetch_all(&mut *snapshot)
-                .await?
-            {
-                changes.extend(
-                    Columns::of(&row)
-                        .key()?
-                        .map(|key| Change::Key(Box::new(key))),
-                );
+            );
+            for row in written_after(&mut snapshot, keys, after, most).await? {
+                let key = Columns::of(&row).key()?;
+                changes.extend(key.map(|key| Change::Key(Box::new(key))));
             }
         }
         snapshot.rollback().await?;
@@ -114,6 +99,16 @@ impl Store {
     pub fn recent_changes(&self, after: i64, limit: usize) -> Option<Changes> {
         self.recent.after(after, *self.sequence.borrow(), limit)
     }
+}
+
+async fn written_after(
+    snapshot: &mut SqliteConnection,
+    sql: &'static str,
+    after: i64,
+    most: i64,
+) -> Result<Vec<SqliteRow>, StoreError> {
+    let rows = sqlx::query(sql).bind(after).bind(most).fetch_all(snapshot);
+    Ok(rows.await?)
 }
 
 impl Changes {
