@@ -46,8 +46,12 @@ pub struct Fetcher {
 struct Outage {
     /// Calls in a row that have failed.
     failures: u32,
+    /// When the last of them failed.
+    failed_at: Instant,
     /// Before this no call is sent.
     retry_at: Instant,
+    /// Whether the service has asked for that.
+    asked: bool,
 }
 
 /// What one call asks for.
@@ -203,6 +207,17 @@ impl Fetcher {
         self.outage = None;
     }
 
+    /// The key service was heard of at a time, by the change feed: it may be tried, unless it has asked to be
+    /// left alone.
+    pub fn heard(&mut self, at: Instant) {
+        if let Some(outage) = &mut self.outage
+            && outage.failed_at < at
+            && !outage.asked
+        {
+            outage.retry_at = outage.retry_at.min(at);
+        }
+    }
+
     /// A batch has failed. Gives the digests that are given up for now: what is not tried again at once, and
     /// all that is queued while the key service is left alone.
     pub fn failed(&mut self, batch: Batch, failure: Failure, now: Instant) -> Vec<Digest> {
@@ -231,6 +246,8 @@ impl Fetcher {
             };
             self.outage = Some(Outage {
                 failures,
+                failed_at: now,
+                asked: asked.is_some(),
                 retry_at: now + backoff::delay(failures, asked, self.random.next()),
             });
         }
@@ -513,6 +530,37 @@ mod tests {
         assert_eq!(
             fetcher.wait(digest(1), 2, later(), after(3_000)),
             Admission::Queued
+        );
+    }
+
+    #[test]
+    fn a_service_that_was_heard_of_is_tried_at_once() {
+        let mut fetcher = fetcher(100, 8);
+        let down = |fetcher: &mut Fetcher, failure| {
+            for millis in [0, 10] {
+                fetcher.heard(after(millis + 1));
+                fetcher.wait(digest(1), 1, later(), after(millis + 5));
+                fail(fetcher, failure, after(millis + 5));
+            }
+            fetcher.wait(digest(1), 1, later(), after(15))
+        };
+        assert_eq!(down(&mut fetcher, Failure::Other(None)), Admission::Down);
+        fetcher.heard(after(15));
+        assert_eq!(
+            fetcher.wait(digest(1), 1, later(), after(15)),
+            Admission::Down
+        );
+        fetcher.heard(after(16));
+        assert_eq!(
+            fetcher.wait(digest(1), 1, later(), after(16)),
+            Admission::Queued
+        );
+        let asked = Failure::Other(Some(Duration::from_secs(1)));
+        fail(&mut fetcher, asked, after(16));
+        fetcher.heard(after(20));
+        assert_eq!(
+            fetcher.wait(digest(1), 1, later(), after(20)),
+            Admission::Down
         );
     }
 
