@@ -28,6 +28,13 @@ struct Gauge {
 impl Metrics {
     /// Makes the metrics known, so that they are there from the start, at nothing.
     pub(super) fn define() -> Self {
+        record(
+            define(
+                MetricType::Gauge,
+                concat!("build_info.", env!("CARGO_PKG_VERSION")),
+            ),
+            1,
+        );
         Self {
             counters: Telemetry::names()
                 .map(|name| define(MetricType::Counter, &name))
