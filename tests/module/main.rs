@@ -48,7 +48,10 @@ fn custom_sections(bytes: &[u8]) -> BTreeMap<String, Range<usize>> {
     for payload in Parser::new(0).parse_all(bytes) {
         if let Payload::CustomSection(section) = payload.unwrap() {
             let start = index(section.data_offset());
-            found.insert(section.name().to_owned(), start..start + section.data().len());
+            found.insert(
+                section.name().to_owned(),
+                start..start + section.data().len(),
+            );
         }
     }
     found
