@@ -6,12 +6,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::agenda::Time;
-use crate::host::Asked;
 use crate::oracle::Kind;
+use crate::outgoing::{Asked, End};
 use crate::scenario::Feed;
 use crate::service::{Answer, Digest, Evidence, Poll};
 use crate::weather::{Fate, Fault};
-use crate::world::{End, Event, World};
+use crate::world::{Event, World};
 
 impl World {
     /// Whether the host takes a call at all.

@@ -38,13 +38,7 @@ impl World {
                 self.break_polls();
             }
             18 => self.restore(),
-            _ => {
-                self.count("bursts of changes", || "a burst of changes".to_owned());
-                for _ in 0..self.between(5, 40) {
-                    self.administer_once();
-                }
-                self.wake_polls();
-            }
+            _ => self.import(),
         }
     }
 
@@ -110,6 +104,16 @@ impl World {
         }
     }
 
+    /// Much changes at once, at times more than the filter's journal of changes can hold.
+    fn import(&self) {
+        let changes = if self.chance(0.2) { 1_500 } else { 30 };
+        self.count("bursts of changes", || format!("{changes} changes at once"));
+        for _ in 0..changes {
+            self.administer_once();
+        }
+        self.wake_polls();
+    }
+
     /// The wall clock is set.
     fn jump(&self) {
         let by = {
@@ -121,7 +125,8 @@ impl World {
             format!("the wall clock jumps by {by} ms")
         });
         self.wall_jumped.set(self.wall_jumped.get() + by);
-        self.oracle.borrow_mut().clock_jumped();
+        let now = self.now();
+        self.oracle.borrow_mut().clock_jumped(now);
     }
 
     /// Many requests with made-up keys come at once.

@@ -1,18 +1,18 @@
 //! The host: drives gates as `src/proxy/` drives them in Envoy.
 
-use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
-use std::time::Duration;
 
 use keybound::cache::Store;
-use keybound::gate::{CallEnd, Gate, LONGEST_BODY, Outgoing, Purpose};
-use keybound::time::{Instant, Now};
+use keybound::gate::Gate;
 
 use crate::agenda::Time;
-use crate::oracle::{Invariant, Kind, REPLACED_WITHIN};
-use crate::service::{Digest, Poll};
-use crate::world::{End, Event, World};
+use crate::oracle::Invariant;
+use crate::vm::Vm;
+use crate::world::{Event, World};
+
+/// How deep the things that happen at an access to shared data may be nested.
+const DEEPEST: u32 = 3;
 
 /// Time between two ticks of a VM.
 pub const TICK: Time = 100;
@@ -23,91 +23,11 @@ const RESUMED_AT_ONCE: usize = 32;
 /// Calls that a VM sends in one callback at most; more would be a loop.
 const SENT_AT_ONCE: usize = 100;
 
-/// The monotonic clock at the beginning.
-const MONOTONIC: u64 = 1_000_000;
-
-/// The wall clock at the beginning, in milliseconds.
-const WALL: u64 = 1_790_000_000_000;
-
 /// How long a queue may still be rung when its VM has gone. Nobody empties it any more.
 const QUEUE_REMEMBERED: Time = 15_000;
 
-/// How long Envoy waits before it starts a VM anew that has crashed (`failure_policy: FAIL_RELOAD`).
-const RELOAD: Time = 1_000;
-
-/// A VM.
-pub struct Vm {
-    /// Its number.
-    pub id: usize,
-    /// Its thread; 0 is the main one.
-    pub thread: usize,
-    gate: RefCell<Option<Gate>>,
-    queue: u32,
-    /// What was to happen to it while it was busy.
-    deferred: RefCell<Vec<Event>>,
-    busy: Cell<bool>,
-    gone_since: Cell<Option<Time>>,
-    /// Whether its queue holds an item of its own.
-    awake: Cell<bool>,
-    wall_minus_monotonic: Cell<u64>,
-    /// How many of its requests wait.
-    pub waits: Cell<usize>,
-}
-
-/// A request that waits.
-#[derive(Debug, Clone, Copy)]
-pub struct Waiting {
-    /// At which VM.
-    pub vm: usize,
-    /// With which credential.
-    pub credential: u64,
-    /// Since when.
-    pub since: Time,
-}
-
-/// A call under way.
-#[derive(Debug, Clone)]
-pub struct Flight {
-    /// Of which VM.
-    pub vm: usize,
-    /// What for.
-    pub kind: Kind,
-    /// When it was sent.
-    pub sent: Time,
-    /// What it asks.
-    pub asked: Asked,
-}
-
-/// What a call asks.
-#[derive(Debug, Clone)]
-pub enum Asked {
-    /// Digests, with the credentials that they are of, if anybody ever sent those.
-    Resolve(Rc<[(Digest, Option<u64>)]>),
-    /// What has changed.
-    Changes(Poll),
-    /// Nothing: it reports.
-    Usage,
-}
-
 /// What is thrown where a VM dies in the middle of something.
 struct Dies;
-
-impl Vm {
-    /// Whether it is no more.
-    pub fn is_gone(&self) -> bool {
-        self.gone_since.get().is_some()
-    }
-
-    /// Whether it is in the middle of something.
-    pub fn is_busy(&self) -> bool {
-        self.busy.get()
-    }
-
-    /// Puts off what is to happen to it until it has done what it is doing.
-    pub fn later(&self, event: Event) {
-        self.deferred.borrow_mut().push(event);
-    }
-}
 
 /// Shared data as one VM reaches it.
 struct Reached<'a>(&'a World);
@@ -139,104 +59,56 @@ impl Store for Reached<'_> {
 }
 
 impl World {
+    /// Lets something else happen while a VM is in the middle of something.
+    fn interleave(&self) {
+        if self.depth.get() >= DEEPEST || !self.chance(self.scenario.interleaved) {
+            return;
+        }
+        self.depth.set(self.depth.get() + 1);
+        let others: Vec<usize> = self.free_vms();
+        if !others.is_empty() {
+            let other = self.pick(&others);
+            // Whoever is rung for nothing looks, and finds nothing.
+            match self.below(3) {
+                0 => self.add(0, Event::Rung(other)),
+                1 => {
+                    let credential = self.popular();
+                    self.add(0, Event::Request(other, credential));
+                }
+                _ => {}
+            }
+        }
+        let now = self.now();
+        let span = match self.scenario.storm(now) {
+            // A thread that stands still for long, while the others do not.
+            Some(storm) if self.chance(0.01) => {
+                let span = self.between(10, 4_000).min(storm.end - now);
+                self.note(|| format!("a thread stands still for {span} ms"));
+                span
+            }
+            _ => self.between(0, 2),
+        };
+        self.run_until(now + span);
+        self.depth.set(self.depth.get() - 1);
+    }
+
+    /// Whether a VM dies where it is.
+    fn dies(&self) -> bool {
+        let now = self.now();
+        self.scenario.storm(now).is_some() && self.chance(0.0002)
+    }
+
+    fn free_vms(&self) -> Vec<usize> {
+        let vms = self.vms.borrow();
+        let free = vms.iter().filter(|vm| !vm.is_gone() && !vm.is_busy());
+        free.filter(|vm| vm.thread > 0).map(|vm| vm.id).collect()
+    }
+
     fn before_access(&self) {
         if self.dies() {
             resume_unwind(Box::new(Dies));
         }
         self.interleave();
-    }
-
-    /// The clocks as a VM reads them.
-    pub fn clock(&self, vm: &Vm) -> Now {
-        let monotonic = MONOTONIC + self.now();
-        Now {
-            unix: monotonic.wrapping_add(vm.wall_minus_monotonic.get()) / 1000,
-            instant: Instant::from_millis(monotonic),
-        }
-    }
-
-    /// Unix seconds as the wall clock shows them.
-    pub fn unix(&self) -> u64 {
-        (WALL + self.now()).saturating_add_signed(self.wall_jumped.get()) / 1000
-    }
-
-    fn synchronize(&self, vm: &Vm) {
-        let wall = (WALL + self.now()).saturating_add_signed(self.wall_jumped.get());
-        vm.wall_minus_monotonic
-            .set(wall.wrapping_sub(MONOTONIC + self.now()));
-    }
-
-    /// Starts a VM for the new requests of a thread.
-    pub fn start_vm(&self, thread: usize) {
-        let id = self.vms.borrow().len();
-        let queue = self.number();
-        let mut gate = Gate::new(self.scenario.settings(), format!("vm-{id}"));
-        gate.reachable_by(queue);
-        let vm = Rc::new(Vm {
-            id,
-            thread,
-            gate: RefCell::new(Some(gate)),
-            queue,
-            deferred: RefCell::default(),
-            busy: Cell::new(false),
-            gone_since: Cell::new(None),
-            awake: Cell::new(false),
-            wall_minus_monotonic: Cell::new(0),
-            waits: Cell::new(0),
-        });
-        self.synchronize(&vm);
-        self.vms.borrow_mut().push(vm);
-        self.threads.borrow_mut()[thread] = Ok(id);
-        self.note(|| format!("VM {id} starts on thread {thread}"));
-        let first = self.between(1, TICK);
-        self.add(first, Event::Tick(id));
-    }
-
-    /// The VM of a thread that takes new requests. One that has crashed is started anew.
-    pub fn serving(&self, thread: usize) -> Option<usize> {
-        let state = self.threads.borrow()[thread];
-        match state {
-            Ok(vm) => Some(vm),
-            Err(since) if self.now() >= since + RELOAD => {
-                self.start_vm(thread);
-                self.threads.borrow()[thread].ok()
-            }
-            Err(_) => None,
-        }
-    }
-
-    /// A VM is gone from one moment to the next: nobody tells it, nobody cleans up.
-    pub fn kill(&self, vm: usize) {
-        let vm = Rc::clone(&self.vms.borrow()[vm]);
-        let now = self.now();
-        self.note(|| format!("VM {} is gone, {} requests with it", vm.id, vm.waits.get()));
-        vm.gone_since.set(Some(now));
-        vm.gate.borrow_mut().take();
-        self.flights
-            .borrow_mut()
-            .retain(|_, flight| flight.vm != vm.id);
-        self.waiting
-            .borrow_mut()
-            .retain(|_, waiting| waiting.vm != vm.id);
-        let serving = &mut self.threads.borrow_mut()[vm.thread];
-        if *serving == Ok(vm.id) {
-            // Envoy starts it anew at the next request, and a crashed one of the main thread never.
-            *serving = Err(if vm.thread == 0 { Time::MAX / 2 } else { now });
-        }
-        let mut oracle = self.oracle.borrow_mut();
-        oracle.count("VMs gone");
-        oracle.gone(vm.id);
-        oracle.disturbed(now, REPLACED_WITHIN);
-    }
-
-    /// A VM that takes no new requests is dropped when none of its requests waits any more.
-    pub fn remove(&self, vm: usize) {
-        let waits = self.vms.borrow()[vm].waits.get();
-        if waits > 0 {
-            self.add(200, Event::Remove(vm));
-        } else {
-            self.kill(vm);
-        }
     }
 
     /// Calls a VM.
@@ -349,10 +221,14 @@ impl World {
     }
 
     fn resume(&self, vm: &Vm, gate: &mut Gate, store: &dyn Store) {
-        for _ in 0..RESUMED_AT_ONCE {
-            let Some((request, resolution)) = gate.next_ready() else {
-                break;
-            };
+        let mut ready = Vec::new();
+        while ready.len() < RESUMED_AT_ONCE {
+            let Some(next) = gate.next_ready() else { break };
+            ready.push(next);
+        }
+        // Those whose time is up come in the order of a hash map, which no seed determines.
+        ready.sort_by_key(|(request, _)| *request);
+        for (request, resolution) in ready {
             self.go_on(vm, gate, store, request, resolution);
         }
     }
@@ -371,132 +247,6 @@ impl World {
         self.violated(Invariant::CallsBounded, || {
             format!("VM {} sends calls without end", vm.id)
         });
-    }
-
-    fn dispatch(&self, vm: &Vm, outgoing: &Outgoing) -> Option<u32> {
-        let kind = match outgoing.purpose {
-            Purpose::Resolve(_) => Kind::Resolve,
-            Purpose::Changes(_) => Kind::Changes,
-            Purpose::Usage => Kind::Usage,
-        };
-        let now = self.now();
-        let body = outgoing.body.as_deref();
-        self.shown("a call's path", outgoing.path.as_bytes());
-        self.shown("a call's body", body.unwrap_or_default());
-        let Some(asked) = self.asked(&outgoing.path, body) else {
-            self.violated(Invariant::Verdict, || {
-                format!("a call that is none: {}", outgoing.path)
-            });
-            return None;
-        };
-        let service = self.service.borrow();
-        let truth = &service.truth;
-        let call = self.number();
-        let mut oracle = self.oracle.borrow_mut();
-        oracle.calls(truth, vm.id, kind, now);
-        if let Asked::Resolve(digests) = &asked {
-            oracle.asks(vm.id, digests);
-        }
-        if !self.is_taken(kind) {
-            self.note(|| {
-                format!(
-                    "VM {}: the host does not take a call for {}",
-                    vm.id, outgoing.path
-                )
-            });
-            return None;
-        }
-        oracle.sent(&self.scenario, vm.id, call, kind, now);
-        if let Asked::Resolve(digests) = &asked {
-            oracle.looks_up(truth, &self.scenario, vm.id, call, digests, now);
-        }
-        drop(oracle);
-        if kind == Kind::Changes {
-            self.polled.set(now);
-        }
-        self.note(|| {
-            format!(
-                "VM {} sends call {call}: {} {:?}",
-                vm.id,
-                outgoing.path,
-                asked.credentials()
-            )
-        });
-        let flight = Flight {
-            vm: vm.id,
-            kind,
-            sent: now,
-            asked,
-        };
-        self.flights.borrow_mut().insert(call, flight);
-        self.departs(call, kind, outgoing.timeout.as_millis() as Time);
-        Some(call)
-    }
-
-    /// A call has ended.
-    pub fn ends(&self, call: u32, end: End) {
-        let Some(flight) = self.flights.borrow().get(&call).cloned() else {
-            return;
-        };
-        let vm = Rc::clone(&self.vms.borrow()[flight.vm]);
-        let event = Event::Ends(call, end.clone());
-        if vm.is_busy() {
-            vm.later(event);
-            return;
-        }
-        let now = self.now();
-        if now < self.paused_until.get() {
-            self.add(self.paused_until.get() - now, event);
-            return;
-        }
-        self.flights.borrow_mut().remove(&call);
-        self.parked.borrow_mut().remove(&call);
-        self.note(|| format!("call {call} of VM {} ends: {end}", flight.vm));
-        self.call(flight.vm, |vm, gate, store| {
-            self.tell(vm, call, &flight, &end, now);
-            let given;
-            let end = match &end {
-                End::Broken => CallEnd::Broken,
-                End::Answer {
-                    status,
-                    marked,
-                    body,
-                    retry_after,
-                    ..
-                } => {
-                    given = body;
-                    CallEnd::Answered {
-                        status: *status,
-                        marked: *marked,
-                        body: (given.len() <= LONGEST_BODY).then_some(given),
-                        retry_after: retry_after.map(Duration::from_secs),
-                    }
-                }
-            };
-            gate.ended(call, &end, self.clock(vm), store);
-            self.work(vm, gate, store);
-        });
-    }
-
-    /// Tells the oracle what a VM is about to be told.
-    fn tell(&self, vm: &Vm, call: u32, flight: &Flight, end: &End, now: Time) {
-        let service = self.service.borrow();
-        let mut oracle = self.oracle.borrow_mut();
-        oracle.ended(vm.id, call);
-        if let End::Answer {
-            status,
-            evidence,
-            retry_after,
-            ..
-        } = end
-        {
-            if let Some(evidence) = evidence {
-                oracle.told(&service.truth, vm.id, evidence, flight.sent, now);
-            }
-            if let (429 | 503, Some(seconds)) = (status, retry_after) {
-                oracle.asked_to_wait(vm.id, flight.kind, *seconds, now);
-            }
-        }
     }
 
     /// Rings the queues of other VMs.
@@ -548,14 +298,5 @@ impl World {
         oracle.check(Invariant::Bounded, value.len() <= 64 * 1024, || {
             format!("{} bytes in shared value {name}", value.len())
         });
-    }
-}
-
-impl Asked {
-    fn credentials(&self) -> Vec<Option<u64>> {
-        match self {
-            Self::Resolve(digests) => digests.iter().map(|(_, credential)| *credential).collect(),
-            Self::Changes(_) | Self::Usage => Vec::new(),
-        }
     }
 }

@@ -10,10 +10,12 @@
 pub mod administration;
 pub mod agenda;
 pub mod calls;
+pub mod clients;
 pub mod disturbances;
 pub mod host;
 pub mod logged;
 pub mod oracle;
+pub mod outgoing;
 pub mod random;
 pub mod requests;
 pub mod runner;
@@ -22,6 +24,7 @@ pub mod service;
 pub mod shared_data;
 pub mod trace;
 pub mod truth;
+pub mod vm;
 pub mod weather;
 pub mod world;
 
@@ -76,7 +79,7 @@ fn run_in(seed: u64, detail: Detail) -> Outcome {
     logged::begin();
     let world = World::new(seed, Trace::new(detail));
     world.run();
-    let logged = logged::end(world::SECRET);
+    let logged = logged::end(clients::SECRET);
     let mut oracle = world.oracle.borrow_mut();
     oracle.check(Invariant::NoSecret, logged.is_none(), || {
         format!("logged: {}", logged.unwrap_or_default())

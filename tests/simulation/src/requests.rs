@@ -7,9 +7,10 @@ use keybound::request::{Circumstances, Request};
 use keybound::verdict::Chain;
 
 use crate::agenda::Time;
-use crate::host::{Vm, Waiting};
+use crate::clients::SECRET;
 use crate::oracle::{Decided, Invariant, Outcome};
-use crate::world::{Event, SECRET, World};
+use crate::vm::{Vm, Waiting};
+use crate::world::{Event, World};
 
 /// Header that says who it is; clients may send it as well.
 const IDENTITY: [&str; 4] = ["x-key-id", "x-user-id", "x-tenant-id", "x-key-scopes"];
@@ -66,9 +67,7 @@ impl World {
         self.call(vm, |vm, gate, store| {
             let since = self.now();
             let (text, digest) = self.credential(credential);
-            self.oracle
-                .borrow_mut()
-                .requested(&self.service.borrow().truth, vm.id, digest, since);
+            self.oracle.borrow_mut().requested(vm.id, digest, since);
             let sent = Sent::new(&text);
             let now = self.clock(vm);
             let unix = now.unix;

@@ -126,7 +126,7 @@ impl Scenario {
             waiting_requests: random.pick(&[2, 6, 24]),
             lookups_in_flight: random.pick(&[1, 2, 8]),
             usage: random.chance(0.2),
-            retention: random.pick(&[3, 10, 1_000]),
+            retention: random.pick(&[3, 100, 5_000]),
             page: random.pick(&[2, 5, 500]),
             only_last: random.chance(0.5),
             request_every: random.pick(&[20, 50, 200]),
@@ -175,7 +175,8 @@ impl Scenario {
     /// is asked every half second.
     pub fn obeyed_within(&self) -> Time {
         let pace = if self.max_staleness < 3_000 { 600 } else { 0 };
-        250 + pace
+        let pages = 24 / self.page as Time;
+        250 + pace + pages * 2 * self.delay
     }
 
     /// The storm of a time.

@@ -55,7 +55,7 @@ impl Trace {
         }
     }
 
-    /// Mixes a number into the fingerprint (FNV-1a).
+    /// Mixes a number into the fingerprint.
     pub fn mix(&self, number: u64) {
         let mixed = (self.fingerprint.get() ^ number).wrapping_mul(0x0100_0000_01b3);
         self.fingerprint.set(mixed.rotate_left(5));

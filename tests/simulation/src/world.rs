@@ -9,20 +9,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use rand::distr::weighted::WeightedIndex;
-use sha2::{Digest as _, Sha256};
 
 use crate::agenda::{Agenda, Time};
-use crate::host::{Flight, Vm, Waiting};
+use crate::clients::MADE_UP;
 use crate::oracle::{Invariant, Oracle};
+use crate::outgoing::{End, Flight};
 use crate::random::{Random, zipf};
 use crate::scenario::Scenario;
-use crate::service::{Digest, Evidence, Poll, Service};
+use crate::service::{Digest, Poll, Service};
 use crate::shared_data::SharedData;
 use crate::trace::Trace;
+use crate::vm::{Vm, Waiting};
 use crate::weather::Weather;
-
-/// How deep the things that happen at an access to shared data may be nested.
-const DEEPEST: u32 = 3;
 
 /// What can happen.
 #[derive(Debug, Clone)]
@@ -55,26 +53,6 @@ pub enum Event {
     Examine(u64),
     /// Somebody looks whether all is well.
     Watch,
-}
-
-/// How a call ends.
-#[derive(Debug, Clone)]
-pub enum End {
-    /// With an answer.
-    Answer {
-        /// HTTP status.
-        status: u16,
-        /// Whether it has the protocol's marker.
-        marked: bool,
-        /// Its body.
-        body: Rc<[u8]>,
-        /// Seconds.
-        retry_after: Option<u64>,
-        /// What it says, where it is whole and of the service.
-        evidence: Option<Rc<Evidence>>,
-    },
-    /// Without one.
-    Broken,
 }
 
 /// The world.
@@ -114,15 +92,15 @@ pub struct World {
     pub paused_until: Cell<Time>,
     /// When a poll was last seen under way.
     pub polled: Cell<Time>,
-    popularity: WeightedIndex<f64>,
-    depth: Cell<u32>,
+    /// How often which credential is used.
+    pub popularity: WeightedIndex<f64>,
+    /// How deep in accesses to shared data it is.
+    pub depth: Cell<u32>,
     steps: Cell<u64>,
     last_number: Cell<u32>,
-    last_made_up: Cell<u64>,
+    /// The last credential that was made up.
+    pub last_made_up: Cell<u64>,
 }
-
-/// Made-up keys have credentials from here on.
-const MADE_UP: u64 = 1_000_000;
 
 impl World {
     /// A world at its beginning.
@@ -192,7 +170,8 @@ impl World {
         self.run_until(self.scenario.end);
     }
 
-    fn run_until(&self, until: Time) {
+    /// Lets everything happen until a time.
+    pub fn run_until(&self, until: Time) {
         while self.oracle.borrow().violation.is_none() {
             let event = self.agenda.borrow_mut().next(until);
             let Some(event) = event else { break };
@@ -258,14 +237,6 @@ impl World {
         self.last_number.get()
     }
 
-    /// The text of a credential, and its digest. All begin with the word that must not be seen anywhere.
-    pub fn credential(&self, number: u64) -> (String, Digest) {
-        let text = format!("{SECRET}-{number}");
-        let digest: Digest = Sha256::digest(text.as_bytes()).into();
-        self.digests.borrow_mut().insert(digest, number);
-        (text, digest)
-    }
-
     fn perform(&self, event: Event) {
         self.steps.set(self.steps.get() + 1);
         if let Some(vm) = event.vm() {
@@ -306,95 +277,6 @@ impl World {
         }
     }
 
-    /// Lets something else happen while a VM is in the middle of something.
-    pub fn interleave(&self) {
-        if self.depth.get() >= DEEPEST || !self.chance(self.scenario.interleaved) {
-            return;
-        }
-        self.depth.set(self.depth.get() + 1);
-        let others: Vec<usize> = self.free_vms();
-        if !others.is_empty() {
-            let other = self.pick(&others);
-            // Whoever is rung for nothing looks, and finds nothing.
-            match self.below(3) {
-                0 => self.add(0, Event::Rung(other)),
-                1 => {
-                    let credential = self.popular();
-                    self.add(0, Event::Request(other, credential));
-                }
-                _ => {}
-            }
-        }
-        let now = self.now();
-        let span = match self.scenario.storm(now) {
-            // A thread that stands still for long, while the others do not.
-            Some(storm) if self.chance(0.01) => {
-                let span = self.between(10, 4_000).min(storm.end - now);
-                self.note(|| format!("a thread stands still for {span} ms"));
-                span
-            }
-            _ => self.between(0, 2),
-        };
-        self.run_until(now + span);
-        self.depth.set(self.depth.get() - 1);
-    }
-
-    /// Whether a VM dies where it is.
-    pub fn dies(&self) -> bool {
-        let now = self.now();
-        self.scenario.storm(now).is_some() && self.chance(0.0002)
-    }
-
-    fn free_vms(&self) -> Vec<usize> {
-        let vms = self.vms.borrow();
-        let free = vms.iter().filter(|vm| !vm.is_gone() && !vm.is_busy());
-        free.filter(|vm| vm.thread > 0).map(|vm| vm.id).collect()
-    }
-
-    /// A credential as clients choose it.
-    pub fn popular(&self) -> u64 {
-        self.random.borrow_mut().weighted(&self.popularity)
-    }
-
-    fn client(&self, thread: usize) {
-        let delay = self.around(self.scenario.request_every);
-        self.add(delay, Event::Client(thread));
-        let Some(vm) = self.serving(thread) else {
-            return;
-        };
-        let credential = if self.chance(self.scenario.made_up) {
-            self.made_up()
-        } else {
-            self.popular()
-        };
-        self.add(0, Event::Request(vm, credential));
-    }
-
-    /// A credential that nobody has used before, or that somebody has made up before.
-    pub fn made_up(&self) -> u64 {
-        if self.chance(0.3) {
-            return self.between(MADE_UP, self.last_made_up.get());
-        }
-        self.last_made_up.set(self.last_made_up.get() + 1);
-        self.last_made_up.get()
-    }
-
-    /// Whether a credential was made up.
-    pub fn is_made_up(&self, credential: u64) -> bool {
-        (MADE_UP..=self.last_made_up.get()).contains(&credential)
-    }
-
-    fn examine(&self, credential: u64) {
-        if credential + 1 < self.scenario.credentials {
-            self.add(10, Event::Examine(credential + 1));
-        }
-        for thread in 1..=self.scenario.workers {
-            if let Some(vm) = self.serving(thread) {
-                self.add(0, Event::Request(vm, credential));
-            }
-        }
-    }
-
     fn watch(&self) {
         self.add(100, Event::Watch);
         let now = self.now();
@@ -405,34 +287,6 @@ impl World {
         oracle.is_followed(&self.scenario, now, self.polled.get());
     }
 }
-
-impl std::fmt::Display for End {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Broken => formatter.write_str("broken"),
-            Self::Answer {
-                status,
-                body,
-                evidence,
-                ..
-            } => {
-                let whole = if evidence.is_some() {
-                    ""
-                } else {
-                    " (of no use)"
-                };
-                write!(
-                    formatter,
-                    "{status}{whole} {}",
-                    String::from_utf8_lossy(body)
-                )
-            }
-        }
-    }
-}
-
-/// What every credential begins with.
-pub const SECRET: &str = "S3CR3T";
 
 impl Event {
     /// The VM in whose thread it happens.

@@ -3,7 +3,7 @@
 use keybound::record;
 use keybound::verdict::Chain;
 
-use super::{Invariant, Oracle, unchanged};
+use super::{Invariant, Oracle, SETTLED_WITHIN, unchanged};
 use crate::agenda::Time;
 use crate::scenario::{Feed, Scenario};
 use crate::truth::{Entity, Key, Record, Tenant, Truth, User, verdict};
@@ -38,8 +38,14 @@ pub enum Outcome<'a> {
     Refused(&'static str, Option<&'a Chain>),
 }
 
-/// A version of an entity on which a decision rests.
-type Ground = (Entity, usize);
+/// The records on which a decision rests.
+struct Grounds {
+    key: Key,
+    user: Option<User>,
+    tenant: Option<Tenant>,
+    /// Which versions they are: of each entity, the place in its history.
+    versions: Vec<(Entity, usize)>,
+}
 
 impl Oracle {
     /// Looks at a decision.
@@ -93,17 +99,22 @@ impl Oracle {
         code: Option<&'static str>,
     ) {
         let (vm, credential) = (decided.vm, decided.credential);
-        let Some((key, grounds, user, tenant)) = grounds(truth, credential, chain) else {
+        let Some(grounds) = grounds(truth, credential, chain) else {
             self.violated(Invariant::Verdict, || {
                 format!("VM {vm} decides on credential {credential} by records that never were: {chain:?}")
             });
             return;
         };
-        let right = verdict(&key, user.as_ref(), tenant.as_ref(), decided.unix);
+        let right = verdict(
+            &grounds.key,
+            grounds.user.as_ref(),
+            grounds.tenant.as_ref(),
+            decided.unix,
+        );
         self.check(Invariant::Verdict, right == code, || {
             format!("VM {vm} decides on credential {credential} {code:?}, its own records mean {right:?}")
         });
-        for (entity, index) in grounds {
+        for (entity, index) in grounds.versions {
             self.rests_on(truth, scenario, decided, entity, index);
             if code.is_none() {
                 let confirmed = self.confirmed_at(entity, scenario);
@@ -127,18 +138,22 @@ impl Oracle {
         let history = truth.history(entity);
         let version = history[index];
         let (vm, now) = (decided.vm, decided.now);
+        let settled = self.has_settled(now);
         let witness = self.witnesses.entry(vm).or_default();
         let shown = witness
             .seen
             .entry((entity, truth.life(version.commit)))
             .or_default();
-        let shown = std::mem::replace(shown, (*shown).max(version.commit));
+        let known = *shown;
+        if settled {
+            *shown = known.max(version.commit);
+        }
         let Some(next) = history.get(index + 1) else {
             return;
         };
-        self.check(Invariant::NeverOlder, next.commit > shown, || {
+        self.check(Invariant::NeverOlder, next.commit > known || !settled, || {
             format!(
-                "VM {vm} decides on {entity:?} by version {}, superseded by commit {}; it had known commit {shown}",
+                "VM {vm} decides on {entity:?} by version {}, superseded by commit {}; it had known commit {known}",
                 version.sequence, next.commit
             )
         });
@@ -233,7 +248,9 @@ impl Oracle {
         let usable = scenario.roomy
             && age < scenario.max_staleness
             && told.resets == self.feed.resets
-            && told.jumps == self.jumps
+            && self
+                .jumped
+                .is_none_or(|jumped| told.asked > jumped + SETTLED_WITHIN)
             && unchanged(truth, credential, told.commit);
         self.check(Invariant::OutageOutlived, !usable, || {
             format!("VM {vm} refuses credential {credential} as unavailable, though it was told of it {age} ms ago")
@@ -242,21 +259,13 @@ impl Oracle {
 }
 
 /// The versions that a chain names, if they all were true at some time.
-#[expect(
-    clippy::type_complexity,
-    reason = "one caller, which takes it apart at once"
-)]
-fn grounds(
-    truth: &Truth,
-    credential: u64,
-    chain: &Chain,
-) -> Option<(Key, Vec<Ground>, Option<User>, Option<Tenant>)> {
+fn grounds(truth: &Truth, credential: u64, chain: &Chain) -> Option<Grounds> {
     let entity = Entity::Key(credential);
     let (index, record) = find(truth, entity, Some(chain.key.version))?;
     let Some(Record::Key(key)) = record else {
         return None;
     };
-    let mut found = vec![(entity, index)];
+    let mut versions = vec![(entity, index)];
     if !is_key(credential, &key, &chain.key) {
         return None;
     }
@@ -268,7 +277,7 @@ fn grounds(
             let entity = Entity::User(number);
             let version = chain.user.as_ref().map(|user| user.version);
             let (index, record) = find(truth, entity, version)?;
-            found.push((entity, index));
+            versions.push((entity, index));
             if let (Some(Record::User(known)), Some(given)) = (record, &chain.user) {
                 let same = status(&given.status) == known.status
                     && *given.id == *format!("usr_{number}")
@@ -286,7 +295,7 @@ fn grounds(
             let entity = Entity::Tenant(number);
             let version = chain.tenant.as_ref().map(|tenant| tenant.version);
             let (index, record) = find(truth, entity, version)?;
-            found.push((entity, index));
+            versions.push((entity, index));
             if let (Some(Record::Tenant(known)), Some(given)) = (record, &chain.tenant) {
                 let same = format!("{:?}", given.status).to_lowercase() == known.status
                     && *given.id == *format!("ten_{number}");
@@ -295,7 +304,12 @@ fn grounds(
             }
         }
     }
-    Some((key, found, user, tenant))
+    Some(Grounds {
+        key,
+        user,
+        tenant,
+        versions,
+    })
 }
 
 /// The last time that an entity had a version, or had none at all.

@@ -84,8 +84,8 @@ pub enum Invariant {
     OutageOutlived = 13,
     /// Calls are bounded by what clients ask, by what changes, and by time.
     ///
-    /// Of each digest, a VM asks at most [`ASKED_A_REQUEST`] times a request. In each second a VM sends at most one call a
-    /// request, one a change and [`CALLS_A_SECOND`]. `retry-after` is kept.
+    /// Of each digest, a VM asks at most [`ASKED_A_REQUEST`] times a request. In each second a VM sends at most one call an
+    /// attempt, one an answer of the feed that held changes, and [`CALLS_A_SECOND`]. `retry-after` is kept.
     CallsBounded = 14,
     /// The core does not panic.
     NoPanic = 15,
@@ -96,6 +96,9 @@ pub const RECOVERED_WITHIN: Time = 5_000;
 
 /// Time from the death of a VM, the leader perhaps, until it is calm again.
 pub const REPLACED_WITHIN: Time = 3_500;
+
+/// Time from a reset of the feed until every VM knows of it, one that stands still in a storm too.
+const SETTLED_WITHIN: Time = 5_000;
 
 /// Calls of a VM in a second, besides those that requests and changes cause.
 pub const CALLS_A_SECOND: u64 = 30;
@@ -132,8 +135,8 @@ pub struct Oracle {
     /// When a replica last held what was true no more.
     lagged: BTreeMap<Entity, Time>,
     feed: FeedSeen,
-    /// How often the wall clock has jumped: a jump ahead may be taken for a sleep.
-    jumps: u64,
+    /// When the wall clock last jumped: a jump ahead may be taken for a sleep.
+    jumped: Option<Time>,
     calls: calls::Calls,
 }
 
@@ -157,7 +160,6 @@ struct Told {
     arrived: Time,
     commit: u64,
     resets: u64,
-    jumps: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -207,8 +209,13 @@ impl Oracle {
     }
 
     /// The wall clock has jumped.
-    pub fn clock_jumped(&mut self) {
-        self.jumps += 1;
+    pub fn clock_jumped(&mut self, now: Time) {
+        self.jumped = Some(now);
+    }
+
+    /// Whether every VM has obeyed the last reset of the feed, if there was one, at a time.
+    fn has_settled(&self, at: Time) -> bool {
+        self.feed.resets == 0 || at >= self.feed.reset_arrived + SETTLED_WITHIN
     }
 
     /// Whether everything has recovered from the last fault.
@@ -235,14 +242,25 @@ impl Oracle {
                 }
             }
             Evidence::Changes {
-                commit, at, reset, ..
+                commit,
+                at,
+                reset,
+                changes,
             } => {
                 self.count("feed answers");
+                if !changes.is_empty() {
+                    self.calls.caused(vm, now);
+                }
                 if *reset {
                     self.count("feed resets");
                     self.feed.at_before_reset = self.feed.at;
                     self.feed.resets += 1;
                     self.feed.reset_arrived = now;
+                    // What was known before counts for nothing, and sequences may begin anew.
+                    for witness in self.witnesses.values_mut() {
+                        witness.seen.clear();
+                        witness.known.clear();
+                    }
                     self.feed.commit = *commit;
                 }
                 self.feed.at = self.feed.at.max(*at);
@@ -271,10 +289,9 @@ impl Oracle {
             arrived: now,
             commit,
             resets: self.feed.resets,
-            jumps: self.jumps,
         };
         let unannounced = self.feed.commit < truth.restored_at();
-        let behind = commit < self.feed.commit || asked < self.feed.reset_arrived || unannounced;
+        let behind = commit < self.feed.commit || unannounced || !self.has_settled(asked);
         let entities = chain_of(truth, credential, commit);
         let witness = self.witnesses.entry(vm).or_default();
         if truth.key(credential, commit).is_none() {
