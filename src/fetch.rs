@@ -46,8 +46,12 @@ pub struct Fetcher {
 struct Outage {
     /// Calls in a row that have failed.
     failures: u32,
+    /// When the last of them failed.
+    failed_at: Instant,
     /// Before this no call is sent.
     retry_at: Instant,
+    /// Whether the service has asked for that.
+    asked: bool,
 }
 
 /// What one call asks for.
@@ -203,13 +207,27 @@ impl Fetcher {
         self.outage = None;
     }
 
+    /// The key service was heard of at a time, by the change feed: it may be tried, unless it has asked to be
+    /// left alone.
+    pub fn heard(&mut self, at: Instant) {
+        if let Some(outage) = &mut self.outage
+            && outage.failed_at < at
+            && !outage.asked
+        {
+            outage.retry_at = outage.retry_at.min(at);
+        }
+    }
+
     /// A batch has failed. Gives the digests that are given up for now: what is not tried again at once, and
     /// all that is queued while the key service is left alone.
     pub fn failed(&mut self, batch: Batch, failure: Failure, now: Instant) -> Vec<Digest> {
         let mut given_up = Vec::new();
         for digest in batch.digests {
             let again = failure == Failure::Connection
-                && self.wanted.get(&digest).is_some_and(|wanted| wanted.attempts == 1);
+                && self
+                    .wanted
+                    .get(&digest)
+                    .is_some_and(|wanted| wanted.attempts == 1);
             if again {
                 self.queued.push_back(digest);
             } else {
@@ -218,13 +236,18 @@ impl Fetcher {
         }
         // What was sent before the outage was known has met the same fault.
         if self.outage.is_none() || batch.probe {
-            let failures = self.outage.map_or(0, |outage| outage.failures).saturating_add(1);
+            let failures = self
+                .outage
+                .map_or(0, |outage| outage.failures)
+                .saturating_add(1);
             let asked = match failure {
                 Failure::Connection => None,
                 Failure::Other(asked) => asked,
             };
             self.outage = Some(Outage {
                 failures,
+                failed_at: now,
+                asked: asked.is_some(),
                 retry_at: now + backoff::delay(failures, asked, self.random.next()),
             });
         }
@@ -317,12 +340,15 @@ mod tests {
     const NOW: Instant = Instant::from_millis(1000);
 
     fn fetcher(waiting_requests: usize, lookups_in_flight: usize) -> Fetcher {
-        Fetcher::new(&Limits {
-            local_entries: 1,
-            shared_entries: 1,
-            waiting_requests,
-            lookups_in_flight,
-        }, 7)
+        Fetcher::new(
+            &Limits {
+                local_entries: 1,
+                shared_entries: 1,
+                waiting_requests,
+                lookups_in_flight,
+            },
+            7,
+        )
     }
 
     fn digest(number: u8) -> Digest {
@@ -367,7 +393,10 @@ mod tests {
                 Admission::Queued
             );
         }
-        assert_eq!(fetcher.wait(digest(200), 200, later(), NOW), Admission::Refused);
+        assert_eq!(
+            fetcher.wait(digest(200), 200, later(), NOW),
+            Admission::Refused
+        );
         fetcher.refresh(digest(201), NOW);
         for call in 0..2 {
             let batch = fetcher.next_batch(NOW, 0).unwrap();
@@ -447,18 +476,36 @@ mod tests {
         fetcher.sent(1, first.clone());
         fetcher.sent(2, second.clone());
         fetcher.ended(1);
-        assert_eq!(fetcher.failed(first, Failure::Other(None), NOW).len(), BATCH);
+        assert_eq!(
+            fetcher.failed(first, Failure::Other(None), NOW).len(),
+            BATCH
+        );
         // The other call is still under way; what is queued waits for what comes of it.
         assert!(!fetcher.ready(NOW));
         fetcher.ended(2);
-        assert_eq!(fetcher.failed(second, Failure::Other(None), NOW).len(), BATCH);
-        assert_eq!(fail(&mut fetcher, Failure::Other(None), after(1)).len(), 256 - 2 * BATCH);
+        assert_eq!(
+            fetcher.failed(second, Failure::Other(None), NOW).len(),
+            BATCH
+        );
+        assert_eq!(
+            fail(&mut fetcher, Failure::Other(None), after(1)).len(),
+            256 - 2 * BATCH
+        );
         (0..=255).for_each(|number| drop(fetcher.answered(&digest(number))));
-        assert_eq!(fetcher.wait(digest(1), 300, later(), after(1)), Admission::Down);
-        assert_eq!(fetcher.wait(digest(1), 300, later(), after(101)), Admission::Queued);
+        assert_eq!(
+            fetcher.wait(digest(1), 300, later(), after(1)),
+            Admission::Down
+        );
+        assert_eq!(
+            fetcher.wait(digest(1), 300, later(), after(101)),
+            Admission::Queued
+        );
         let probe = fetcher.next_batch(after(101), 0).unwrap();
         fetcher.sent(3, probe);
-        assert_eq!(fetcher.wait(digest(2), 301, later(), after(101)), Admission::Queued);
+        assert_eq!(
+            fetcher.wait(digest(2), 301, later(), after(101)),
+            Admission::Queued
+        );
         assert!(!fetcher.ready(after(101)));
         fetcher.ended(3);
         fetcher.succeeded();
@@ -469,11 +516,52 @@ mod tests {
     fn a_service_that_asks_to_be_left_alone_is() {
         let mut fetcher = fetcher(100, 8);
         fetcher.wait(digest(1), 1, later(), NOW);
-        fail(&mut fetcher, Failure::Other(Some(Duration::from_secs(3))), NOW);
+        fail(
+            &mut fetcher,
+            Failure::Other(Some(Duration::from_secs(3))),
+            NOW,
+        );
         fetcher.refresh(digest(2), after(2_999));
         assert!(!fetcher.ready(after(2_999)));
-        assert_eq!(fetcher.wait(digest(1), 2, later(), after(2_999)), Admission::Down);
-        assert_eq!(fetcher.wait(digest(1), 2, later(), after(3_000)), Admission::Queued);
+        assert_eq!(
+            fetcher.wait(digest(1), 2, later(), after(2_999)),
+            Admission::Down
+        );
+        assert_eq!(
+            fetcher.wait(digest(1), 2, later(), after(3_000)),
+            Admission::Queued
+        );
+    }
+
+    #[test]
+    fn a_service_that_was_heard_of_is_tried_at_once() {
+        let mut fetcher = fetcher(100, 8);
+        let down = |fetcher: &mut Fetcher, failure| {
+            for millis in [0, 10] {
+                fetcher.heard(after(millis + 1));
+                fetcher.wait(digest(1), 1, later(), after(millis + 5));
+                fail(fetcher, failure, after(millis + 5));
+            }
+            fetcher.wait(digest(1), 1, later(), after(15))
+        };
+        assert_eq!(down(&mut fetcher, Failure::Other(None)), Admission::Down);
+        fetcher.heard(after(15));
+        assert_eq!(
+            fetcher.wait(digest(1), 1, later(), after(15)),
+            Admission::Down
+        );
+        fetcher.heard(after(16));
+        assert_eq!(
+            fetcher.wait(digest(1), 1, later(), after(16)),
+            Admission::Queued
+        );
+        let asked = Failure::Other(Some(Duration::from_secs(1)));
+        fail(&mut fetcher, asked, after(16));
+        fetcher.heard(after(20));
+        assert_eq!(
+            fetcher.wait(digest(1), 1, later(), after(20)),
+            Admission::Down
+        );
     }
 
     #[test]

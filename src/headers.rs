@@ -30,9 +30,21 @@ impl<'a> Headers<'a> {
 
     /// The values of every header of a name.
     pub fn all(self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.iter()
-            .filter(move |(known, _)| *known == name.as_bytes())
-            .map(|(_, value)| value)
+        let mut headers = self.iter();
+        std::iter::from_fn(move || {
+            loop {
+                // Most names differ in length already: their texts are passed over unread.
+                let (name_length, value_length) = headers.lengths()?;
+                if name_length != name.len() {
+                    headers.pass_over(name_length, value_length)?;
+                    continue;
+                }
+                let (known, value) = headers.read(name_length, value_length)?;
+                if known == name.as_bytes() {
+                    return Some(value);
+                }
+            }
+        })
     }
 
     /// The value of the first header of a name.
@@ -62,14 +74,19 @@ pub struct Iter<'a> {
     left: usize,
 }
 
-impl<'a> Iterator for Iter<'a> {
-    type Item = (&'a [u8], &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
+impl<'a> Iter<'a> {
+    /// The lengths of the next name and value.
+    fn lengths(&mut self) -> Option<(usize, usize)> {
         self.left = self.left.checked_sub(1)?;
-        let name_length = integer(self.packed, self.lengths)?;
-        let value_length = integer(self.packed, self.lengths.checked_add(4)?)?;
+        let lengths = self
+            .packed
+            .get(self.lengths..self.lengths.checked_add(8)?)?;
         self.lengths = self.lengths.checked_add(8)?;
+        Some((integer(lengths, 0)?, integer(lengths, 4)?))
+    }
+
+    /// The next name and value, of these lengths.
+    fn read(&mut self, name_length: usize, value_length: usize) -> Option<(&'a [u8], &'a [u8])> {
         let name_end = self.text.checked_add(name_length)?;
         let value_start = name_end.checked_add(1)?;
         let value_end = value_start.checked_add(value_length)?;
@@ -77,6 +94,22 @@ impl<'a> Iterator for Iter<'a> {
         let value = self.packed.get(value_start..value_end)?;
         self.text = value_end.checked_add(1)?;
         Some((name, value))
+    }
+
+    /// Passes the next name and value over.
+    fn pass_over(&mut self, name_length: usize, value_length: usize) -> Option<()> {
+        let both = name_length.checked_add(value_length)?.checked_add(2)?;
+        self.text = self.text.checked_add(both)?;
+        Some(())
+    }
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (name_length, value_length) = self.lengths()?;
+        self.read(name_length, value_length)
     }
 }
 

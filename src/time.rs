@@ -15,9 +15,7 @@ pub struct Now {
 }
 
 /// A point of the process's monotonic clock, the same for all VMs of the process; in milliseconds.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Instant(u64);
 
 impl Instant {

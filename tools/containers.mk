@@ -43,3 +43,25 @@ envoy/.env: envoy/.env.example
 	    *) printf '%s\n' "$$line" ;; \
 	  esac; done < $< > $@
 	@echo 'envoy/.env now holds the composed system'\''s secrets'
+
+.PHONY: compose-test
+compose-test: images ## Run the suite against the composed system, each test against one of its own (TESTS=name selects)
+	ENVOY_IMAGE='$(ENVOY_STAND_IN_IMAGE)' KEYBOUND_KEY_SERVICE_IMAGE='$(KEY_SERVICE_IMAGE)' \
+	  KEYBOUND_UPSTREAM_IMAGE='$(UPSTREAM_IMAGE)' KEYBOUND_COMPOSED=1 \
+	  ENVOY='$(CURDIR)/tests/containers/envoy' KEYBOUND_KEY_SERVICE='$(CURDIR)/tests/containers/key-service' \
+	  cargo test -p keybound-tests --test envoy --no-fail-fast -- $(TESTS)
+
+KUBERNETES_VALIDATE_VERSION := 1.37.0
+
+.PHONY: manifests
+manifests: target/kubernetes-validate/is-$(KUBERNETES_VALIDATE_VERSION) ## Check the manifests of Kubernetes' own kinds against its schemas
+	@target/kubernetes-validate/bin/python -m kubernetes_validate --strict --quiet envoy/kubernetes/*.yaml
+
+# Run as a module: a script of the environment would name the folder in which it was made.
+target/kubernetes-validate/is-$(KUBERNETES_VALIDATE_VERSION):
+	@mkdir -p target && rm -rf target/kubernetes-validate target/kubernetes-validate.partial
+	$(PYTHON) -m venv target/kubernetes-validate.partial
+	target/kubernetes-validate.partial/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+	  'kubernetes-validate==$(KUBERNETES_VALIDATE_VERSION)'
+	@mv target/kubernetes-validate.partial target/kubernetes-validate
+	@touch $@

@@ -12,21 +12,30 @@ use crate::contenders::{Contender, KEYS};
 use crate::gateway::{Gateway, Modules, Processors, Services};
 use crate::load::{Load, Pace, Requests};
 use crate::population::{Kind, Population};
+use crate::statistics::Summary;
 use crate::{authorization, key_service};
 
 /// Connections of each contender: enough that Envoy never waits for the generator.
 const CONNECTIONS: usize = 24;
 
-/// How long a contender is loaded in a round.
-const SATURATED: Duration = Duration::from_millis(350);
-const PACED: Duration = Duration::from_secs(1);
+/// A round at saturation gives each contender this many turns of this length, in a random order. What counts
+/// is their median: whatever else the machine does for a moment spoils a few turns of a few contenders, and
+/// what it does for longer hits all of them alike.
+const TURNS: usize = 9;
+const SATURATED: Duration = Duration::from_millis(20);
+
+/// How long a contender is loaded at a fixed rate in a round.
+const PACED: Duration = Duration::from_millis(250);
 
 /// Before a measurement, unmeasured: connections, caches and the compiler of V8 are warm then.
 const WARM_UP: Duration = Duration::from_millis(1500);
-const PRELUDE: Duration = Duration::from_millis(30);
+const PRELUDE: Duration = Duration::from_millis(2);
 
 /// The filter counts on ticks of 100 ms.
 const COUNTED: Duration = Duration::from_millis(300);
+
+/// How long hits are counted.
+const WATCHED: Duration = Duration::from_millis(300);
 
 /// What to measure.
 #[derive(Debug)]
@@ -114,9 +123,19 @@ pub async fn run(plan: &Plan, processors: Option<&Processors>) -> Result<Vec<Mea
             "processor time and throughput: round {round} of {}",
             plan.rounds
         );
-        turns.shuffle(&mut random);
-        for &turn in &turns {
-            saturate(&mut measured[turn], &mut loads[turn], &gateway)?;
+        let mut samples = vec![Vec::new(); loads.len()];
+        for _ in 0..TURNS {
+            turns.shuffle(&mut random);
+            for &turn in &turns {
+                let sample = saturate(&mut loads[turn], &gateway)
+                    .map_err(|error| error.during(plan.contenders[turn].name()))?;
+                samples[turn].push(sample);
+            }
+        }
+        for (measured, samples) in measured.iter_mut().zip(samples) {
+            let middle = |part: fn(&Sample) -> f64| Summary::of(samples.iter().map(part)).median;
+            measured.cpu_us.push(middle(|sample| sample.cpu_us));
+            measured.throughput.push(middle(|sample| sample.throughput));
         }
     }
     choose_rates(&mut measured);
@@ -164,10 +183,7 @@ async fn warm_up(measured: &Measured, load: &mut Load, gateway: &Gateway) -> Res
     };
     tokio::time::sleep(COUNTED).await;
     let before = gateway.counter(wanted).await?;
-    let answers = load
-        .run(Pace::Saturating, SATURATED)
-        .map_err(failed)?
-        .answers;
+    let answers = load.run(Pace::Saturating, WATCHED).map_err(failed)?.answers;
     tokio::time::sleep(COUNTED).await;
     let counted = gateway.counter(wanted).await? - before;
     if counted < answers * 99 / 100 {
@@ -178,24 +194,29 @@ async fn warm_up(measured: &Measured, load: &mut Load, gateway: &Gateway) -> Res
     Ok(())
 }
 
-fn saturate(measured: &mut Measured, load: &mut Load, gateway: &Gateway) -> Result<()> {
-    let failed = |error: Failure| error.during(measured.contender.name());
-    load.run(Pace::Saturating, PRELUDE).map_err(failed)?;
+/// What was measured in one turn.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    cpu_us: f64,
+    throughput: f64,
+}
+
+fn saturate(load: &mut Load, gateway: &Gateway) -> Result<Sample> {
+    load.run(Pace::Saturating, PRELUDE)?;
     let before = gateway.cpu_time()?;
-    let outcome = load.run(Pace::Saturating, SATURATED).map_err(failed)?;
+    let outcome = load.run(Pace::Saturating, SATURATED)?;
     let used = gateway.cpu_time()?.saturating_sub(before);
     let answers = outcome.answers as f64;
-    measured.cpu_us.push(used.as_secs_f64() * 1e6 / answers);
-    measured
-        .throughput
-        .push(answers / outcome.elapsed.as_secs_f64());
-    Ok(())
+    Ok(Sample {
+        cpu_us: used.as_secs_f64() * 1e6 / answers,
+        throughput: answers / outcome.elapsed.as_secs_f64(),
+    })
 }
 
 /// Half of what Keybound's local hit saturates at, for everybody; who cannot do that gets half of what he
 /// saturates at.
 fn choose_rates(measured: &mut [Measured]) {
-    let half = |measured: &Measured| median(&measured.throughput) / 2.0;
+    let half = |measured: &Measured| Summary::of(measured.throughput.iter().copied()).median / 2.0;
     let common = measured
         .iter()
         .find(|measured| measured.contender == Contender::Keybound)
@@ -208,10 +229,6 @@ fn choose_rates(measured: &mut [Measured]) {
             common
         };
     }
-}
-
-fn median(values: &[f64]) -> f64 {
-    crate::statistics::Summary::of(values.iter().copied()).median
 }
 
 fn pace(measured: &mut Measured, load: &mut Load) -> Result<()> {

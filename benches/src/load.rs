@@ -141,10 +141,10 @@ impl Load {
         })
     }
 
-    /// Sends each request of the order once, and gives how long that took.
-    pub fn once(&mut self) -> Result<Duration> {
-        let count = self.requests.order.len();
-        self.requests.next = 0;
+    /// Sends each of these requests once, in their order, and gives how long that took.
+    pub fn once(&mut self, requests: Requests) -> Result<Duration> {
+        let count = requests.order.len();
+        self.requests = requests;
         let begin = Instant::now();
         self.exchange(Pace::Saturating, Until::Count(count))?;
         Ok(begin.elapsed())

@@ -44,10 +44,10 @@ enum Command {
     /// Compare all contenders: processor time, throughput, latency
     Compare {
         /// Rounds at saturation
-        #[arg(long, default_value_t = 21)]
+        #[arg(long, default_value_t = 31)]
         rounds: usize,
-        /// Rounds of a second at a fixed rate; 0 measures no latency
-        #[arg(long, default_value_t = 11)]
+        /// Rounds at a fixed rate; 0 measures no latency
+        #[arg(long, default_value_t = 31)]
         latency_rounds: usize,
         /// Only these contenders, separated by commas
         #[arg(long, value_delimiter = ',', value_parser = contender)]

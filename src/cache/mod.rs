@@ -205,7 +205,9 @@ impl Cache {
         store: &dyn Store,
     ) -> bool {
         let record = match changed {
-            Changed::Key(_, Content::Record(key)) => Some((Record::Key(Rc::clone(key)), key.version)),
+            Changed::Key(_, Content::Record(key)) => {
+                Some((Record::Key(Rc::clone(key)), key.version))
+            }
             Changed::User(_, Content::Record(user)) => {
                 Some((Record::User(Some(Rc::clone(user))), user.version))
             }
@@ -295,21 +297,37 @@ impl Cache {
         });
         let version = key.version;
         let key = self.merge(id, Record::Key(Rc::from(key)), version, answer, store);
-        // A newer key may have another user, of whom this answer says nothing.
-        let Record::Key(record) = key.record else {
-            return Learned::Behind;
-        };
-        let oldest = [Some(key.confirmed)]
+        self.joined(version, key, user, tenant, asked)
+            .map_or(Learned::Behind, Learned::Known)
+    }
+
+    /// The chain of what an answer has come to; nothing where it was asked for and says less than is known.
+    fn joined(
+        &self,
+        version: u64,
+        key: Option<Entry>,
+        user: Option<Option<Entry>>,
+        tenant: Option<Option<Entry>>,
+        asked: Instant,
+    ) -> Option<Chain> {
+        let key = key?;
+        let (user, tenant) = (
+            user.map_or(Some(None), |user| user.map(Some))?,
+            tenant.map_or(Some(None), |tenant| tenant.map(Some))?,
+        );
+        let owners = [&user, &tenant].into_iter().flatten();
+        let too_old = [&key]
             .into_iter()
-            .chain([&user, &tenant].map(|entry| entry.as_ref().map(|entry| entry.confirmed)))
-            .flatten()
-            .min();
-        let behind =
-            oldest.is_none_or(|oldest| self.age(oldest, asked) >= self.freshness.max_staleness);
-        if behind || key.version != version {
-            return Learned::Behind;
+            .chain(owners)
+            .any(|entry| self.age(entry.confirmed, asked) >= self.freshness.max_staleness);
+        // A newer key may have another user, of whom this answer says nothing.
+        if too_old || key.version != version {
+            return None;
         }
-        Learned::Known(Chain {
+        let Record::Key(record) = key.record else {
+            return None;
+        };
+        Some(Chain {
             key: record,
             user: user.and_then(|entry| entry.record.user()).flatten(),
             tenant: tenant.and_then(|entry| entry.record.tenant()).flatten(),
@@ -323,14 +341,12 @@ impl Cache {
         asked: Instant,
         store: &dyn Store,
     ) -> Learned {
-        if let Some(known) = self.newest(&id, store)
-            && known.version > as_of
-        {
+        let (known, floor) = self.newest(&id, store);
+        if as_of < floor || known.is_some_and(|known| known.version > as_of) {
             return Learned::Behind;
         }
         self.records.remove(&id);
-        self.shared
-            .remove(id, as_of, self.continuity.epoch, store);
+        self.shared.remove(id, as_of, self.continuity.epoch, store);
         self.negatives.insert(id, asked);
         Learned::Unknown
     }
@@ -347,7 +363,8 @@ impl Cache {
             .saturating_add(self.negatives.take_evicted())
     }
 
-    /// Keeps the newer of what is known and what is new, here and in the shared cache, and gives it.
+    /// Keeps the newer of what is known and what is new, here and in the shared cache, and gives it. Nothing
+    /// where the answer is from before something that was known and is no longer.
     fn merge(
         &mut self,
         id: EntityId,
@@ -355,8 +372,8 @@ impl Cache {
         version: u64,
         answer: Answered,
         store: &dyn Store,
-    ) -> Entry {
-        let known = self.newest(&id, store);
+    ) -> Option<Entry> {
+        let (known, floor) = self.newest(&id, store);
         // An older version than is known, from a key service that has seen the newer one: its data has been
         // put back to an earlier state. What nobody has confirmed for so long does not stand against it.
         let anew = known.as_ref().is_some_and(|known| {
@@ -366,7 +383,10 @@ impl Cache {
         });
         if let Some(known) = known.filter(|known| known.version > version && !anew) {
             self.keep(id, known.clone());
-            return known;
+            return Some(known);
+        }
+        if answer.as_of < floor {
+            return None;
         }
         // An absence is known again and again, each time as of a later sequence.
         let new = Entry {
@@ -375,19 +395,20 @@ impl Cache {
             confirmed: answer.asked,
         };
         let epoch = self.continuity.epoch;
-        self.shared
-            .put(id, &new, answer.as_of, anew, epoch, store);
+        self.shared.put(id, &new, answer.as_of, anew, epoch, store);
         self.keep(id, new.clone());
-        new
+        Some(new)
     }
 
-    fn newest(&mut self, id: &EntityId, store: &dyn Store) -> Option<Entry> {
+    /// The newest that is known of an entity, and the sequence before which nothing is to be believed of it.
+    fn newest(&mut self, id: &EntityId, store: &dyn Store) -> (Option<Entry>, u64) {
         let local = self.records.get(id).map(|local| local.entry.clone());
-        let shared = self.shared.get(id, self.continuity.epoch, store);
-        local
+        let (shared, floor) = self.shared.get_with_floor(id, self.continuity.epoch, store);
+        let newest = local
             .into_iter()
             .chain(shared)
-            .max_by_key(|entry| (entry.version, entry.confirmed))
+            .max_by_key(|entry| (entry.version, entry.confirmed));
+        (newest, floor)
     }
 
     fn keep(&mut self, id: EntityId, entry: Entry) {
@@ -404,6 +425,8 @@ impl Cache {
             tenant,
         };
         self.records.insert(id, local);
+        // Whoever once knew a record does not go back to not knowing it.
+        self.negatives.remove(&id);
     }
 
     /// Finds an entry in this VM's own cache or, where it is not there or no longer fresh, in the shared

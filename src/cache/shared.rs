@@ -69,17 +69,30 @@ impl Shared {
 
     /// Reads an entry of an epoch.
     pub fn get(&self, id: &EntityId, epoch: u64, store: &dyn Store) -> Option<Entry> {
-        let (bucket, _) = store.get(&self.bucket(id))?;
+        self.get_with_floor(id, epoch, store).0
+    }
+
+    /// Reads an entry of an epoch, and the sequence before which nothing is taken in beside it.
+    pub fn get_with_floor(
+        &self,
+        id: &EntityId,
+        epoch: u64,
+        store: &dyn Store,
+    ) -> (Option<Entry>, u64) {
+        let (bucket, _) = store.get(&self.bucket(id)).unwrap_or_default();
         let (header, entries) = open(&bucket);
         if header.epoch != epoch {
-            return None;
+            return (None, 0);
         }
-        let packed = unpack(entries).find(|packed| packed.id == *id)?;
-        Some(Entry {
-            record: postcard::from_bytes(packed.record).ok()?,
-            version: packed.version,
-            confirmed: Instant::from_millis(packed.confirmed),
-        })
+        let packed = unpack(entries).find(|packed| packed.id == *id);
+        let entry = packed.and_then(|packed| {
+            Some(Entry {
+                record: postcard::from_bytes(packed.record).ok()?,
+                version: packed.version,
+                confirmed: Instant::from_millis(packed.confirmed),
+            })
+        });
+        (entry, header.floor)
     }
 
     /// Adds or replaces an entry that was true as of a sequence, unless the bucket holds a newer version of
@@ -275,11 +288,17 @@ mod tests {
         for number in 0..20 {
             put(&shared, &number.to_string(), &entry(1, number % 3), &store);
             assert!(
-                shared.get(&id(&number.to_string()), EPOCH, &store).is_some(),
+                shared
+                    .get(&id(&number.to_string()), EPOCH, &store)
+                    .is_some(),
                 "{number}"
             );
         }
-        let known = |number: &u64| shared.get(&id(&number.to_string()), EPOCH, &store).is_some();
+        let known = |number: &u64| {
+            shared
+                .get(&id(&number.to_string()), EPOCH, &store)
+                .is_some()
+        };
         assert_eq!((0..20).filter(known).count(), WAYS);
         assert!(
             (0..20)

@@ -74,7 +74,13 @@ impl Leadership {
         store::change(store, &self.name, |bytes| {
             let lease: Lease = postcard::from_bytes(bytes).unwrap_or_default();
             let known = lease.owner == self.me && lease.failures > 0;
-            known.then_some(Lease { failures: 0, ..lease }).as_ref().and_then(write)
+            known
+                .then_some(Lease {
+                    failures: 0,
+                    ..lease
+                })
+                .as_ref()
+                .and_then(write)
         });
     }
 

@@ -150,7 +150,10 @@ impl Feed {
             self.announced = Some(now);
             self.announce(queue, now, store);
         }
-        if self.poll.is_some_and(|(_, poll)| now.since(poll.asked) > self.timeout + ANSWER) {
+        if self
+            .poll
+            .is_some_and(|(_, poll)| now.since(poll.asked) > self.timeout + ANSWER)
+        {
             self.poll = None;
         }
         self.leadership.renew(now, store);
@@ -207,6 +210,11 @@ impl Feed {
             confirmed: head.confirmed,
             until: head.until,
         }
+    }
+
+    /// When the feed was last heard of.
+    pub fn heard(&self) -> Instant {
+        self.view.head.heard
     }
 
     /// The epoch that this VM is in.
@@ -278,7 +286,7 @@ impl Feed {
         } else {
             self.ring_others(now, store);
         }
-        self.heard(poll, now, store, |state| {
+        self.take_in(poll, now, store, |state| {
             let continues = Some(state.head.applied) == poll.after;
             if continues {
                 state.append(changes, cursor);
@@ -293,13 +301,13 @@ impl Feed {
         self.restarts = self.restarts.saturating_add(1);
         self.next_poll = now + backoff::delay(self.restarts, None, self.random.next());
         self.ring_others(now, store);
-        self.heard(poll, now, store, |state| {
+        self.take_in(poll, now, store, |state| {
             state.restart(cursor);
             true
         })
     }
 
-    fn heard(
+    fn take_in(
         &mut self,
         poll: &Poll,
         now: Instant,

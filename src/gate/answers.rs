@@ -13,6 +13,7 @@ use crate::fetch::{Batch, Call, Failure};
 use crate::record::{Resolved, parse_answer};
 use crate::telemetry::{Counter, Warning};
 use crate::time::Now;
+use crate::verdict::Chain;
 
 /// How a call to the key service ended.
 #[derive(Debug)]
@@ -186,7 +187,11 @@ impl Gate {
                     {
                         Learned::Known(chain) => Resolution::Known(chain),
                         Learned::Unknown => Resolution::Unknown,
-                        Learned::Behind => self.known_already(digest, now, store),
+                        Learned::Behind => match self.known_already(digest, now, store) {
+                            Some(chain) => Resolution::Known(chain),
+                            None if self.fetcher.again(*digest) => continue,
+                            None => Resolution::Unavailable,
+                        },
                     }
                 }
                 (Some((_, Err(malformed))), None) => {
@@ -215,10 +220,10 @@ impl Gate {
     }
 
     /// What the caches say where an answer is older than they are.
-    fn known_already(&mut self, digest: &Digest, now: Now, store: &dyn Store) -> Resolution {
+    fn known_already(&mut self, digest: &Digest, now: Now, store: &dyn Store) -> Option<Chain> {
         match self.cache.lookup(digest, now.instant, store) {
-            Lookup::Fresh(chain, _) | Lookup::Stale(chain, _) => Resolution::Known(chain),
-            Lookup::Expired(_) | Lookup::Negative | Lookup::Miss => Resolution::Unavailable,
+            Lookup::Fresh(chain, _) | Lookup::Stale(chain, _) => Some(chain),
+            Lookup::Expired(_) | Lookup::Negative | Lookup::Miss => None,
         }
     }
 

@@ -29,6 +29,7 @@ impl Gate {
             }
         }
         self.cache.follow(self.feed.continuity());
+        self.fetcher.heard(self.feed.heard());
         if let Some(outdated) = outdated {
             self.ask_again(&outdated);
         }

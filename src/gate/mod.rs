@@ -302,7 +302,13 @@ fn namespace(settings: &Settings) -> String {
     let service = &settings.key_service;
     let entries = settings.limits.shared_entries.to_string();
     let followed = if service.changes.enabled { "1" } else { "0" };
-    let parts = [&service.cluster, &service.authority, &service.path, &entries, followed];
+    let parts = [
+        &service.cluster,
+        &service.authority,
+        &service.path,
+        &entries,
+        followed,
+    ];
     format!("keybound/2/{:016x}", number(&parts))
 }
 

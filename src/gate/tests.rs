@@ -42,7 +42,8 @@ impl World {
     }
 
     fn named(name: &str, configuration: &Value) -> Self {
-        let mut whole = json!({"key_service": {"cluster": "key_service", "changes": {"enabled": false}}});
+        let mut whole =
+            json!({"key_service": {"cluster": "key_service", "changes": {"enabled": false}}});
         for (name, value) in configuration.as_object().unwrap() {
             whole[name] = value.clone();
         }
@@ -136,6 +137,14 @@ impl World {
         assert_eq!(self.call(99), [digest(key)]);
         self.answer(99, &answer(as_of, &[(key, record.clone())]));
         self.resume(key)
+    }
+
+    /// Gives an answer of no use as often as it is asked for.
+    fn teach_in_vain(&mut self, key: &str, as_of: u64, record: &Value) -> Vec<(u32, Fate)> {
+        for _ in 0..2 {
+            assert_eq!(self.teach(key, as_of, record), []);
+        }
+        self.teach(key, as_of, record)
     }
 
     fn counted(&mut self, name: &str) -> u64 {

@@ -28,6 +28,13 @@ struct Gauge {
 impl Metrics {
     /// Makes the metrics known, so that they are there from the start, at nothing.
     pub(super) fn define() -> Self {
+        record(
+            define(
+                MetricType::Gauge,
+                concat!("build_info.", env!("CARGO_PKG_VERSION")),
+            ),
+            1,
+        );
         Self {
             counters: Telemetry::names()
                 .map(|name| define(MetricType::Counter, &name))
@@ -59,10 +66,7 @@ impl Metrics {
         // All VMs look at the same feed, so each says the same.
         if let Some((connected, lag)) = gate.feed_link(now) {
             record(self.connected, u64::from(connected));
-            record(
-                self.lag,
-                u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
-            );
+            record(self.lag, u64::try_from(lag.as_millis()).unwrap_or(u64::MAX));
         }
     }
 }

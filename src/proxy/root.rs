@@ -16,7 +16,6 @@ use crate::config::{self, Settings};
 use crate::gate::{CallEnd, Gate, LONGEST_BODY, Outgoing};
 use crate::headers::Headers;
 use crate::request::Request;
-use crate::time::Now;
 
 /// How often a VM looks at the clock, hands over what it counted and gives up who waited too long.
 const TICK: Duration = Duration::from_millis(100);
@@ -96,7 +95,11 @@ fn dispatch(settings: &Settings, outgoing: &Outgoing) -> Option<u32> {
         .token
         .as_ref()
         .map(|token| format!("Bearer {}", token.reveal()));
-    let method = if outgoing.body.is_some() { "POST" } else { "GET" };
+    let method = if outgoing.body.is_some() {
+        "POST"
+    } else {
+        "GET"
+    };
     let mut headers = vec![
         (":method", method),
         (":path", outgoing.path.as_str()),
@@ -120,15 +123,11 @@ fn dispatch(settings: &Settings, outgoing: &Outgoing) -> Option<u32> {
     .ok()
 }
 
-/// How long a service asks to be left alone: seconds or a date (RFC 9110 section 10.2.3).
-fn retry_after(now: Now) -> Option<Duration> {
+/// How long a service asks to be left alone, in seconds (RFC 9110 section 10.2.3). Reading the other form, a
+/// date, would be more than a hundredth of the module; who sends one is tried again as after any failure.
+fn retry_after() -> Option<Duration> {
     let value = CallAnswer::header("retry-after")?;
-    let text = std::str::from_utf8(&value).ok()?.trim();
-    let seconds = text.parse().ok().or_else(|| {
-        let date = httpdate::parse_http_date(text).ok()?;
-        let date = date.duration_since(std::time::UNIX_EPOCH).ok()?;
-        Some(date.as_secs().saturating_sub(now.unix))
-    })?;
+    let seconds = std::str::from_utf8(&value).ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))
 }
 
@@ -150,9 +149,7 @@ impl Context for Root {
                 status,
                 marked: CallAnswer::header("x-keybound-protocol").as_deref() == Some(b"1"),
                 body: body.as_deref(),
-                retry_after: matches!(status, 429 | 503)
-                    .then(|| retry_after(vm.clock.now()))
-                    .flatten(),
+                retry_after: matches!(status, 429 | 503).then(retry_after).flatten(),
             },
             None => CallEnd::Broken,
         };

@@ -217,16 +217,32 @@ mod tests {
     #[test]
     fn what_is_gone_and_what_cannot_be_read_are_told_apart() {
         for (change, gone) in [
-            (r#"{"seq": 11, "kind": "key", "id": "k", "digest": "DIGEST", "key": null}"#, true),
-            (r#"{"seq": 11, "kind": "key", "id": "k", "digest": "DIGEST"}"#, false),
-            (r#"{"seq": 11, "kind": "key", "id": "k", "digest": "DIGEST", "key": 7}"#, false),
-            (r#"{"seq": 11, "kind": "key", "id": "k", "digest": "DIGEST", "key": {"id": "k"}}"#, false),
+            (
+                r#"{"seq": 11, "kind": "key", "id": "k", "digest": "DIGEST", "key": null}"#,
+                true,
+            ),
+            (
+                r#"{"seq": 11, "kind": "key", "id": "k", "digest": "DIGEST"}"#,
+                false,
+            ),
+            (
+                r#"{"seq": 11, "kind": "key", "id": "k", "digest": "DIGEST", "key": 7}"#,
+                false,
+            ),
+            (
+                r#"{"seq": 11, "kind": "key", "id": "k", "digest": "DIGEST", "key": {"id": "k"}}"#,
+                false,
+            ),
         ] {
             let (changed, doubts) = one(change).unwrap();
             let Changed::Key(_, content) = changed else {
                 panic!("{changed:?}");
             };
-            let expected = if gone { Content::Gone } else { Content::Unreadable };
+            let expected = if gone {
+                Content::Gone
+            } else {
+                Content::Unreadable
+            };
             assert_eq!((content, doubts.is_empty()), (expected, gone), "{change}");
         }
         let other = r#"{"seq": 11, "kind": "user", "id": "u", "user": {"id": "v", "version": 11, "status": "active"}}"#;
@@ -255,10 +271,19 @@ mod tests {
             ("[]", "answer"),
             (r#"{"reset": false, "changes": []}"#, "answer.cursor"),
             (r#"{"cursor": 12, "changes": []}"#, "answer.reset"),
-            (r#"{"cursor": 12, "reset": "no", "changes": []}"#, "answer.reset"),
+            (
+                r#"{"cursor": 12, "reset": "no", "changes": []}"#,
+                "answer.reset",
+            ),
             (r#"{"cursor": 12, "reset": false}"#, "answer.changes"),
-            (r#"{"cursor": 9, "reset": false, "changes": []}"#, "answer.cursor"),
-            (&format!(r#"{{"cursor": 12, "reset": false, "changes": [{many}]}}"#), "answer.changes"),
+            (
+                r#"{"cursor": 9, "reset": false, "changes": []}"#,
+                "answer.cursor",
+            ),
+            (
+                &format!(r#"{{"cursor": 12, "reset": false, "changes": [{many}]}}"#),
+                "answer.changes",
+            ),
         ] {
             assert_eq!(parse(body).unwrap_err().field, field, "{body:.80}");
         }
@@ -271,7 +296,10 @@ mod tests {
             (r#"{"seq": 11, "kind": "", "id": "u"}"#, "change.kind"),
             (r#"{"seq": 11, "kind": "user"}"#, "change.id"),
             (r#"{"seq": 11, "kind": "user", "id": "a b"}"#, "change.id"),
-            (r#"{"seq": 11, "kind": "key", "id": "k", "digest": "x"}"#, "change.digest"),
+            (
+                r#"{"seq": 11, "kind": "key", "id": "k", "digest": "x"}"#,
+                "change.digest",
+            ),
             (
                 r#"{"seq": 11, "kind": "plan", "id": "p"}, {"seq": 11, "kind": "plan", "id": "p"}"#,
                 "change.seq",

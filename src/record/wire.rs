@@ -105,7 +105,10 @@ fn parse_resolved(result: &Fields<'_>, doubts: &mut Vec<Malformed>) -> Result<Re
     Ok(Resolved::Known { key, user, tenant })
 }
 
-pub(super) fn parse_key(fields: &Fields<'_>, doubts: &mut Vec<Malformed>) -> Result<Key, Malformed> {
+pub(super) fn parse_key(
+    fields: &Fields<'_>,
+    doubts: &mut Vec<Malformed>,
+) -> Result<Key, Malformed> {
     Ok(Key {
         id: fields.required_name("id")?,
         version: fields.required_unsigned("version")?,
@@ -161,7 +164,10 @@ fn parse_hours(fields: &Fields<'_>, doubts: &mut Vec<Malformed>) -> Result<Hours
     Ok(hours)
 }
 
-pub(super) fn parse_user(fields: &Fields<'_>, doubts: &mut Vec<Malformed>) -> Result<User, Malformed> {
+pub(super) fn parse_user(
+    fields: &Fields<'_>,
+    doubts: &mut Vec<Malformed>,
+) -> Result<User, Malformed> {
     Ok(User {
         id: fields.required_name("id")?,
         version: fields.required_unsigned("version")?,
@@ -185,7 +191,10 @@ pub(super) fn parse_user(fields: &Fields<'_>, doubts: &mut Vec<Malformed>) -> Re
     })
 }
 
-pub(super) fn parse_tenant(fields: &Fields<'_>, doubts: &mut Vec<Malformed>) -> Result<Tenant, Malformed> {
+pub(super) fn parse_tenant(
+    fields: &Fields<'_>,
+    doubts: &mut Vec<Malformed>,
+) -> Result<Tenant, Malformed> {
     Ok(Tenant {
         id: fields.required_name("id")?,
         version: fields.required_unsigned("version")?,

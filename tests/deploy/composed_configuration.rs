@@ -60,11 +60,9 @@ const STATISTICS: &str = r#"
                     - name: all
                       domains: ["*"]
                       routes:
-                        - match: { path: /stats, headers: [{ name: ":method", string_match: { exact: GET } }] }
-                          route: { cluster: admin }
-                        - match: { path: /stats/prometheus, headers: [{ name: ":method", string_match: { exact: GET } }] }
-                          route: { cluster: admin }
-                        - match: { path: /ready, headers: [{ name: ":method", string_match: { exact: GET } }] }
+                        - match:
+                            safe_regex: { regex: "/(ready|server_info|stats|stats/prometheus)" }
+                            headers: [{ name: ":method", string_match: { exact: GET } }]
                           route: { cluster: admin }
 
   clusters:

@@ -1,4 +1,8 @@
 //! What people deploy: the composed system, images, manifests and workflows, as far as their files tell.
 //! `make compose-test` runs the composed system itself.
 
+mod compose_file;
 mod composed_configuration;
+mod dockerfiles;
+mod manifests;
+mod workflows;

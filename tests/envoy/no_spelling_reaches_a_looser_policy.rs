@@ -8,6 +8,7 @@ use support::config::Config;
 use support::gateway::{Builder, Gateway};
 use support::http2;
 use support::records;
+use support::upstream::Arrived;
 
 /// Spellings of `/admin/secret` that Envoy, or some upstream behind it, reads as that.
 const ADMIN: [&str; 41] = [
@@ -187,10 +188,14 @@ async fn from_a_loose_route_to_a_strict_default() {
     ] {
         assert_eq!(gateway.passed(&Request::get(path)).await.path, path);
     }
-    // Where Envoy resolves what looks like a way out, what the upstream gets is a path like any other.
+    // Where Envoy resolves what looks like a way out, what the upstream gets is a path like any other. Older
+    // ones do not, and then it is refused.
     for path in ["/public//../admin", "/public/;/..;/admin"] {
-        let arrived = gateway.passed(&Request::get(path)).await;
-        assert_eq!(arrived.path, "/public/admin", "{path}");
+        let answer = gateway.send(&Request::get(path)).await;
+        if answer.status != 401 {
+            let arrived: Arrived = serde_json::from_slice(&answer.body).unwrap();
+            assert_eq!(arrived.path, "/public/admin", "{path}");
+        }
     }
     let seen = with_the_scope(&gateway, all()).await;
     let passed = seen.iter().filter(|(_, path)| path.is_some()).count();

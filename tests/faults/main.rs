@@ -1,6 +1,7 @@
 //! `make faults` and `make figures`: what becomes of requests while something goes wrong, how soon a
 //! change is obeyed, and what a flood costs.
 
+mod figures;
 mod trials;
 
 use clap::{Parser, Subcommand};
@@ -20,12 +21,16 @@ enum Command {
     /// of twelve connections. A request counts as lost if no whole answer to it came: its connection
     /// could not be opened, was closed or reset, or stayed silent for 30 s
     Trials(trials::Arguments),
+    /// How soon changes are obeyed, how often the key service is asked, what a flood of made-up keys
+    /// costs: each figure beside its goal
+    Figures(figures::Arguments),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Trials(arguments) => trials::run(arguments).await,
+        Command::Figures(arguments) => figures::run(arguments).await,
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -80,6 +80,14 @@ impl Config {
             .map_err(|error| Failure::new(format!("envoy.yaml is not YAML: {error}")))
     }
 
+    /// The shipped configuration of the composed system, in which every address is settled.
+    pub fn composed() -> Result<Self> {
+        let text = fs::read_to_string(paths::root().join("envoy/compose/envoy.yaml"))?;
+        serde_saphyr::from_str(&text)
+            .map(Self)
+            .map_err(|error| Failure::new(format!("envoy/compose/envoy.yaml is not YAML: {error}")))
+    }
+
     /// As text for Envoy.
     pub fn to_text(&self) -> String {
         self.0.to_string()

@@ -132,6 +132,17 @@ impl Envoy {
             .collect())
     }
 
+    /// Bytes of memory that it occupies.
+    pub fn resident_memory(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB"))
+            .and_then(|kibibytes| kibibytes.trim().parse::<u64>().ok())
+            .map(|kibibytes| kibibytes * 1024)
+            .ok_or_else(|| Failure::new("/proc does not tell Envoy's memory"))
+    }
+
     /// What it logged.
     pub fn log(&self) -> String {
         self.process.log()

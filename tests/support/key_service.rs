@@ -3,10 +3,13 @@
 use crate::client::{Request, Response};
 use crate::failure::{Failure, Result};
 use crate::paths;
+use crate::ports;
 use crate::process::Process;
+use crate::wait::PATIENCE;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// A running key service.
 #[derive(Debug)]
@@ -105,6 +108,11 @@ impl KeyService {
     /// Ends it as a crash would.
     pub fn kill(&mut self) {
         self.process = None;
+        // A container ends a moment after the process that stands for it.
+        let end = Instant::now() + PATIENCE;
+        while !ports::is_free(self.port) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Ends it in order; it must end well.
@@ -237,18 +245,18 @@ impl KeyService {
             .map(drop)
     }
 
-    /// The value of a counter of its own, summed over its labels.
-    pub async fn metric(&self, name: &str) -> Result<f64> {
+    /// The value of a counter of its own, summed over those of its labels that hold a text.
+    pub async fn metric(&self, name: &str, labels: &str) -> Result<f64> {
         let answer = Request::get("/metrics").send(self.port).await?;
         Ok(answer
             .text()
             .lines()
             .filter(|line| {
                 line.strip_prefix(name)
-                    .is_some_and(|rest| rest.starts_with([' ', '{']))
+                    .is_some_and(|rest| rest.starts_with([' ', '{']) && rest.contains(labels))
             })
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-            .sum())
+            .fold(0.0, |sum, value| sum + value))
     }
 }
 

@@ -69,6 +69,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether it is a refusal with this code; whether it was allowed, without one.
+    pub fn is(&self, code: Option<&str>) -> bool {
+        match code {
+            None => *self == Self::Allowed,
+            code => self.code() == code,
+        }
+    }
+
     /// The verdict, where it is a refusal.
     pub fn code(&self) -> Option<&str> {
         match self {
@@ -167,14 +175,24 @@ impl<K: Clone + Send + 'static> Load<K> {
         .await
     }
 
-    /// Whether every client has run out of requests.
-    pub fn has_ended(&self) -> bool {
-        self.clients.iter().all(JoinHandle::is_finished)
+    /// Clients that have not run out of requests.
+    pub fn active(&self) -> usize {
+        let running = |client: &&JoinHandle<()>| !client.is_finished();
+        self.clients.iter().filter(running).count()
+    }
+
+    /// Lets every client send until it has run out of requests, and gives everything.
+    pub async fn run_out(self) -> Result<Vec<Sample<K>>> {
+        self.finish().await
     }
 
     /// Lets each client finish what it has under way, and gives everything.
     pub async fn stop(self) -> Result<Vec<Sample<K>>> {
         self.stop.store(true, Ordering::Relaxed);
+        self.finish().await
+    }
+
+    async fn finish(self) -> Result<Vec<Sample<K>>> {
         for client in self.clients {
             client
                 .await

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use ureq::http::Method;
 
-use super::client::{Given, Paging, Remote, encoded};
+use super::client::{Given, Paging, Remote};
 use super::output::Column;
+use super::record::{One, Records};
 use super::when::{hours, when};
 use super::{Failure, Outcome};
 
@@ -117,14 +118,6 @@ pub enum Command {
     },
 }
 
-#[derive(clap::Args)]
-pub struct One {
-    /// Id of the key
-    id: String,
-    #[command(flatten)]
-    remote: Remote,
-}
-
 /// What a key may do, and when and where.
 #[derive(clap::Args)]
 pub struct Fences {
@@ -204,6 +197,11 @@ const ISSUED: &[Column] = &[
     Column::time("EXPIRES", "/expires_at"),
 ];
 
+const KEYS: Records = Records {
+    path: "/keys",
+    columns: SHOWN,
+};
+
 pub fn run(command: Command) -> Outcome {
     match command {
         Command::Create {
@@ -242,25 +240,27 @@ pub fn run(command: Command) -> Outcome {
             ]);
             remote.list("/keys", &query, LISTED)
         }
-        Command::Show(one) => one.remote.show(&Method::GET, &path(&one.id), None, SHOWN),
+        Command::Show(one) => one
+            .remote
+            .show(&Method::GET, &KEYS.path_of(&one.id), None, SHOWN),
         Command::Update {
             id,
             fences,
             clear,
             remote,
-        } => change(&remote, &id, fences.add_to(Given::default().clear(&clear))),
+        } => KEYS.change(&remote, &id, fences.add_to(Given::default().clear(&clear))),
         Command::Import {
             file,
             partial,
             remote,
         } => import(&file, partial, &remote),
-        Command::Disable(one) => set_status(&one, "disabled"),
-        Command::Enable(one) => set_status(&one, "active"),
+        Command::Disable(one) => KEYS.set_status(&one, "disabled"),
+        Command::Enable(one) => KEYS.set_status(&one, "active"),
         Command::Revoke { id, reason, remote } => {
             let body = Given::default().field("reason", reason).body();
             remote.show(
                 &Method::POST,
-                &format!("{}/revoke", path(&id)),
+                &format!("{}/revoke", KEYS.path_of(&id)),
                 Some(body),
                 SHOWN,
             )
@@ -269,7 +269,7 @@ pub fn run(command: Command) -> Outcome {
             let body = Given::default().field("grace", grace).body();
             remote.show(
                 &Method::POST,
-                &format!("{}/rotate", path(&id)),
+                &format!("{}/rotate", KEYS.path_of(&id)),
                 Some(body),
                 ISSUED,
             )
@@ -297,20 +297,4 @@ fn import(file: &Path, partial: bool, remote: &Remote) -> Outcome {
             Column::text("ERRORS", "/errors"),
         ],
     )
-}
-
-fn set_status(one: &One, status: &str) -> Outcome {
-    change(
-        &one.remote,
-        &one.id,
-        Given::default().field("status", Some(status)),
-    )
-}
-
-fn change(remote: &Remote, id: &str, given: Given) -> Outcome {
-    remote.show(&Method::PATCH, &path(id), Some(given.change()?), SHOWN)
-}
-
-fn path(id: &str) -> String {
-    format!("/keys/{}", encoded(id))
 }

@@ -16,6 +16,7 @@ mod key;
 mod log_line;
 mod output;
 mod ready;
+mod record;
 mod serve;
 mod tenant;
 mod token;

@@ -3,8 +3,9 @@
 use ureq::http::Method;
 
 use super::Outcome;
-use super::client::{Given, Paging, Remote, encoded};
+use super::client::{Given, Paging, Remote};
 use super::output::Column;
+use super::record::{One, Records};
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -47,14 +48,6 @@ pub enum Command {
     Activate(One),
 }
 
-#[derive(clap::Args)]
-pub struct One {
-    /// Id of the tenant
-    id: String,
-    #[command(flatten)]
-    remote: Remote,
-}
-
 const COLUMNS: &[Column] = &[
     Column::text("ID", "/id"),
     Column::text("NAME", "/name"),
@@ -62,6 +55,11 @@ const COLUMNS: &[Column] = &[
     Column::time("CREATED", "/created_at"),
     Column::time("UPDATED", "/updated_at"),
 ];
+
+const TENANTS: Records = Records {
+    path: "/tenants",
+    columns: COLUMNS,
+};
 
 pub fn run(command: Command) -> Outcome {
     match command {
@@ -78,27 +76,14 @@ pub fn run(command: Command) -> Outcome {
             &paging.query(&[("status", status.as_deref())]),
             COLUMNS,
         ),
-        Command::Show(one) => one.remote.show(&Method::GET, &path(&one.id), None, COLUMNS),
-        Command::Update { id, name, remote } => {
-            change(&remote, &id, Given::default().field("name", name))
+        Command::Show(one) => {
+            one.remote
+                .show(&Method::GET, &TENANTS.path_of(&one.id), None, COLUMNS)
         }
-        Command::Suspend(one) => set_status(&one, "suspended"),
-        Command::Activate(one) => set_status(&one, "active"),
+        Command::Update { id, name, remote } => {
+            TENANTS.change(&remote, &id, Given::default().field("name", name))
+        }
+        Command::Suspend(one) => TENANTS.set_status(&one, "suspended"),
+        Command::Activate(one) => TENANTS.set_status(&one, "active"),
     }
-}
-
-fn set_status(one: &One, status: &str) -> Outcome {
-    change(
-        &one.remote,
-        &one.id,
-        Given::default().field("status", Some(status)),
-    )
-}
-
-fn change(remote: &Remote, id: &str, given: Given) -> Outcome {
-    remote.show(&Method::PATCH, &path(id), Some(given.change()?), COLUMNS)
-}
-
-fn path(id: &str) -> String {
-    format!("/tenants/{}", encoded(id))
 }

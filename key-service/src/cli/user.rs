@@ -3,8 +3,9 @@
 use ureq::http::Method;
 
 use super::Outcome;
-use super::client::{Given, Paging, Remote, encoded};
+use super::client::{Given, Paging, Remote};
 use super::output::Column;
+use super::record::{One, Records};
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -81,14 +82,6 @@ pub enum Command {
 }
 
 #[derive(clap::Args)]
-pub struct One {
-    /// Id of the user
-    id: String,
-    #[command(flatten)]
-    remote: Remote,
-}
-
-#[derive(clap::Args)]
 pub struct Stop {
     #[command(flatten)]
     one: One,
@@ -100,7 +93,7 @@ pub struct Stop {
 impl Stop {
     fn path(&self) -> String {
         let query = if self.force { "?force=true" } else { "" };
-        format!("{}{query}", path(&self.one.id))
+        format!("{}{query}", USERS.path_of(&self.one.id))
     }
 
     fn set_status(&self, status: &str) -> Outcome {
@@ -135,6 +128,11 @@ const COLUMNS: &[Column] = &[
     Column::time("UPDATED", "/updated_at"),
 ];
 
+const USERS: Records = Records {
+    path: "/users",
+    columns: COLUMNS,
+};
+
 pub fn run(command: Command) -> Outcome {
     match command {
         Command::Create {
@@ -166,7 +164,9 @@ pub fn run(command: Command) -> Outcome {
                 paging.query(&[("status", status.as_deref()), ("tenant", tenant.as_deref())]);
             remote.list("/users", &query, COLUMNS)
         }
-        Command::Show(one) => one.remote.show(&Method::GET, &path(&one.id), None, SHOWN),
+        Command::Show(one) => one
+            .remote
+            .show(&Method::GET, &USERS.path_of(&one.id), None, SHOWN),
         Command::Update {
             id,
             name,
@@ -180,31 +180,15 @@ pub fn run(command: Command) -> Outcome {
                 .field("name", name)
                 .list("scopes", scopes)
                 .list("apis", apis);
-            change(&remote, &id, given)
+            USERS.change(&remote, &id, given)
         }
-        Command::Activate(one) => set_status(&one, "active"),
+        Command::Activate(one) => USERS.set_status(&one, "active"),
         Command::Suspend(stop) => stop.set_status("suspended"),
-        Command::Lock(one) => set_status(&one, "locked"),
+        Command::Lock(one) => USERS.set_status(&one, "locked"),
         Command::Deactivate(stop) => stop.set_status("deactivated"),
         Command::Delete(stop) => stop
             .one
             .remote
             .show(&Method::DELETE, &stop.path(), None, COLUMNS),
     }
-}
-
-fn set_status(one: &One, status: &str) -> Outcome {
-    change(
-        &one.remote,
-        &one.id,
-        Given::default().field("status", Some(status)),
-    )
-}
-
-fn change(remote: &Remote, id: &str, given: Given) -> Outcome {
-    remote.show(&Method::PATCH, &path(id), Some(given.change()?), COLUMNS)
-}
-
-fn path(id: &str) -> String {
-    format!("/users/{}", encoded(id))
 }

@@ -135,7 +135,12 @@ async fn wait_for_changes(
         }
         let _follower = app.metrics.follower();
         tokio::select! {
-            changed = sequence.changed() => if changed.is_err() { return Ok(found) },
+            changed = sequence.changed() => match changed {
+                Ok(()) => if let Some(found) = app.store.recent_changes(after, limit) {
+                    return Ok(found);
+                },
+                Err(_) => return Ok(found),
+            },
             _ = stopping.wait_for(|stopping| *stopping) => return Ok(found),
             () = tokio::time::sleep_until(deadline) => return Ok(found),
         }

@@ -2,8 +2,8 @@
 //! another folder with the same methods.
 //!
 //! One connection writes, so writes have an order without effort; a pool of others reads, each
-//! statement or transaction from one snapshot (WAL). The change feed has a reader of its own: a
-//! revocation does not queue behind look-ups.
+//! statement or transaction from one snapshot (WAL). The last changes are in memory as well: who waits for
+//! the next one does not queue behind look-ups.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ pub mod changes;
 pub mod counts;
 mod open;
 pub mod page;
+mod recent;
 pub mod resolve;
 mod rows;
 pub mod tokens;
@@ -30,6 +31,7 @@ use crate::domain::tenant::Tenant;
 use crate::domain::usage::UsedKey;
 use crate::domain::user::User;
 use page::{KeyFilter, Page, PageRequest, TenantFilter, UserFilter};
+use recent::Recent;
 
 /// What can go wrong with the database while it is in use.
 #[derive(Debug)]
@@ -103,9 +105,9 @@ pub enum Missing {
 #[derive(Debug, Clone)]
 pub struct Store {
     readers: SqlitePool,
-    feed: SqlitePool,
     writer: SqlitePool,
     sequence: watch::Sender<i64>,
+    recent: Arc<Recent>,
     _in_use: Arc<File>,
 }
 
@@ -113,7 +115,7 @@ impl Store {
     /// Begins the only write there is at a time. `actor` is named in the audit log.
     pub async fn write(&self, actor: &str, now: i64) -> Result<Write, StoreError> {
         let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        Ok(Write::new(transaction, self.sequence.clone(), actor, now))
+        Ok(Write::new(transaction, self, actor, now))
     }
 
     /// Tells of every commit: the sequence number that became visible with it.

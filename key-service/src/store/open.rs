@@ -72,12 +72,11 @@ impl Store {
             }
             other => format!("cannot bring the database {} up to date: {other}", path.display()),
         })?;
-        let reading = options.pragma("query_only", "on");
         let store = Self {
-            readers: pool(READERS, reading.clone()).await?,
-            feed: pool(1, reading).await?,
+            readers: pool(READERS, options.pragma("query_only", "on")).await?,
             writer,
             sequence: watch::Sender::new(0),
+            recent: Arc::default(),
             _in_use: Arc::new(in_use),
         };
         store
@@ -89,7 +88,6 @@ impl Store {
 
     /// Writes the log back into the database file and closes it.
     pub async fn close(&self) {
-        self.feed.close().await;
         self.readers.close().await;
         if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
             .execute(&self.writer)

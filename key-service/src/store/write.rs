@@ -1,11 +1,15 @@
 //! The single writer: records, their sequence numbers and the audit log change together or not
 //! at all.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 use tokio::sync::watch;
 
-use super::{StoreError, announce, rows};
+use super::changes::Change;
+use super::recent::Recent;
+use super::{Store, StoreError, announce, rows};
 use crate::domain::audit::{Action, Kind};
 use crate::domain::credential::Digest;
 use crate::domain::key::Key;
@@ -17,7 +21,8 @@ use crate::domain::user::User;
 pub struct Write {
     transaction: Transaction<'static, Sqlite>,
     sequence: watch::Sender<i64>,
-    last: Option<i64>,
+    recent: Arc<Recent>,
+    changes: Vec<Change>,
     actor: String,
     now: i64,
 }
@@ -25,14 +30,15 @@ pub struct Write {
 impl Write {
     pub(super) fn new(
         transaction: Transaction<'static, Sqlite>,
-        sequence: watch::Sender<i64>,
+        store: &Store,
         actor: &str,
         now: i64,
     ) -> Self {
         Self {
             transaction,
-            sequence,
-            last: None,
+            sequence: store.sequence.clone(),
+            recent: Arc::clone(&store.recent),
+            changes: Vec::new(),
             actor: actor.to_owned(),
             now,
         }
@@ -102,6 +108,7 @@ impl Write {
             &after,
         )
         .await?;
+        self.changes.push(Change::Tenant(after.clone()));
         Ok(after)
     }
 
@@ -144,6 +151,7 @@ impl Write {
             &after,
         )
         .await?;
+        self.changes.push(Change::User(after.clone()));
         Ok(after)
     }
 
@@ -204,6 +212,7 @@ impl Write {
             &after,
         )
         .await?;
+        self.changes.push(Change::Key(Box::new(after.clone())));
         Ok(after)
     }
 
@@ -212,7 +221,8 @@ impl Write {
         // In a task of its own: a client that leaves now must not keep the announcement back.
         let commit = tokio::spawn(async move {
             self.transaction.commit().await?;
-            if let Some(last) = self.last {
+            if let Some(last) = self.changes.last().map(Change::seq) {
+                self.recent.add(self.changes);
                 announce(&self.sequence, last);
             }
             Ok::<_, sqlx::Error>(())
@@ -224,11 +234,11 @@ impl Write {
     }
 
     async fn next_number(&mut self) -> Result<i64, StoreError> {
-        let number = sqlx::query_scalar("UPDATE sequence SET value = value + 1 RETURNING value")
-            .fetch_one(self.connection())
-            .await?;
-        self.last = Some(number);
-        Ok(number)
+        Ok(
+            sqlx::query_scalar("UPDATE sequence SET value = value + 1 RETURNING value")
+                .fetch_one(self.connection())
+                .await?,
+        )
     }
 
     pub(super) async fn audit<T: Serialize>(

@@ -211,3 +211,86 @@ fn parallel_writers_share_one_sequence() {
     given.sort_unstable();
     assert_eq!(given, every, "no number is given twice or left out");
 }
+
+/// However many keys hang on a tenant, its suspension is one change, and every key resolves to it.
+#[test]
+fn a_tenant_with_many_keys_is_suspended_by_one_change() {
+    const KEYS: i64 = 100_000;
+    let service = Service::furnished();
+    let key = service.make_key(&json!({}));
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        use sqlx::Connection;
+        let path = service.folder().join("keybound.db");
+        let mut connection = sqlx::SqliteConnection::connect(path.to_str().unwrap())
+            .await
+            .unwrap();
+        // By SQL, since making them one by one takes minutes.
+        sqlx::query(
+            "WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?) \
+             INSERT INTO keys (id, version, digest, user_id, tenant_id, status, scopes, created_at, updated_at) \
+             SELECT 'key_' || n, 3 + n, 'digest' || n, 'usr_a', 'ten_a', 'active', '[]', 0, 0 FROM number",
+        )
+        .bind(KEYS)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+        sqlx::query("UPDATE sequence SET value = 3 + ?")
+            .bind(KEYS)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+    });
+    let cursor = service.changes("")["cursor"].as_i64().unwrap();
+    assert_eq!(cursor, 3 + KEYS);
+    service
+        .patch("/admin/v1/tenants/ten_a", &json!({"status": "suspended"}))
+        .expect(200);
+    let changes = service.changes(&format!("?after={cursor}"));
+    assert_eq!(
+        changes["changes"],
+        json!([{"seq": cursor + 1, "kind": "tenant", "id": "ten_a",
+                "tenant": {"id": "ten_a", "version": cursor + 1, "status": "suspended"}}])
+    );
+    let digest = digest(&key["secret"]);
+    let resolved = service.resolve(&[digest.as_str()]);
+    assert_eq!(resolved["results"][0]["tenant"]["status"], "suspended");
+}
+
+/// Several follow, several write: whether answered from memory or from the database, each follower sees every
+/// number once, in order.
+#[test]
+fn every_follower_sees_every_change_once_and_in_order() {
+    const WRITERS: usize = 4;
+    const WRITES: usize = 25;
+    let service = Service::furnished();
+    std::thread::scope(|scope| {
+        let followers: Vec<_> = (0..4)
+            .map(|number| {
+                let service = &service;
+                scope.spawn(move || {
+                    let (mut cursor, mut seen) = (2, Vec::new());
+                    while seen.len() < WRITERS * WRITES {
+                        let page = service
+                            .changes(&format!("?after={cursor}&wait=20&limit={}", number + 1));
+                        let changes = page["changes"].as_array().unwrap();
+                        seen.extend(changes.iter().map(|change| change["seq"].as_i64().unwrap()));
+                        cursor = page["cursor"].as_i64().unwrap();
+                    }
+                    seen
+                })
+            })
+            .collect();
+        for _ in 0..WRITERS {
+            scope.spawn(|| {
+                for _ in 0..WRITES {
+                    service.post("/admin/v1/tenants", &json!({})).expect(201);
+                }
+            });
+        }
+        let every: Vec<i64> = (3..3 + (WRITERS * WRITES) as i64).collect();
+        for follower in followers {
+            assert_eq!(follower.join().unwrap(), every);
+        }
+    });
+}

@@ -28,7 +28,7 @@ fn an_answer_from_behind_that_is_all_there_is_means_unavailable() {
     world.pass(10_000);
     assert_eq!(world.ask("k"), Fate::Waits(2));
     assert_eq!(
-        world.teach("k", 5, &good(5)),
+        world.teach_in_vain("k", 5, &good(5)),
         [(2, Fate::Refused(Reason::KeyServiceUnavailable))]
     );
 }
@@ -135,7 +135,7 @@ fn unknown_from_behind_does_not_answer_for_a_key_that_is_known() {
     world.pass(10_000);
     assert_eq!(world.ask("k"), Fate::Waits(2));
     assert_eq!(
-        world.teach("k", 5, &json!({"key": null})),
+        world.teach_in_vain("k", 5, &json!({"key": null})),
         [(2, Fate::Refused(Reason::KeyRevoked))]
     );
 }
@@ -172,7 +172,52 @@ fn a_key_whose_user_is_only_known_from_long_ago_allows_nothing() {
     assert_eq!(world.ask("k"), Fate::Waits(2));
     // The key is confirmed, but the answer's user is older than the one that is known.
     assert_eq!(
-        world.teach("k", 6, &good(1)),
+        world.teach_in_vain("k", 6, &good(1)),
         [(2, Fate::Refused(Reason::KeyServiceUnavailable))]
     );
+}
+
+#[test]
+fn what_was_known_and_has_made_room_is_not_believed_in_an_older_version() {
+    let small = json!({"limits": {"local_entries": 1, "shared_entries": 1}});
+    let mut world = World::new(&small);
+    world.ask("k");
+    world.teach("k", 90, &revoked(90));
+    for number in 0..40 {
+        let key = number.to_string();
+        let mut record = good(91 + number);
+        record["key"]["id"] = json!(key);
+        world.ask(&key);
+        world.pass(1);
+        world.teach(&key, 91 + number, &record);
+    }
+    let waiter = world.next;
+    assert_eq!(world.ask("k"), Fate::Waits(waiter));
+    // A replica that lags behind still says what was true before.
+    assert_eq!(
+        world.teach_in_vain("k", 80, &good(80)),
+        [(waiter, Fate::Refused(Reason::KeyServiceUnavailable))]
+    );
+}
+
+#[test]
+fn who_has_known_a_key_does_not_remember_that_it_was_unknown() {
+    let small = json!({"limits": {"local_entries": 16, "shared_entries": 1}});
+    let mut world = World::new(&small);
+    world.ask("k");
+    world.teach("k", 5, &json!({"key": null}));
+    let mut other = World::beside(&world, &small);
+    other.ask("k");
+    other.teach("k", 6, &good(6));
+    assert_eq!(world.ask("k"), allowed());
+    for number in 0..40 {
+        let key = number.to_string();
+        let mut record = good(10);
+        record["key"]["id"] = json!(key);
+        other.ask(&key);
+        other.pass(1);
+        other.teach(&key, 10, &record);
+        assert_eq!(world.ask(&key), Fate::Allowed(key));
+    }
+    assert!(matches!(world.ask("k"), Fate::Waits(_)));
 }

@@ -1,7 +1,7 @@
 //! An integration ran for two years. At night an administrator deactivates its system user as dormant. All
 //! gateways obey, without a restart and without a new configuration, and obey again when the user is back.
 
-use super::{INVALID_USER, explained, refused, soon, until_answered, with_key};
+use super::{INVALID_USER, explained, patient, refused, until_answered, with_key};
 use serde_json::{Value, json};
 use support::client::Request;
 use support::gateway::Gateway;
@@ -10,14 +10,14 @@ use support::gateway::Gateway;
 async fn a_system_user_that_looked_dormant() {
     let bearer = json!({"credentials": [{"bearer": "authorization"}]});
     let mut first = Gateway::real()
-        .settings(soon())
+        .settings(patient())
         .settings(bearer.clone())
         .start()
         .await;
     let port = first.key_service().port();
     let token = first.token().to_owned();
     let second = Gateway::scripted()
-        .settings(soon())
+        .settings(patient())
         .settings(bearer)
         .environment("KEYBOUND_GATEWAY_TOKEN", Some(&token))
         .configure(move |config| {

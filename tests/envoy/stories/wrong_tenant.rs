@@ -1,7 +1,7 @@
 //! A new developer's key was made by mistake under the research tenant, while the summarising API expects
 //! the content tenant. User active, scope right, and still refused.
 
-use super::{INVALID_USER, explained, refused, soon, until_answered, with_key};
+use super::{INVALID_USER, explained, patient, refused, until_answered, with_key};
 use serde_json::json;
 use support::client::{Request, Response};
 use support::gateway::Gateway;
@@ -9,7 +9,7 @@ use support::gateway::Gateway;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_was_made_under_another_tenant() {
     let mut gateway = Gateway::real()
-        .settings(soon())
+        .settings(patient())
         .settings(json!({
             "credentials": [{"bearer": "authorization"}],
             "policies": {"summaries": {

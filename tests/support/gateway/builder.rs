@@ -25,6 +25,7 @@ type Change = Box<dyn FnOnce(&mut Config)>;
 /// How to start one.
 pub struct Builder {
     real: bool,
+    direct: bool,
     fault_proxy: bool,
     database: Option<PathBuf>,
     settings: Vec<Value>,
@@ -49,6 +50,7 @@ impl Builder {
         let token = credential("gateway-token");
         Self {
             real,
+            direct: false,
             fault_proxy: false,
             database: None,
             settings: Vec::new(),
@@ -117,6 +119,13 @@ impl Builder {
         self
     }
 
+    /// Nothing between Envoy and a real key service: neither what counts nor what scripts answers.
+    #[must_use]
+    pub fn direct(mut self) -> Self {
+        self.direct = true;
+        self
+    }
+
     /// A real key service begins with a copy of this database.
     #[must_use]
     pub fn database(mut self, path: &Path) -> Self {
@@ -179,12 +188,17 @@ impl Builder {
             };
             let folder = prepared.folder.path();
             fs::write(filter_configuration(folder), &prepared.settings)?;
-            Some(KeyService::start(number(Part::RealService), folder, tokens).await?)
+            let port = if prepared.direct {
+                Part::KeyService
+            } else {
+                Part::RealService
+            };
+            Some(KeyService::start(number(port), folder, tokens).await?)
         } else {
             None
         };
         let behind = key_service.as_ref().map(KeyService::port);
-        let counting = if prepared.fault_proxy {
+        let counting = if prepared.fault_proxy || prepared.direct {
             number(Part::Unseen)
         } else {
             number(Part::KeyService)
@@ -245,7 +259,15 @@ impl Builder {
             Some(path) => path.clone(),
             None => paths::module()?,
         };
-        let mut config = Config::shipped(ports, &module)?;
+        let mut environment = self.environment;
+        let special = self.fault_proxy || self.updates || self.hot_restart;
+        let mut config = if self.real && !special && composed() {
+            environment.insert("KEYBOUND_PORT".to_owned(), ports.gateway.to_string());
+            environment.insert("KEYBOUND_STATS_PORT".to_owned(), ports.admin.to_string());
+            Config::composed()?
+        } else {
+            Config::shipped(ports, &module)?
+        };
         for settings in &self.settings {
             config.merge_settings(settings);
         }
@@ -270,7 +292,7 @@ impl Builder {
             port: ports.gateway,
             admin: ports.admin,
             workers: self.workers,
-            environment: self.environment.into_iter().collect(),
+            environment: environment.into_iter().collect(),
             folder: folder.path().to_owned(),
             hot_restart: self.hot_restart,
             debug: self.debug,
@@ -281,12 +303,19 @@ impl Builder {
             config,
             listeners,
             real: self.real,
+            direct: self.direct,
             fault_proxy: self.fault_proxy,
             reserved,
             token: self.token,
             folder,
         })
     }
+}
+
+/// Whether a gateway with the real key service is to be the composed system, with the test's settings. The
+/// programs that ENVOY and KEYBOUND_KEY_SERVICE name then start containers: see `tests/containers`.
+fn composed() -> bool {
+    std::env::var_os("KEYBOUND_COMPOSED").is_some()
 }
 
 /// Whose port it is.
@@ -313,6 +342,7 @@ struct Prepared {
     config: Config,
     listeners: Option<PathBuf>,
     real: bool,
+    direct: bool,
     fault_proxy: bool,
     reserved: Vec<Port>,
     token: String,

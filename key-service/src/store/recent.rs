@@ -1,0 +1,154 @@
+//! The last changes in memory. A commit wakes everybody who follows the feed at once, and they need not all
+//! ask the database for what was just written into it.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::changes::{Change, Changes};
+
+/// Changes that are kept. Who is further behind reads the database.
+const KEPT: usize = 1000;
+
+/// The last changes, without a gap.
+#[derive(Debug, Default)]
+pub(super) struct Recent(Mutex<Log>);
+
+#[derive(Debug, Default)]
+struct Log {
+    /// The number after which everything is here.
+    begin: i64,
+    /// The number of the last change here.
+    end: i64,
+    changes: VecDeque<Change>,
+}
+
+impl Recent {
+    /// Adds what one transaction wrote: consecutive numbers.
+    pub(super) fn add(&self, written: Vec<Change>) {
+        let (Some(first), Some(last)) = (
+            written.first().map(Change::seq),
+            written.last().map(Change::seq),
+        ) else {
+            return;
+        };
+        let mut log = self.log();
+        // Another commit overtook this one, and began anew behind it.
+        if first <= log.end {
+            return;
+        }
+        // Another process wrote in between.
+        if first != log.end + 1 {
+            log.changes.clear();
+            log.begin = first - 1;
+        }
+        log.end = last;
+        log.changes.extend(written);
+        while log.changes.len() > KEPT {
+            let forgotten = log.changes.pop_front();
+            log.begin = forgotten.map_or(log.end, |change| change.seq());
+        }
+    }
+
+    /// The last change of each record after this number, if all up to `announced` are here.
+    pub(super) fn after(&self, after: i64, announced: i64, limit: usize) -> Option<Changes> {
+        let log = self.log();
+        if after < log.begin || after >= log.end || log.end < announced {
+            return None;
+        }
+        let mut seen = HashSet::new();
+        let mut changes: Vec<Change> = log
+            .changes
+            .iter()
+            .rev()
+            .take_while(|change| change.seq() > after)
+            .filter(|change| seen.insert(change.entity()))
+            .cloned()
+            .collect();
+        changes.reverse();
+        Some(Changes::limited(log.end, changes, limit))
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::tenant::{Tenant, TenantStatus};
+
+    fn change(id: &str, version: i64) -> Change {
+        Change::Tenant(Tenant {
+            id: id.to_owned(),
+            version,
+            name: None,
+            status: TenantStatus::Active,
+            created_at: 0,
+            updated_at: 0,
+        })
+    }
+
+    fn seqs(changes: Option<Changes>) -> Option<Vec<i64>> {
+        changes.map(|found| found.changes.iter().map(Change::seq).collect())
+    }
+
+    #[test]
+    fn only_the_last_change_of_a_record_is_given_in_order_and_up_to_the_limit() {
+        let recent = Recent::default();
+        recent.add(vec![change("a", 7), change("b", 8)]);
+        recent.add(vec![change("a", 9)]);
+        recent.add(vec![change("c", 10)]);
+        assert_eq!(seqs(recent.after(6, 10, 9)), Some(vec![8, 9, 10]));
+        assert_eq!(seqs(recent.after(8, 10, 9)), Some(vec![9, 10]));
+        let cut = recent.after(6, 10, 2).unwrap();
+        assert_eq!((cut.as_of, cut.cursor), (10, 9));
+        let whole = recent.after(9, 10, 9).unwrap();
+        assert_eq!((whole.as_of, whole.cursor), (10, 10));
+    }
+
+    #[test]
+    fn what_is_not_known_here_is_left_to_the_database() {
+        let recent = Recent::default();
+        assert_eq!(seqs(recent.after(0, 0, 9)), None);
+        recent.add(vec![change("a", 7)]);
+        assert_eq!(
+            seqs(recent.after(5, 7, 9)),
+            None,
+            "there was a change before"
+        );
+        assert_eq!(
+            seqs(recent.after(6, 8, 9)),
+            None,
+            "another process wrote since"
+        );
+        assert_eq!(seqs(recent.after(7, 7, 9)), None, "nothing new");
+        recent.add(vec![change("b", 9)]);
+        assert_eq!(
+            seqs(recent.after(6, 9, 9)),
+            None,
+            "another process wrote in between"
+        );
+        assert_eq!(seqs(recent.after(8, 9, 9)), Some(vec![9]));
+        recent.add(vec![change("c", 8)]);
+        assert_eq!(
+            seqs(recent.after(7, 9, 9)),
+            None,
+            "one that was overtaken fills no gap"
+        );
+    }
+
+    #[test]
+    fn memory_is_bounded_and_what_is_forgotten_is_not_claimed() {
+        let recent = Recent::default();
+        let number = |count: usize| i64::try_from(count).unwrap();
+        recent.add(
+            (1..=number(KEPT) + 5)
+                .map(|seq| change(&seq.to_string(), seq))
+                .collect(),
+        );
+        assert_eq!(recent.log().changes.len(), KEPT);
+        assert_eq!(seqs(recent.after(4, 0, 9)), None);
+        assert_eq!(seqs(recent.after(5, 0, 2)), Some(vec![6, 7]));
+    }
+}

@@ -1,0 +1,209 @@
+//! Manifests for Istio, Envoy Gateway and Kubernetes: what must hold of them beyond their schemas. (`make
+//! manifests` checks those of Kubernetes' own kinds.)
+
+use keybound::config;
+use serde_json::{Value, json};
+use std::fs;
+use support::paths;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+const TOKEN: &str = "KEYBOUND_GATEWAY_TOKEN";
+
+const KUBERNETES: &str = "kubernetes/key-service.yaml";
+const ISTIO: &str = "istio/keybound.yaml";
+const GATEWAY: &str = "gateway/keybound.yaml";
+
+/// Every document of a file.
+fn documents(path: &str) -> Vec<Value> {
+    let text = fs::read_to_string(paths::root().join("envoy").join(path)).unwrap();
+    text.split("\n---\n")
+        .map(|document| {
+            serde_saphyr::from_str(document).unwrap_or_else(|error| panic!("{path}: {error}"))
+        })
+        .collect()
+}
+
+/// The only document of a kind.
+fn of_kind(path: &str, kind: &str) -> Value {
+    let mut found: Vec<_> = documents(path)
+        .into_iter()
+        .filter(|document| document["kind"] == kind)
+        .collect();
+    assert_eq!(found.len(), 1, "{kind} in {path}");
+    found.remove(0)
+}
+
+fn text(value: &Value) -> &str {
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("{value} is no text"))
+}
+
+/// The host name and port of the key service, as its manifest has them.
+fn address() -> (String, u64) {
+    let service = of_kind(KUBERNETES, "Service");
+    let name = text(&service["metadata"]["name"]);
+    let namespace = text(&service["metadata"]["namespace"]);
+    let port = service["spec"]["ports"][0]["port"]
+        .as_u64()
+        .expect("a port");
+    (format!("{name}.{namespace}.svc.cluster.local"), port)
+}
+
+/// What both make of their configuration: the same JSON, as text.
+fn accepted(configuration: &Value) -> config::Settings {
+    let token_is_set = |name: &str| (name == TOKEN).then(|| "a-token-of-the-gateway".to_owned());
+    config::parse(configuration.to_string().as_bytes(), &token_is_set)
+        .unwrap_or_else(|error| panic!("the filter refuses {configuration}: {error}"))
+}
+
+fn is_a_checksum(value: &Value) -> bool {
+    let digits = text(value);
+    digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[test]
+fn istio_runs_the_filter_first_and_refuses_without_it() {
+    let plugin = of_kind(ISTIO, "WasmPlugin");
+    let spec = &plugin["spec"];
+    let (host, port) = address();
+
+    assert_eq!(spec["phase"], "AUTHN");
+    assert_eq!(spec["failStrategy"], "FAIL_CLOSE");
+    assert!(is_a_checksum(&spec["sha256"]));
+    assert!(text(&spec["url"]).starts_with("oci://"));
+    assert!(text(&spec["url"]).ends_with(&format!(":{VERSION}")));
+    let wanted = json!([{"name": TOKEN, "valueFrom": "HOST"}]);
+    assert_eq!(spec["vmConfig"]["env"], wanted);
+    accepted(&spec["pluginConfig"]);
+    let cluster = format!("outbound|{port}||{host}");
+    assert_eq!(
+        spec["pluginConfig"]["key_service"]["cluster"],
+        cluster.as_str()
+    );
+    let rule = of_kind(ISTIO, "DestinationRule");
+    assert_eq!(rule["spec"]["host"], host.as_str());
+    // The patches are for the pods that have the plugin.
+    let filter = of_kind(ISTIO, "EnvoyFilter");
+    assert_eq!(
+        filter["spec"]["workloadSelector"]["labels"],
+        spec["selector"]["matchLabels"]
+    );
+}
+
+#[test]
+fn istios_gateway_has_the_token_from_a_secret() {
+    let patch = &documents("istio/gateway-token.yaml")[0];
+    let container = &patch["spec"]["template"]["spec"]["containers"][0];
+
+    assert_eq!(container["name"], "istio-proxy");
+    assert_eq!(container["env"][0]["name"], TOKEN);
+    assert!(container["env"][0]["valueFrom"]["secretKeyRef"].is_object());
+}
+
+#[test]
+fn envoy_gateway_runs_the_filter_first_and_refuses_without_it() {
+    let proxy = of_kind(GATEWAY, "EnvoyProxy");
+    let policy = of_kind(GATEWAY, "EnvoyExtensionPolicy");
+    let plugin = &policy["spec"]["wasm"][0];
+
+    assert_eq!(plugin["failOpen"], false);
+    assert!(is_a_checksum(&plugin["code"]["image"]["sha256"]));
+    assert!(text(&plugin["code"]["image"]["url"]).ends_with(&format!(":{VERSION}")));
+    assert_eq!(plugin["env"]["hostKeys"], json!([TOKEN]));
+    let container = &proxy["spec"]["provider"]["kubernetes"]["envoyDeployment"]["container"];
+    assert_eq!(container["env"][0]["name"], TOKEN);
+    assert!(container["env"][0]["valueFrom"]["secretKeyRef"].is_object());
+    let order = &proxy["spec"]["filterOrder"][0];
+    assert_eq!(order["name"], "envoy.filters.http.wasm");
+    assert_eq!(order["before"], "envoy.filters.http.ext_authz");
+    // The whole Gateway, and not some of its routes.
+    assert_eq!(policy["spec"]["targetRefs"][0]["kind"], "Gateway");
+    let traffic = of_kind(GATEWAY, "ClientTrafficPolicy");
+    assert_eq!(traffic["spec"]["targetRefs"], policy["spec"]["targetRefs"]);
+    accepted(&plugin["config"]);
+}
+
+#[test]
+fn envoy_gateways_cluster_is_the_one_that_the_filter_asks() {
+    let proxy = of_kind(GATEWAY, "EnvoyProxy");
+    let cluster = &proxy["spec"]["bootstrap"]["jsonPatches"][0]["value"];
+    let policy = of_kind(GATEWAY, "EnvoyExtensionPolicy");
+    let asked = &policy["spec"]["wasm"][0]["config"]["key_service"];
+    let (host, port) = address();
+
+    assert_eq!(cluster["name"], asked["cluster"]);
+    assert_eq!(cluster["load_assignment"]["cluster_name"], asked["cluster"]);
+    let endpoint = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/socket_address";
+    assert_eq!(
+        cluster.pointer(endpoint),
+        Some(&json!({"address": host, "port_value": port}))
+    );
+}
+
+#[test]
+fn the_key_service_is_confined() {
+    let deployment = of_kind(KUBERNETES, "Deployment");
+    let pod = &deployment["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(pod["automountServiceAccountToken"], false);
+    let confined = json!({
+        "allowPrivilegeEscalation": false,
+        "readOnlyRootFilesystem": true,
+        "capabilities": {"drop": ["ALL"]},
+    });
+    assert_eq!(container["securityContext"], confined);
+    assert!(text(&container["image"]).ends_with(&format!(":{VERSION}")));
+    for variable in container["env"].as_array().expect("a list") {
+        assert!(
+            variable["valueFrom"]["secretKeyRef"].is_object(),
+            "{variable}"
+        );
+    }
+    let network = of_kind(KUBERNETES, "NetworkPolicy");
+    assert_eq!(network["spec"]["policyTypes"], json!(["Ingress", "Egress"]));
+    assert_eq!(network["spec"]["egress"], json!([]));
+}
+
+/// SQLite: two at once would be two truths.
+#[test]
+fn the_key_service_is_one() {
+    let deployment = of_kind(KUBERNETES, "Deployment");
+
+    assert_eq!(deployment["spec"]["replicas"], 1);
+    assert_eq!(deployment["spec"]["strategy"]["type"], "Recreate");
+}
+
+#[test]
+fn everything_selects_the_key_services_pods() {
+    let deployment = of_kind(KUBERNETES, "Deployment");
+    let labels = &deployment["spec"]["template"]["metadata"]["labels"];
+    let service = of_kind(KUBERNETES, "Service");
+    let network = of_kind(KUBERNETES, "NetworkPolicy");
+    let budget = of_kind(KUBERNETES, "PodDisruptionBudget");
+
+    for selector in [
+        &deployment["spec"]["selector"]["matchLabels"],
+        &service["spec"]["selector"],
+        &network["spec"]["podSelector"]["matchLabels"],
+        &budget["spec"]["selector"]["matchLabels"],
+    ] {
+        let selector = selector.as_object().expect("labels");
+        assert!(!selector.is_empty());
+        for (name, value) in selector {
+            assert_eq!(&labels[name], value, "{name}");
+        }
+    }
+}
+
+/// What stands in for a secret must not become one: the service takes no token below 20 characters.
+#[test]
+fn no_manifest_holds_a_token() {
+    let secret = of_kind(KUBERNETES, "Secret");
+    for (name, value) in secret["stringData"].as_object().expect("an object") {
+        assert!(text(value).len() < 20, "{name}");
+    }
+    assert!(secret["data"].is_null());
+}

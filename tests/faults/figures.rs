@@ -1,0 +1,50 @@
+//! The figures that Keybound promises, one after the other, each beside its goal.
+
+mod flood;
+mod goal;
+mod known;
+mod propagation;
+mod spread;
+mod tenant;
+
+use clap::ValueEnum;
+use goal::Goals;
+use support::failure::Result;
+
+/// Which of them.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Only these
+    #[arg(long, value_enum, value_name = "NAME")]
+    only: Vec<Figure>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Figure {
+    /// How soon both workers obey a revocation, a suspension, a reactivation
+    Propagation,
+    /// How soon every key of a tenant with 100,000 of them is refused once it is suspended
+    Tenant,
+    /// How often the key service is asked for 1,000,000 requests of 1,000 known keys
+    Known,
+    /// What 1,000,000 made-up keys cost: memory, and the time of known keys
+    Flood,
+}
+
+/// Measures them and prints each. False where a goal was missed.
+pub async fn run(arguments: Arguments) -> Result<bool> {
+    let mut goals = Goals::default();
+    for figure in Figure::value_variants() {
+        if !arguments.only.is_empty() && !arguments.only.contains(figure) {
+            continue;
+        }
+        match figure {
+            Figure::Propagation => propagation::measure(&mut goals).await?,
+            Figure::Tenant => tenant::measure(&mut goals).await?,
+            Figure::Known => known::measure(&mut goals).await?,
+            Figure::Flood => flood::measure(&mut goals).await?,
+        }
+    }
+    println!("\n{goals}");
+    Ok(goals.are_met())
+}

