@@ -21,8 +21,8 @@ impl World {
     pub fn administer_once(&self) {
         let kind = self.below(10);
         match kind {
-            0..=5 => self.administer_key(),
-            6..=8 => {
+            0..=6 => self.administer_key(),
+            7..=8 => {
                 let number = self.below(self.scenario.users);
                 self.administer_user(number);
             }
@@ -49,7 +49,7 @@ impl World {
             self.write(entity, Some(Record::Key(key)));
             return;
         };
-        let kind = self.below(9);
+        let kind = self.below(12);
         let soon = self.unix() + self.between(0, 3);
         let changed = match kind {
             0 => Some(Key {
@@ -123,22 +123,16 @@ impl World {
     }
 
     fn administer_user(&self, number: u64) {
-        let tenant = self.below(self.scenario.tenants);
-        let statuses = [
-            "active",
-            "active",
-            "active",
-            "active",
-            "suspended",
-            "locked",
-            "pending",
-            "deactivated",
-            "deleted",
-        ];
-        let user = User {
-            tenant: (!self.chance(0.2)).then_some(tenant),
-            status: self.pick(&statuses),
+        let status = match self.chance(0.7) {
+            true => "active",
+            false => self.pick(&["suspended", "locked", "pending", "deactivated", "deleted"]),
         };
+        let tenant = match self.below(10) {
+            0 => None,
+            1 => Some(self.below(self.scenario.tenants)),
+            _ => Some(number % self.scenario.tenants),
+        };
+        let user = User { tenant, status };
         self.write(Entity::User(number), Some(Record::User(user)));
     }
 

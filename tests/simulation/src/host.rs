@@ -115,6 +115,7 @@ impl World {
     pub fn call(&self, vm: usize, callback: impl FnOnce(&Vm, &mut Gate, &dyn Store)) {
         let vm = Rc::clone(&self.vms.borrow()[vm]);
         vm.busy.set(true);
+        vm.began.set(self.now());
         let result = catch_unwind(AssertUnwindSafe(|| {
             let mut gate = vm.gate.borrow_mut();
             if let Some(gate) = &mut *gate {
@@ -213,7 +214,7 @@ impl World {
     }
 
     /// Sends what is to be sent, goes on with who waited, rings whoever is to be rung.
-    fn work(&self, vm: &Vm, gate: &mut Gate, store: &dyn Store) {
+    pub fn work(&self, vm: &Vm, gate: &mut Gate, store: &dyn Store) {
         self.resume(vm, gate, store);
         self.send(vm, gate, store);
         self.ring(vm, gate);

@@ -125,7 +125,8 @@ impl World {
             });
             return None;
         }
-        oracle.sent(&self.scenario, vm.id, call, kind, now);
+        let timeout = outgoing.timeout.as_millis() as Time;
+        oracle.sent(&self.scenario, vm.id, call, kind, now, timeout);
         if let Asked::Resolve(digests) = &asked {
             oracle.looks_up(truth, &self.scenario, vm.id, call, digests, now);
         }
@@ -148,7 +149,7 @@ impl World {
             asked,
         };
         self.flights.borrow_mut().insert(call, flight);
-        self.departs(call, kind, outgoing.timeout.as_millis() as Time);
+        self.departs(call, kind, timeout);
         Some(call)
     }
 

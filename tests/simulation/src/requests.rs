@@ -6,7 +6,6 @@ use keybound::headers::{Headers, pack};
 use keybound::request::{Circumstances, Request};
 use keybound::verdict::Chain;
 
-use crate::agenda::Time;
 use crate::clients::SECRET;
 use crate::oracle::{Decided, Invariant, Outcome};
 use crate::vm::{Vm, Waiting};
@@ -77,9 +76,7 @@ impl World {
                 credential,
                 since,
             };
-            self.decided(
-                vm, gate, &sent, &decision, waiting, request, since, unix, false,
-            );
+            self.decided(vm, gate, &sent, &decision, waiting, request, unix, false);
             self.wake_if_needed(vm, gate);
         });
     }
@@ -105,11 +102,9 @@ impl World {
         vm.waits.set(vm.waits.get() - 1);
         let (text, _) = self.credential(waiting.credential);
         let sent = Sent::new(&text);
-        let (now, began) = (self.clock(vm), self.now());
+        let now = self.clock(vm);
         let decision = gate.resume(&sent.request(), resolution, now, store);
-        self.decided(
-            vm, gate, &sent, &decision, waiting, request, began, now.unix, true,
-        );
+        self.decided(vm, gate, &sent, &decision, waiting, request, now.unix, true);
     }
 
     /// A client hangs up.
@@ -134,7 +129,6 @@ impl World {
         decision: &Decision,
         waiting: Waiting,
         request: u32,
-        now: Time,
         unix: u64,
         waited: bool,
     ) {
@@ -192,7 +186,8 @@ impl World {
         let decided = Decided {
             vm: vm.id,
             credential,
-            now,
+            // A thread that stands still in the middle of a callback does not see the time pass.
+            now: vm.began.get(),
             unix,
             since,
             waited,

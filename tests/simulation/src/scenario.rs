@@ -56,8 +56,6 @@ pub struct Scenario {
     pub usage: bool,
     /// Changes that the service keeps.
     pub retention: usize,
-    /// Changes of an answer at most.
-    pub page: usize,
     /// Whether only the last change of an entity is given.
     pub only_last: bool,
     /// Mean time between two requests of a worker.
@@ -127,7 +125,6 @@ impl Scenario {
             lookups_in_flight: random.pick(&[1, 2, 8]),
             usage: random.chance(0.2),
             retention: random.pick(&[3, 100, 5_000]),
-            page: random.pick(&[2, 5, 500]),
             only_last: random.chance(0.5),
             request_every: random.pick(&[20, 50, 200]),
             made_up: random.pick(&[0.0, 0.1, 0.4]),
@@ -170,13 +167,12 @@ impl Scenario {
         config::parse(whole.to_string().as_bytes(), &|_| None).expect("a valid configuration")
     }
 
-    /// Time from a commit until every VM obeys, in calm weather: a tick, three messages, the turn of a page.
+    /// Time from a commit until every VM obeys, in calm weather: a tick, and three messages.
     /// A poll waits for a third of `max_staleness` at most, in whole seconds; where that is nothing, the feed
     /// is asked every half second.
     pub fn obeyed_within(&self) -> Time {
         let pace = if self.max_staleness < 3_000 { 600 } else { 0 };
-        let pages = 24 / self.page as Time;
-        250 + pace + pages * 2 * self.delay
+        250 + pace
     }
 
     /// The storm of a time.

@@ -22,8 +22,6 @@ pub struct Service {
     retention: usize,
     /// The cursor up to which changes are no longer kept.
     forgotten: u64,
-    /// Changes that it puts into an answer at most, whatever it is asked for.
-    page: usize,
     /// Whether only the last change of an entity is given.
     only_last: bool,
 }
@@ -77,13 +75,12 @@ pub struct Poll {
 
 impl Service {
     /// A service of which nothing is known yet.
-    pub fn new(retention: usize, page: usize, only_last: bool) -> Self {
+    pub fn new(retention: usize, only_last: bool) -> Self {
         Self {
             truth: Truth::default(),
             log: VecDeque::new(),
             retention,
             forgotten: 0,
-            page,
             only_last,
         }
     }
@@ -177,7 +174,7 @@ impl Service {
         let from = self
             .log
             .partition_point(|(sequence, _, _)| *sequence <= after);
-        let given = self.given(from, poll.limit.min(self.page));
+        let given = self.given(from, poll.limit);
         if given.is_empty() && !waited {
             return None;
         }

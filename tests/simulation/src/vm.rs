@@ -31,6 +31,8 @@ pub struct Vm {
     /// What was to happen to it while it was busy.
     pub(crate) deferred: RefCell<Vec<Event>>,
     pub(crate) busy: Cell<bool>,
+    /// When it was last called.
+    pub(crate) began: Cell<Time>,
     pub(crate) gone_since: Cell<Option<Time>>,
     /// Whether its queue holds an item of its own.
     pub(crate) awake: Cell<bool>,
@@ -102,6 +104,7 @@ impl World {
             queue,
             deferred: RefCell::default(),
             busy: Cell::new(false),
+            began: Cell::new(0),
             gone_since: Cell::new(None),
             awake: Cell::new(false),
             wall_minus_monotonic: Cell::new(0),

@@ -110,11 +110,7 @@ impl World {
         let world = Self {
             agenda: RefCell::default(),
             shared: RefCell::new(SharedData::new(scenario.first_change)),
-            service: RefCell::new(Service::new(
-                scenario.retention,
-                scenario.page,
-                scenario.only_last,
-            )),
+            service: RefCell::new(Service::new(scenario.retention, scenario.only_last)),
             parked: RefCell::default(),
             weather: RefCell::default(),
             vms: RefCell::default(),

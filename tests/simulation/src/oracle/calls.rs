@@ -35,6 +35,8 @@ struct Underway {
     vm: usize,
     kind: Kind,
     sent: Time,
+    /// When its time is up. The host may come to say so later.
+    until: Time,
 }
 
 impl Calls {
@@ -43,8 +45,8 @@ impl Calls {
         self.not_before.retain(|(known, _), _| *known != vm);
     }
 
-    fn of(&self, vm: usize, kind: Kind) -> usize {
-        let same = |call: &&Underway| call.vm == vm && call.kind == kind;
+    fn of(&self, vm: usize, kind: Kind, now: Time) -> usize {
+        let same = |call: &&Underway| call.vm == vm && call.kind == kind && now < call.until;
         self.under_way.values().filter(same).count()
     }
 
@@ -125,14 +127,23 @@ impl Oracle {
     }
 
     /// A call is under way.
-    pub fn sent(&mut self, scenario: &Scenario, vm: usize, call: u32, kind: Kind, now: Time) {
+    pub fn sent(
+        &mut self,
+        scenario: &Scenario,
+        vm: usize,
+        call: u32,
+        kind: Kind,
+        now: Time,
+        timeout: Time,
+    ) {
         let underway = Underway {
             vm,
             kind,
             sent: now,
+            until: now + timeout,
         };
         self.calls.under_way.insert(call, underway);
-        let count = self.calls.of(vm, kind);
+        let count = self.calls.of(vm, kind, now);
         let limit = match kind {
             Kind::Resolve => scenario.lookups_in_flight,
             Kind::Changes | Kind::Usage => 1,

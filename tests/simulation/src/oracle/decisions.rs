@@ -139,13 +139,14 @@ impl Oracle {
         let version = history[index];
         let (vm, now) = (decided.vm, decided.now);
         let settled = self.has_settled(now);
+        let remembered = self.feed.is_remembered(&version);
         let witness = self.witnesses.entry(vm).or_default();
         let shown = witness
             .seen
             .entry((entity, truth.life(version.commit)))
             .or_default();
         let known = *shown;
-        if settled {
+        if settled && remembered {
             *shown = known.max(version.commit);
         }
         let Some(next) = history.get(index + 1) else {

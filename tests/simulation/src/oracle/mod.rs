@@ -12,7 +12,7 @@ use std::fmt;
 use crate::agenda::Time;
 use crate::scenario::{Feed, Scenario};
 use crate::service::{Digest, Evidence};
-use crate::truth::{Entity, Record, Truth};
+use crate::truth::{Entity, Record, Truth, Version};
 
 pub use calls::Kind;
 pub use decisions::{Decided, Outcome};
@@ -23,8 +23,9 @@ pub enum Invariant {
     /// Once a VM has applied a change, it never decides on an older version of that entity.
     ///
     /// For each VM and entity the oracle keeps the latest commit that this VM has shown by a decision, or
-    /// was told by an answer that is not behind the feed. Each decision names the versions of key, user and
-    /// tenant; a version that had been superseded by that commit is a violation. "Unknown" is a version too.
+    /// was told by an answer that is not behind any other. Each decision names the versions of key, user and
+    /// tenant; a version that had been superseded by that commit is a violation. "Unknown" is a version too, if
+    /// the feed told of it: a VM forgets what it was told otherwise after `negative_for`.
     NeverOlder = 1,
     /// No request is allowed on a record unconfirmed for longer than `max_staleness`.
     ///
@@ -135,6 +136,8 @@ pub struct Oracle {
     /// When a replica last held what was true no more.
     lagged: BTreeMap<Entity, Time>,
     feed: FeedSeen,
+    /// The latest commit that any answer told of. What comes from before it may be left aside as a whole.
+    told: u64,
     /// When the wall clock last jumped: a jump ahead may be taken for a sleep.
     jumped: Option<Time>,
     calls: calls::Calls,
@@ -178,6 +181,14 @@ struct FeedSeen {
     commit: u64,
     resets: u64,
     reset_arrived: Time,
+}
+
+impl FeedSeen {
+    /// Whether a version is remembered for good once it is known: a record is, but that there is none is
+    /// remembered for `negative_for` only, unless the feed has told of it.
+    fn is_remembered(&self, version: &Version) -> bool {
+        version.record.is_some() || version.commit <= self.commit
+    }
 }
 
 impl Oracle {
@@ -237,9 +248,11 @@ impl Oracle {
                 at,
                 credentials,
             } => {
+                let behind = *commit < self.told;
                 for credential in credentials {
-                    self.told_of(truth, vm, *credential, *commit, *at, asked, now);
+                    self.told_of(truth, vm, *credential, *commit, *at, asked, now, behind);
                 }
+                self.told = self.told.max(*commit);
             }
             Evidence::Changes {
                 commit,
@@ -263,6 +276,7 @@ impl Oracle {
                     }
                     self.feed.commit = *commit;
                 }
+                self.told = self.told.max(*commit);
                 self.feed.at = self.feed.at.max(*at);
                 self.feed.commit = self.feed.commit.max(*commit);
             }
@@ -283,6 +297,7 @@ impl Oracle {
         at: Time,
         asked: Time,
         now: Time,
+        behind: bool,
     ) {
         let told = Told {
             asked,
@@ -291,7 +306,7 @@ impl Oracle {
             resets: self.feed.resets,
         };
         let unannounced = self.feed.commit < truth.restored_at();
-        let behind = commit < self.feed.commit || unannounced || !self.has_settled(asked);
+        let behind = behind || unannounced || !self.has_settled(asked);
         let entities = chain_of(truth, credential, commit);
         let witness = self.witnesses.entry(vm).or_default();
         if truth.key(credential, commit).is_none() {
@@ -304,7 +319,8 @@ impl Oracle {
             witness.known.insert(credential, told);
         }
         for entity in entities {
-            let since = truth.after(entity, commit).commit;
+            let version = truth.after(entity, commit);
+            let since = version.commit;
             if truth
                 .history(entity)
                 .last()
@@ -312,7 +328,7 @@ impl Oracle {
             {
                 self.lagged.insert(entity, at);
             }
-            if !behind {
+            if !behind && self.feed.is_remembered(&version) {
                 let life = truth.life(commit);
                 let seen = witness.seen.entry((entity, life)).or_default();
                 *seen = (*seen).max(since);
