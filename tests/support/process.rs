@@ -220,7 +220,7 @@ fn leash(child: u32) -> std::io::Result<Child> {
     Command::new("/bin/sh")
         .args([
             "-c",
-            "read -r _; kill -KILL -- \"-$1\" 2>/dev/null",
+            "read -r _; kill -s KILL -- \"-$1\" 2>/dev/null",
             "leash",
             &child.to_string(),
         ])
