@@ -39,8 +39,8 @@ impl Random {
         Self(seed)
     }
 
-    /// The next one.
-    pub fn next(&mut self) -> u64 {
+    /// The next number.
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn chance_takes_away_at_most_a_half() {
         let mut random = Random::new(7);
-        let delays: Vec<Duration> = (0..1000).map(|_| delay(9, None, random.next())).collect();
+        let delays: Vec<Duration> = (0..1000).map(|_| delay(9, None, random.number())).collect();
         assert!(
             delays
                 .iter()

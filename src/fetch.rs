@@ -248,7 +248,7 @@ impl Fetcher {
                 failures,
                 failed_at: now,
                 asked: asked.is_some(),
-                retry_at: now + backoff::delay(failures, asked, self.random.next()),
+                retry_at: now + backoff::delay(failures, asked, self.random.number()),
             });
         }
         if !self.worth_waiting(now) {

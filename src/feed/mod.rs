@@ -299,7 +299,7 @@ impl Feed {
     pub fn restart(&mut self, poll: &Poll, cursor: u64, now: Instant, store: &dyn Store) -> bool {
         // Once is a restored backup. Again and again is a fault that must not keep emptying the caches.
         self.restarts = self.restarts.saturating_add(1);
-        self.next_poll = now + backoff::delay(self.restarts, None, self.random.next());
+        self.next_poll = now + backoff::delay(self.restarts, None, self.random.number());
         self.ring_others(now, store);
         self.take_in(poll, now, store, |state| {
             state.restart(cursor);
@@ -337,7 +337,7 @@ impl Feed {
     /// A poll brought nothing: lets all VMs know, and another one try. True where the operator is to be told
     /// that the feed does not work.
     pub fn failed(&mut self, failure: Failure, now: Instant, store: &dyn Store) -> bool {
-        let random = self.random.next();
+        let random = self.random.number();
         let led = self
             .leadership
             .failed(now, store, |failures| match failure {

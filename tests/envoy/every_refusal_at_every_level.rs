@@ -309,11 +309,7 @@ async fn table(level: Level) {
     for situation in &known {
         table.ask(situation).await;
     }
-    let of_a_stranger = |table: &Table, code| Situation {
-        code,
-        path: "/any".to_owned(),
-        credentials: vec![table.gateway.stranger()],
-    };
+    let of_a_stranger = |table: &Table, code| situations::sent(code, &[&table.gateway.stranger()]);
 
     let latch = Latch::default();
     let held = Answer::Held(latch.clone(), Box::new(Answer::Records));

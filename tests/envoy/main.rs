@@ -17,6 +17,7 @@ mod modes_let_requests_through;
 mod monitors_read_what_is_emitted;
 mod networks_and_hours_fence_a_key;
 mod no_spelling_reaches_a_looser_policy;
+mod nothing_is_lost_while_something_breaks;
 mod policies_ask_for_what_they_say;
 mod requests_wait_for_the_key_service;
 mod situations;
@@ -25,6 +26,7 @@ mod the_access_log_tells_who_and_never_the_key;
 mod the_real_key_service;
 mod upstreams_can_trust_identity;
 mod usage_is_counted_once;
+mod virtual_machines_come_and_go;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

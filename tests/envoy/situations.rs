@@ -14,6 +14,8 @@ pub struct Situation {
     pub path: String,
     /// What is sent as `x-api-key`, once for each.
     pub credentials: Vec<String>,
+    /// What the ids of key, user and tenant end with, where the key is known.
+    pub name: Option<String>,
 }
 
 impl Situation {
@@ -70,17 +72,36 @@ pub fn route_of_a_typing_error(config: &mut Config) {
     routes.insert(0, route);
 }
 
-/// Everything but the two that need a key service in trouble.
-pub fn all(gateway: &Gateway) -> Vec<Situation> {
-    let sent = |code, credentials: &[&str]| Situation {
+/// Of bytes that are no key, or nobody's.
+pub fn sent(code: &'static str, credentials: &[&str]) -> Situation {
+    Situation {
         code,
         path: "/any".to_owned(),
         credentials: credentials.iter().map(|it| (*it).to_owned()).collect(),
-    };
-    let at = |path: &str, code: &'static str, change: fn(Known) -> Known| Situation {
+        name: None,
+    }
+}
+
+/// Of a key that the service knows.
+pub fn of_known(
+    gateway: &Gateway,
+    path: &str,
+    code: &'static str,
+    name: &str,
+    change: fn(Known) -> Known,
+) -> Situation {
+    Situation {
         code,
         path: path.to_owned(),
-        credentials: vec![gateway.knows(change(records::active(&code.replace('_', "-"))))],
+        credentials: vec![gateway.knows(change(records::active(name)))],
+        name: Some(name.to_owned()),
+    }
+}
+
+/// Everything but the two that need a key service in trouble.
+pub fn all(gateway: &Gateway) -> Vec<Situation> {
+    let at = |path: &str, code: &'static str, change: fn(Known) -> Known| {
+        of_known(gateway, path, code, &code.replace('_', "-"), change)
     };
     let known = |code, change| at("/any", code, change);
     vec![

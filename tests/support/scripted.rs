@@ -70,6 +70,10 @@ pub enum Answer {
     },
     /// These bytes, and then the end of the connection.
     Bytes(Vec<u8>),
+    /// These bytes, one at a time with this pause before each, and then the end of the connection.
+    Drip(Vec<u8>, Duration),
+    /// The first bytes, and then the others again and again, for ever.
+    Endless(Vec<u8>, Vec<u8>),
     /// The end of the connection, without a byte.
     Close,
     /// Nothing, for ever.
@@ -139,7 +143,7 @@ type Script = Arc<dyn Fn(&Call) -> Answer + Send + Sync>;
 
 struct State {
     script: Script,
-    changes: Answer,
+    changes: Script,
     known: HashMap<String, Known>,
     sequence: u64,
     calls: Vec<Call>,
@@ -179,7 +183,7 @@ impl Scripted {
         };
         let state = State {
             script: Arc::new(move |_| usual.clone()),
-            changes,
+            changes: Arc::new(move |_| changes.clone()),
             known: HashMap::new(),
             sequence: 1,
             calls: Vec::new(),
@@ -219,7 +223,12 @@ impl Scripted {
 
     /// From now on every other call gets this answer.
     pub fn answers_changes(&self, answer: Answer) {
-        self.state().changes = answer;
+        self.decides_changes(move |_| answer.clone());
+    }
+
+    /// From now on every other call gets the answer that this function chooses.
+    pub fn decides_changes(&self, script: impl Fn(&Call) -> Answer + Send + Sync + 'static) {
+        self.state().changes = Arc::new(script);
     }
 
     /// Every call until now.
@@ -233,6 +242,16 @@ impl Scripted {
             .calls
             .iter()
             .filter(|call| call.is_resolve())
+            .cloned()
+            .collect()
+    }
+
+    /// Every `/v1/changes` until now.
+    pub fn polls(&self) -> Vec<Call> {
+        self.state()
+            .calls
+            .iter()
+            .filter(|call| call.target.starts_with("/v1/changes"))
             .cloned()
             .collect()
     }
@@ -304,7 +323,7 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
             if call.is_resolve() {
                 (state.script)(&call)
             } else {
-                state.changes.clone()
+                (state.changes)(&call)
             }
         };
         let bytes = loop {
@@ -321,6 +340,22 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
                 Answer::Close => return,
                 Answer::Bytes(bytes) => {
                     let _ = connection.write(&bytes).await;
+                    return;
+                }
+                Answer::Drip(bytes, pause) => {
+                    for byte in bytes {
+                        tokio::time::sleep(pause).await;
+                        if connection.write(&[byte]).await.is_err() {
+                            return;
+                        }
+                    }
+                    return;
+                }
+                Answer::Endless(first, others) => {
+                    let mut open = connection.write(&first).await.is_ok();
+                    while open {
+                        open = connection.write(&others).await.is_ok();
+                    }
                     return;
                 }
                 Answer::Full {

@@ -250,6 +250,26 @@ fn a_taken_port_is_one_clear_line_and_leaves_no_database() {
     assert!(!folder.path().join("keybound.db").exists());
 }
 
+/// What the health check of a container asks.
+#[test]
+fn readiness_is_an_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Running::start(folder.path(), &[]);
+    let ask = |url: &str| run(folder.path(), &[], &["ready", "--server", url]);
+
+    let ready = ask(&service.url);
+    assert!(ready.status.success(), "{}", text(&ready.stderr));
+    let elsewhere = ask(&format!("{}/v1", service.url));
+    assert_eq!(elsewhere.status.code(), Some(1));
+    assert!(text(&elsewhere.stderr).contains("is not ready"));
+
+    let url = service.url.clone();
+    service.stop();
+    let gone = ask(&url);
+    assert_eq!(gone.status.code(), Some(3));
+    assert!(text(&gone.stderr).contains("cannot reach the service"));
+}
+
 #[test]
 fn a_database_that_cannot_be_used_is_one_clear_line() {
     let folder = tempfile::tempdir().unwrap();

@@ -42,6 +42,9 @@ pub(super) enum Change {
     Afterwards,
 }
 
+/// From the end of a fault until nobody is refused any more because of it, and changes are obeyed.
+pub const RECOVERED: Duration = Duration::from_secs(2);
+
 /// Longer than a look-up may take, which is half a second.
 const TOO_LATE: Duration = Duration::from_secs(2);
 
@@ -81,6 +84,15 @@ impl Trial {
             What::HotRestart => builder.hot_restart(),
             What::Update => builder.updates(),
             _ => builder,
+        }
+    }
+
+    /// How long after the fault a change is obeyed, at most.
+    pub fn obeyed(&self) -> Duration {
+        match self.what {
+            // The long poll whose answer was swallowed: it waits for 20 s, and one more for the answer.
+            What::Proxy(Fault::BlackHole) => Duration::from_secs(20 + 2),
+            _ => RECOVERED,
         }
     }
 

@@ -8,7 +8,7 @@ mod disturbance;
 mod report;
 mod stock;
 
-pub use disturbance::{Trial, trials};
+pub use disturbance::{RECOVERED, Trial, trials};
 pub use report::{Report, Times};
 pub use stock::Stock;
 
@@ -85,6 +85,7 @@ impl Trial {
             began,
             ended,
             revoked,
+            reset: disturbance.late_key().is_some(),
         };
         let mut report = Report::new(self.name, &samples, &times);
         report.left = disturbance.left();

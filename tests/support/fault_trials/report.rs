@@ -14,6 +14,8 @@ pub struct Times {
     pub ended: Instant,
     /// The revocation was answered.
     pub revoked: Instant,
+    /// Whether the fault makes the key service take back all that it said.
+    pub reset: bool,
 }
 
 /// What became of the requests of a trial.
@@ -126,12 +128,16 @@ fn wrong_with(sample: &Sample<Kind>, times: &Times) -> Option<String> {
     let unavailable = is_unavailable(&sample.outcome);
     let code = sample.outcome.code();
     let right = match kind {
-        Kind::Known => code.is_none(),
+        // After a reset nothing is believed that was known before, and a worker may not have noticed yet
+        // that it can ask again.
+        Kind::Known => code.is_none() || (unavailable && times.reset),
         Kind::Cold => code.is_none() || unavailable,
         Kind::Stranger => code == Some("key_unknown") || unavailable,
         // It was warm, so that nobody has to be asked for it, whatever the state of the key service.
         Kind::Revoked => {
-            code.is_none() || (code == Some("key_revoked") && sample.ended() > times.began)
+            code.is_none()
+                || (unavailable && times.reset)
+                || (code == Some("key_revoked") && sample.ended() > times.began)
         }
         Kind::Late => {
             code.is_none()

@@ -21,6 +21,7 @@ use std::sync::Mutex;
 use tempfile::TempDir;
 
 type Change = Box<dyn FnOnce(&mut Config)>;
+type Script = Box<dyn FnOnce(&Scripted)>;
 
 /// How to start one.
 pub struct Builder {
@@ -34,6 +35,7 @@ pub struct Builder {
     token: String,
     workers: usize,
     module: Option<PathBuf>,
+    script: Option<Script>,
     updates: bool,
     hot_restart: bool,
     debug: bool,
@@ -59,6 +61,7 @@ impl Builder {
             token,
             workers: 2,
             module: None,
+            script: None,
             updates: false,
             hot_restart: false,
             debug: true,
@@ -133,6 +136,13 @@ impl Builder {
         self
     }
 
+    /// What the scripted service is told before Envoy starts.
+    #[must_use]
+    pub fn script(mut self, script: impl FnOnce(&Scripted) + 'static) -> Self {
+        self.script = Some(Box::new(script));
+        self
+    }
+
     /// Envoy reads its listeners from a file, so that [`Gateway::update`] can replace them.
     #[must_use]
     pub fn updates(mut self) -> Self {
@@ -175,7 +185,8 @@ impl Builder {
     }
 
     /// Starts everything.
-    pub async fn try_start(self) -> Result<Gateway> {
+    pub async fn try_start(mut self) -> Result<Gateway> {
+        let script = self.script.take();
         let prepared = self.prepare()?;
         let number = |part: Part| prepared.reserved[part as usize].number();
         let upstream = Upstream::start(number(Part::Upstream)).await?;
@@ -204,6 +215,9 @@ impl Builder {
             number(Part::KeyService)
         };
         let service = Scripted::start(counting, behind).await?;
+        if let Some(script) = script {
+            script(&service);
+        }
         let fault_proxy = if prepared.fault_proxy {
             let front = number(Part::KeyService);
             Some(FaultProxy::start(front, behind.unwrap_or(counting)).await?)

@@ -1,0 +1,63 @@
+//! Some of the trials of `make faults`, shorter: every promise but those of times.
+
+use std::time::Duration;
+use support::fault_trials::{Pace, Stock, trials};
+
+async fn trial(name: &str) {
+    let trial = trials()
+        .into_iter()
+        .find(|trial| trial.name == name)
+        .expect("a trial of this name");
+    let stock = Stock::make(20_000).await.unwrap();
+    let pace = Pace {
+        before: Duration::from_millis(500),
+        fault: Duration::from_secs(1),
+        every: Duration::from_millis(10),
+    };
+
+    let report = trial.run(&stock, &pace).await.unwrap();
+
+    assert!(report.broken.is_empty(), "{report:#?}");
+    assert_eq!(report.lost, 0);
+    assert!(report.allowed > 0, "{report:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_key_service_is_killed() {
+    trial("key service killed").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_are_cut_off() {
+    trial("reset in an answer").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_are_corrupted() {
+    trial("answers corrupted").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_database_is_locked() {
+    trial("database locked").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_backup_is_restored() {
+    trial("older backup").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_hang_up() {
+    trial("clients hang up").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn envoy_is_restarted() {
+    trial("hot restart").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_configuration_is_updated() {
+    trial("configuration update").await;
+}
