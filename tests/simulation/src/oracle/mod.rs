@@ -98,6 +98,9 @@ pub const RECOVERED_WITHIN: Time = 5_000;
 /// Time from the death of a VM, the leader perhaps, until it is calm again.
 pub const REPLACED_WITHIN: Time = 3_500;
 
+/// Changes that the filter asks for at once.
+const FULL: usize = 500;
+
 /// Time from a reset of the feed until every VM knows of it, one that stands still in a storm too.
 const SETTLED_WITHIN: Time = 5_000;
 
@@ -181,6 +184,8 @@ struct FeedSeen {
     commit: u64,
     resets: u64,
     reset_arrived: Time,
+    /// When an answer last held as many changes as were asked for, so that there may be more.
+    full: Option<Time>,
 }
 
 impl FeedSeen {
@@ -261,6 +266,9 @@ impl Oracle {
                 changes,
             } => {
                 self.count("feed answers");
+                if changes.len() >= FULL {
+                    self.feed.full = Some(now);
+                }
                 if !changes.is_empty() {
                     self.calls.caused(vm, now);
                 }
