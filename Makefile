@@ -120,7 +120,7 @@ faults: build envoy ## Break things under load, and see what becomes of every re
 	@target/release/faults trials
 
 .PHONY: figures
-figures: build envoy ## Measure how soon changes are obeyed, and what a flood costs (6 minutes)
+figures: build envoy ## Measure how soon changes are obeyed, and what a flood costs (5 minutes)
 	cargo build --release -p keybound-tests --bin faults
 	@target/release/faults figures
 

@@ -270,12 +270,13 @@ impl Feed {
         Some(poll)
     }
 
-    /// The changes after a poll's sequence are in the shared cache up to a cursor: lets all VMs know. True
-    /// where the operator is to be told that the feed works.
+    /// The changes after a poll's sequence are in the shared cache up to a cursor: lets all VMs know. A full
+    /// answer confirms nothing, for the next change may be one of long ago. True where the operator is to be
+    /// told that the feed works.
     pub fn publish(
         &mut self,
         poll: &Poll,
-        cursor: u64,
+        (cursor, full): (u64, bool),
         changes: &[(u64, EntityId)],
         now: Instant,
         store: &dyn Store,
@@ -286,7 +287,7 @@ impl Feed {
         } else {
             self.ring_others(now, store);
         }
-        self.take_in(poll, now, store, |state| {
+        self.take_in(poll, !full, now, store, |state| {
             let continues = Some(state.head.applied) == poll.after;
             if continues {
                 state.append(changes, cursor);
@@ -301,7 +302,7 @@ impl Feed {
         self.restarts = self.restarts.saturating_add(1);
         self.next_poll = now + backoff::delay(self.restarts, None, self.random.number());
         self.ring_others(now, store);
-        self.take_in(poll, now, store, |state| {
+        self.take_in(poll, true, now, store, |state| {
             state.restart(cursor);
             true
         })
@@ -310,6 +311,7 @@ impl Feed {
     fn take_in(
         &mut self,
         poll: &Poll,
+        confirms: bool,
         now: Instant,
         store: &dyn Store,
         advance: impl Fn(&mut State) -> bool,
@@ -323,11 +325,13 @@ impl Feed {
                 return None;
             }
             let head = &mut state.head;
-            reconnected = head.link != Link::Connected;
-            head.link = Link::Connected;
-            head.confirmed = head.confirmed.max(poll.asked);
             head.heard = now;
-            head.until = until;
+            if confirms {
+                reconnected = head.link != Link::Connected;
+                head.link = Link::Connected;
+                head.confirmed = head.confirmed.max(poll.asked);
+                head.until = until;
+            }
             Some(state.write())
         });
         self.leadership.succeeded(store);

@@ -116,7 +116,7 @@ impl Gate {
                 u64::try_from(changes.len()).unwrap_or_default(),
             );
             self.feed
-                .publish(poll, news.cursor, &changes, now.instant, store)
+                .publish(poll, (news.cursor, news.full), &changes, now.instant, store)
         };
         if reconnected {
             log::info!("change feed: connected");

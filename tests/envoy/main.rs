@@ -5,6 +5,7 @@
 
 mod a_broken_key_service_is_never_an_invalid_key;
 mod a_change_is_obeyed_at_once;
+mod a_hostile_key_service_opens_nothing;
 mod a_key_is_asked_for_once;
 mod a_key_that_will_stop_working_says_so;
 mod a_wrong_configuration_stops_envoy;

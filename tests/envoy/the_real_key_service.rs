@@ -98,6 +98,8 @@ async fn the_life_of_a_key() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_and_started_again() {
     let mut gateway = Gateway::real().start().await;
+    // What was learned before the feed is followed is learned again when it is.
+    gateway.log_says("change feed: connected").await;
     let service = gateway.key_service();
     let tenant = service.tenant("shop").await.unwrap();
     let user = service.user(&tenant, "stock system").await.unwrap();

@@ -47,8 +47,8 @@ fn custom_sections(bytes: &[u8]) -> BTreeMap<String, Range<usize>> {
     let mut found = BTreeMap::new();
     for payload in Parser::new(0).parse_all(bytes) {
         if let Payload::CustomSection(section) = payload.unwrap() {
-            let range = section.data_offset()..section.data_offset() + section.data().len();
-            found.insert(section.name().to_owned(), range);
+            let start = index(section.data_offset());
+            found.insert(section.name().to_owned(), start..start + section.data().len());
         }
     }
     found
@@ -61,8 +61,12 @@ fn what_runs(bytes: &[u8]) -> Vec<&[u8]> {
         .map(Result::unwrap)
         .filter(|payload| !matches!(payload, Payload::CustomSection(_)))
         .filter_map(|payload| payload.as_section())
-        .map(|(_, range)| &bytes[range])
+        .map(|(_, range)| &bytes[index(range.start)..index(range.end)])
         .collect()
+}
+
+fn index(offset: u64) -> usize {
+    usize::try_from(offset).expect("an offset within the module")
 }
 
 /// What it calls: the host functions of the SDK, all of which Envoy 1.40 has, and those of WASI that the
@@ -193,6 +197,7 @@ fn it_tells_nothing_of_the_machine_that_built_it() {
     let home = std::env::var("HOME").unwrap_or_else(|_| "/root".to_owned());
 
     for folder in [paths::root().display().to_string(), home] {
-        assert!(folder.len() > 1 && !text.contains(&folder), "{folder}");
+        let within = format!("{folder}/");
+        assert!(folder.len() > 1 && !text.contains(&within), "{folder}");
     }
 }

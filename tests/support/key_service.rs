@@ -246,13 +246,18 @@ impl KeyService {
     }
 
     /// The value of a counter of its own, summed over those of its labels that hold a text.
-    pub async fn metric(&self, name: &str, labels: &str) -> Result<f64> {
-        let answer = Request::get("/metrics").send(self.port).await?;
-        Ok(answer
-            .text()
+    pub async fn counter(&self, name: &str, labels: &str) -> Result<f64> {
+        let text = Request::get("/metrics").send(self.port).await?.text();
+        if !text.contains(&format!("# TYPE {name} counter")) {
+            return Err(Failure::new(format!(
+                "the key service has no counter {name}"
+            )));
+        }
+        let sample = format!("{name}_total");
+        Ok(text
             .lines()
             .filter(|line| {
-                line.strip_prefix(name)
+                line.strip_prefix(&sample)
                     .is_some_and(|rest| rest.starts_with([' ', '{']) && rest.contains(labels))
             })
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())

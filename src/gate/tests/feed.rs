@@ -307,3 +307,34 @@ fn a_feed_that_is_not_well_formed_is_no_feed() {
     first.answer(50, &json!({"cursor": 4, "reset": false, "changes": []}));
     assert!(!first.gate.feed_link(at(0)).unwrap().0);
 }
+
+#[test]
+fn a_full_answer_confirms_nothing_for_more_may_have_changed_long_ago() {
+    let (mut first, _) = two();
+    first.connect(5);
+    first.poll();
+    first.ask("k");
+    first.teach("k", 5, &good(1));
+    first.end(50, &CallEnd::Broken);
+    first.pass(59_000);
+    first.poll().unwrap();
+    let others: Vec<Value> = (6..506)
+        .map(|seq| {
+            let id = format!("usr_{seq}");
+            let user = json!({"id": id, "version": seq, "status": "active"});
+            json!({"seq": seq, "kind": "user", "id": id, "user": user})
+        })
+        .collect();
+    first.news(505, &json!(others));
+    first.pass(1_000);
+    assert!(matches!(first.ask("k"), Fate::Waits(_)));
+    assert!(!first.gate.feed_link(at(first.millis)).unwrap().0);
+    // What follows is the whole rest, and nothing of it is about the key.
+    first.call(1);
+    assert_eq!(
+        first.poll().unwrap(),
+        "/v1/changes?after=505&wait=20&limit=500"
+    );
+    first.news(506, &json!([]));
+    assert_eq!(first.ask("k"), allowed());
+}

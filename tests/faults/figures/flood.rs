@@ -105,9 +105,11 @@ pub async fn measure(goals: &mut Goals) -> Result<()> {
         mebibytes(after)
     );
     let service = gateway.key_service();
-    let digests = service.metric("keybound_resolve_digests_total", "").await?;
+    let digests = service
+        .counter("keybound_service_resolve_digests", "")
+        .await?;
     let calls = service
-        .metric("keybound_http_requests_total", r#"route="/v1/resolve""#)
+        .counter("keybound_service_http_requests", r#"route="/v1/resolve""#)
         .await?;
     println!("  {digests} keys asked for in {calls} calls");
 
