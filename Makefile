@@ -70,6 +70,18 @@ run: build envoy ## Start a gateway on 127.0.0.1:10000 with demonstration keys, 
 test: build envoy tools node ## Run every test: core, core under Node, key service, real Envoy
 	@PATH="$$PATH:$(CURDIR)/target/node/bin" WASM_RUNNER="$(CURDIR)/$(TOOLS)/bin/wasm-bindgen-test-runner" tests/run
 
+SIMULATE := cargo run --quiet --profile simulation -p keybound-simulation --
+SOAK_SECONDS := 60
+
+.PHONY: simulate
+simulate: toolchain ## Replay the simulation of SEED, event by event
+	@test -n '$(SEED)' || { echo 'SEED is missing: a number, as a failed run prints it' >&2; exit 1; }
+	$(SIMULATE) $(SEED)
+
+.PHONY: soak
+soak: toolchain ## Simulate for SECONDS, other seeds each time
+	$(SIMULATE) --soak $(or $(SECONDS),$(SOAK_SECONDS))
+
 .PHONY: test-envoy
 test-envoy: build target/envoy-$(ENVOY_VERSION)/is-$(ENVOY_VERSION) ## Run the tests on Envoy with another version of it (ENVOY_VERSION=1.36.2)
 	ENVOY='$(CURDIR)/target/envoy-$(ENVOY_VERSION)/bin/envoy-$(ENVOY_VERSION)' \

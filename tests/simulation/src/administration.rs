@@ -1,0 +1,149 @@
+//! What administrators do, at random.
+
+use crate::truth::{Entity, Key, Record, Tenant, User};
+use crate::world::World;
+
+impl World {
+    /// An administrator does one thing, or many at once.
+    pub fn administer(&self) {
+        let times = if self.chance(0.05) {
+            self.between(2, 12)
+        } else {
+            1
+        };
+        for _ in 0..times {
+            self.administer_once();
+        }
+        self.wake_polls();
+    }
+
+    /// An administrator does one thing.
+    pub fn administer_once(&self) {
+        let kind = self.below(10);
+        match kind {
+            0..=6 => self.administer_key(),
+            7..=8 => {
+                let number = self.below(self.scenario.users);
+                self.administer_user(number);
+            }
+            _ => {
+                let number = self.below(self.scenario.tenants);
+                let status = self.pick(&["active", "active", "active", "suspended"]);
+                self.write(
+                    Entity::Tenant(number),
+                    Some(Record::Tenant(Tenant { status })),
+                );
+            }
+        }
+    }
+
+    fn administer_key(&self) {
+        let credential = self.popular();
+        let known = {
+            let service = self.service.borrow();
+            service.truth.key(credential, service.truth.commit())
+        };
+        let entity = Entity::Key(credential);
+        let Some(key) = known else {
+            let key = self.new_key();
+            self.write(entity, Some(Record::Key(key)));
+            return;
+        };
+        let kind = self.below(12);
+        let soon = self.unix() + self.between(0, 3);
+        let changed = match kind {
+            0 => Some(Key {
+                status: "revoked",
+                ..key
+            }),
+            1 => Some(Key {
+                status: "disabled",
+                ..key
+            }),
+            2 => Some(Key {
+                expires_at: Some(soon),
+                ..key
+            }),
+            3 => Some(Key {
+                not_before: Some(soon),
+                expires_at: None,
+                ..key
+            }),
+            4 => None,
+            5 => {
+                let replacement = self.popular();
+                if replacement == credential {
+                    return;
+                }
+                let new = self.new_key();
+                self.write(Entity::Key(replacement), Some(Record::Key(new)));
+                let replaced_by = Some(replacement);
+                Some(Key {
+                    replaced_by,
+                    expires_at: Some(soon),
+                    ..key
+                })
+            }
+            _ => Some(self.new_key()),
+        };
+        self.write(entity, changed.map(Record::Key));
+    }
+
+    /// A key of which nothing is wrong, perhaps but for its owner.
+    fn new_key(&self) -> Key {
+        let user = match self.chance(0.05) {
+            true => None,
+            false => Some(self.below(self.scenario.users)),
+        };
+        let user_tenant = user.and_then(|user| {
+            let service = self.service.borrow();
+            match service
+                .truth
+                .after(Entity::User(user), service.truth.commit())
+                .record
+            {
+                Some(Record::User(user)) => user.tenant,
+                _ => None,
+            }
+        });
+        let tenant = match self.below(10) {
+            0 => None,
+            1 => Some(self.below(self.scenario.tenants)),
+            _ => user_tenant,
+        };
+        Key {
+            user,
+            tenant,
+            status: "active",
+            not_before: None,
+            expires_at: None,
+            replaced_by: None,
+            scope: self.below(100),
+        }
+    }
+
+    fn administer_user(&self, number: u64) {
+        let status = match self.chance(0.7) {
+            true => "active",
+            false => self.pick(&["suspended", "locked", "pending", "deactivated", "deleted"]),
+        };
+        let tenant = match self.below(10) {
+            0 => None,
+            1 => Some(self.below(self.scenario.tenants)),
+            _ => Some(number % self.scenario.tenants),
+        };
+        let user = User { tenant, status };
+        self.write(Entity::User(number), Some(Record::User(user)));
+    }
+
+    fn write(&self, entity: Entity, record: Option<Record>) {
+        let now = self.now();
+        let mut service = self.service.borrow_mut();
+        service.write(entity, record, now);
+        self.oracle.borrow_mut().count("changes");
+        let commit = service.truth.commit();
+        let sequence = service.truth.sequence_after(commit);
+        drop(service);
+        self.note(|| format!("commit {commit}, sequence {sequence}: {entity:?} is {record:?}"));
+    }
+}

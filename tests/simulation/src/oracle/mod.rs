@@ -1,0 +1,390 @@
+//! Holds everything that gates decide and do against the truth.
+//!
+//! The oracle shares no code with the core. It knows the truth at every commit, what every message said, and
+//! when; it never looks into a gate or into what a gate has written to shared data.
+
+mod calls;
+mod decisions;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::agenda::Time;
+use crate::scenario::{Feed, Scenario};
+use crate::service::{Digest, Evidence};
+use crate::truth::{Entity, Record, Truth, Version};
+
+pub use calls::Kind;
+pub use decisions::{Decided, Outcome};
+
+/// What must always hold. The first ten are those of `docs/architecture.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Invariant {
+    /// Once a VM has applied a change, it never decides on an older version of that entity.
+    ///
+    /// For each VM and entity the oracle keeps the latest commit that this VM has shown by a decision, or
+    /// was told by an answer that is not behind any other. Each decision names the versions of key, user and
+    /// tenant; a version that had been superseded by that commit is a violation. "Unknown" is a version too, if
+    /// the feed told of it: a VM forgets what it was told otherwise after `negative_for`.
+    NeverOlder = 1,
+    /// No request is allowed on a record unconfirmed for longer than `max_staleness`.
+    ///
+    /// Two ways. A version that was superseded `max_staleness` ago allows nothing, whatever anybody believes.
+    /// And of each record of an allowance there is an answer or an answer of the feed, made by the service
+    /// within `max_staleness`, that reached the process.
+    Confirmed = 2,
+    /// With a working feed, a committed change is obeyed by every VM within the feed's delivery and a
+    /// wake-up, and within one tick where the wake-up is lost.
+    ///
+    /// In calm weather no decision rests on a version that was superseded longer ago than
+    /// [`Scenario::obeyed_within`].
+    Obeyed = 3,
+    /// Every request gets exactly one outcome, within the timeout and a tick.
+    ///
+    /// At the end of each tick no request of that VM waits whose time was up when the tick began; nothing is
+    /// resumed that does not wait; the gate counts as many waiting requests as there are.
+    OneOutcome = 4,
+    /// `key_unknown` only ever follows from an answer of the service that says so.
+    ///
+    /// There is such an answer, it reached this VM, and it was asked for within `negative_for`, or it came
+    /// while this request waited.
+    UnknownIfSaid = 5,
+    /// Entries, waiters, calls in flight and shared values never exceed their limits.
+    Bounded = 6,
+    /// At most one look-up of a digest is in flight per VM; a cached verdictable key causes none.
+    ///
+    /// The latter in calm weather, with caches that have room, for a key that has not changed since this VM
+    /// was told.
+    OneLookup = 7,
+    /// Upstream identity headers come from a verified record or are absent, and the credential is removed.
+    ///
+    /// The request as edited is compared with the true record; clients send identity headers of their own.
+    Identity = 8,
+    /// Nothing that leaves the core for logs, metrics, answers or shared data holds a credential.
+    ///
+    /// Every credential begins with the same word, which is looked for in all of it.
+    NoSecret = 9,
+    /// After any sequence of faults ends, the system returns to fresh within a bounded time.
+    ///
+    /// In calm weather, which begins [`RECOVERED_WITHIN`] and a poll after the last fault, nothing is refused
+    /// as unavailable, no decision rests on what was superseded before it became calm, and one poll waits.
+    Recovers = 10,
+    /// Every decision is the verdict of true records.
+    ///
+    /// The records that a decision names were written by the service just so, at some time, each for itself;
+    /// and the verdict, computed anew from the contract's table of reasons, is the same.
+    Verdict = 11,
+    /// One VM follows the feed.
+    ///
+    /// In calm weather no two polls are under way.
+    OneLeader = 12,
+    /// Known keys outlive an outage.
+    ///
+    /// With caches that have room, nothing is refused as unavailable whose records this VM was told within
+    /// `max_staleness` and that have not changed since.
+    OutageOutlived = 13,
+    /// Calls are bounded by what clients ask, by what changes, and by time.
+    ///
+    /// Of each digest, a VM asks at most [`ASKED_A_REQUEST`] times a request. In each second a VM sends at most one call an
+    /// attempt, one an answer of the feed that held changes, and [`CALLS_A_SECOND`]. `retry-after` is kept.
+    CallsBounded = 14,
+    /// The core does not panic.
+    NoPanic = 15,
+}
+
+/// Time from the end of the last fault until it is calm, besides the time of a poll.
+pub const RECOVERED_WITHIN: Time = 5_000;
+
+/// Time from the death of a VM, the leader perhaps, until it is calm again.
+pub const REPLACED_WITHIN: Time = 3_500;
+
+/// Changes that the filter asks for at once.
+const FULL: usize = 500;
+
+/// Time from a reset of the feed until every VM knows of it, one that stands still in a storm too.
+const SETTLED_WITHIN: Time = 5_000;
+
+/// Calls of a VM in a second, besides those that requests and changes cause.
+pub const CALLS_A_SECOND: u64 = 30;
+
+/// How often a digest is asked for on behalf of a request.
+pub const ASKED_A_REQUEST: u64 = 3;
+
+/// Something that must not happen has happened.
+#[derive(Debug, Clone)]
+pub struct Violation {
+    /// What should have held.
+    pub invariant: Invariant,
+    /// What has happened.
+    pub text: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.invariant as u8;
+        write!(formatter, "{number} ({:?}): {}", self.invariant, self.text)
+    }
+}
+
+/// What the oracle has seen.
+#[derive(Debug, Default)]
+pub struct Oracle {
+    /// The first violation.
+    pub violation: Option<Violation>,
+    /// How often each kind of thing was looked at.
+    pub counts: BTreeMap<&'static str, u64>,
+    calm_from: Time,
+    witnesses: BTreeMap<usize, Witness>,
+    confirmed: BTreeMap<Entity, Confirmation>,
+    /// When a replica last held what was true no more.
+    lagged: BTreeMap<Entity, Time>,
+    feed: FeedSeen,
+    /// The latest commit that any answer told of. What comes from before it may be left aside as a whole.
+    told: u64,
+    /// When the wall clock last jumped: a jump ahead may be taken for a sleep.
+    jumped: Option<Time>,
+    calls: calls::Calls,
+}
+
+/// What one VM has shown and was told.
+#[derive(Debug, Default)]
+struct Witness {
+    /// The commit that its view of an entity cannot be older than, for each life of the service: until a
+    /// reset tells of it, versions of two lives cannot be told apart.
+    seen: BTreeMap<(Entity, usize), u64>,
+    unknown: BTreeMap<u64, Told>,
+    known: BTreeMap<u64, Told>,
+    /// Digests under way, with their call.
+    looked_up: BTreeMap<Digest, u32>,
+    /// Of each digest: requests, and how often it was asked for.
+    asked: BTreeMap<Digest, (u64, u64)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    asked: Time,
+    arrived: Time,
+    commit: u64,
+    resets: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Confirmation {
+    at: Time,
+    resets: u64,
+}
+
+/// What has arrived of the feed.
+#[derive(Debug, Default)]
+struct FeedSeen {
+    /// When the service made the last answer that arrived.
+    at: Time,
+    /// The same, of the last answer before the last reset.
+    at_before_reset: Time,
+    commit: u64,
+    resets: u64,
+    reset_arrived: Time,
+    /// When an answer last held as many changes as were asked for, so that there may be more.
+    full: Option<Time>,
+}
+
+impl FeedSeen {
+    /// Whether a version is remembered for good once it is known: a record is, but that there is none is
+    /// remembered for `negative_for` only, unless the feed has told of it.
+    fn is_remembered(&self, version: &Version) -> bool {
+        version.record.is_some() || version.commit <= self.commit
+    }
+}
+
+impl Oracle {
+    /// Notes a violation; the first one counts.
+    pub fn violated(&mut self, invariant: Invariant, text: impl FnOnce() -> String) {
+        if self.violation.is_none() {
+            self.violation = Some(Violation {
+                invariant,
+                text: text(),
+            });
+        }
+    }
+
+    /// Notes a violation unless something holds.
+    pub fn check(&mut self, invariant: Invariant, holds: bool, text: impl FnOnce() -> String) {
+        if !holds {
+            self.violated(invariant, text);
+        }
+    }
+
+    /// Counts something, for the report.
+    pub fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+
+    /// A fault lasts until a time, and takes a time to recover from.
+    pub fn disturbed(&mut self, until: Time, recovery: Time) {
+        self.calm_from = self.calm_from.max(until + recovery);
+    }
+
+    /// The wall clock has jumped.
+    pub fn clock_jumped(&mut self, now: Time) {
+        self.jumped = Some(now);
+    }
+
+    /// Whether every VM has obeyed the last reset of the feed, if there was one, at a time.
+    fn has_settled(&self, at: Time) -> bool {
+        self.feed.resets == 0 || at >= self.feed.reset_arrived + SETTLED_WITHIN
+    }
+
+    /// Whether everything has recovered from the last fault.
+    pub fn is_calm(&self, now: Time) -> bool {
+        now >= self.calm_from
+    }
+
+    /// A VM is gone.
+    pub fn gone(&mut self, vm: usize) {
+        self.witnesses.remove(&vm);
+        self.calls.gone(vm);
+    }
+
+    /// A well-formed answer has arrived at a VM, which has not looked at it yet.
+    pub fn told(&mut self, truth: &Truth, vm: usize, evidence: &Evidence, asked: Time, now: Time) {
+        match evidence {
+            Evidence::Resolved {
+                commit,
+                at,
+                credentials,
+            } => {
+                let behind = *commit < self.told;
+                for credential in credentials {
+                    self.told_of(truth, vm, *credential, *commit, *at, asked, now, behind);
+                }
+                self.told = self.told.max(*commit);
+            }
+            Evidence::Changes {
+                commit,
+                at,
+                reset,
+                changes,
+            } => {
+                self.count("feed answers");
+                if changes.len() >= FULL {
+                    self.feed.full = Some(now);
+                }
+                if !changes.is_empty() {
+                    self.calls.caused(vm, now);
+                }
+                if *reset {
+                    self.count("feed resets");
+                    self.feed.at_before_reset = self.feed.at;
+                    self.feed.resets += 1;
+                    self.feed.reset_arrived = now;
+                    // What was known before counts for nothing, and sequences may begin anew.
+                    for witness in self.witnesses.values_mut() {
+                        witness.seen.clear();
+                        witness.known.clear();
+                    }
+                    self.feed.commit = *commit;
+                }
+                self.told = self.told.max(*commit);
+                self.feed.at = self.feed.at.max(*at);
+                self.feed.commit = self.feed.commit.max(*commit);
+            }
+            Evidence::Usage => {}
+        }
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one caller, all of them times and numbers of one answer"
+    )]
+    fn told_of(
+        &mut self,
+        truth: &Truth,
+        vm: usize,
+        credential: u64,
+        commit: u64,
+        at: Time,
+        asked: Time,
+        now: Time,
+        behind: bool,
+    ) {
+        let told = Told {
+            asked,
+            arrived: now,
+            commit,
+            resets: self.feed.resets,
+        };
+        let unannounced = self.feed.commit < truth.restored_at();
+        let behind = behind || unannounced || !self.has_settled(asked);
+        let entities = chain_of(truth, credential, commit);
+        let witness = self.witnesses.entry(vm).or_default();
+        if truth.key(credential, commit).is_none() {
+            witness.known.remove(&credential);
+            let known = witness.unknown.entry(credential).or_insert(told);
+            known.asked = known.asked.max(told.asked);
+            known.arrived = told.arrived;
+            known.commit = known.commit.max(told.commit);
+        } else if !behind {
+            witness.known.insert(credential, told);
+        }
+        for entity in entities {
+            let version = truth.after(entity, commit);
+            let since = version.commit;
+            if truth
+                .history(entity)
+                .last()
+                .is_some_and(|last| last.commit > commit && last.at < at)
+            {
+                self.lagged.insert(entity, at);
+            }
+            if !behind && self.feed.is_remembered(&version) {
+                let life = truth.life(commit);
+                let seen = witness.seen.entry((entity, life)).or_default();
+                *seen = (*seen).max(since);
+            }
+            let confirmation = self
+                .confirmed
+                .entry(entity)
+                .or_insert(Confirmation { at, resets: 0 });
+            confirmation.at = confirmation.at.max(at);
+            if asked >= self.feed.reset_arrived {
+                confirmation.resets = self.feed.resets;
+            }
+        }
+    }
+
+    /// When the service was last known to hold an entity's record to be true: by the latest answer that
+    /// anybody in the process has, or by the feed.
+    fn confirmed_at(&self, entity: Entity, scenario: &Scenario) -> Time {
+        let Some(confirmation) = self.confirmed.get(&entity) else {
+            return 0;
+        };
+        let feed = match scenario.feed {
+            Feed::Followed if confirmation.resets == self.feed.resets => self.feed.at,
+            Feed::Followed => self.feed.at_before_reset,
+            Feed::Off | Feed::Unsupported => 0,
+        };
+        confirmation.at.max(feed)
+    }
+}
+
+/// A credential's key, its user and its tenant.
+fn chain_of(truth: &Truth, credential: u64, commit: u64) -> Vec<Entity> {
+    let mut entities = vec![Entity::Key(credential)];
+    if let Some(Record::Key(key)) = truth.after(Entity::Key(credential), commit).record {
+        entities.extend(key.user.map(Entity::User));
+        entities.extend(key.tenant.map(Entity::Tenant));
+    }
+    entities
+}
+
+/// Whether nothing of a chain has changed since a commit.
+fn unchanged(truth: &Truth, credential: u64, commit: u64) -> bool {
+    chain_of(truth, credential, commit)
+        .into_iter()
+        .all(|entity| {
+            truth
+                .history(entity)
+                .last()
+                .is_none_or(|last| last.commit <= commit)
+        })
+}
