@@ -204,6 +204,37 @@ async fn to_a_look_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_without_end_on_every_connection() {
+    let gateway = Gateway::scripted().start().await;
+    let before = gateway.envoy.resident_memory().unwrap();
+    let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+    let head = endless_head("transfer-encoding: chunked\r\n");
+    let endless = Answer::Endless(head, chunk.into());
+
+    for _ in 0..3 {
+        gateway.service.answers(endless.clone());
+        let mut clients = Vec::new();
+        for _ in 0..100 {
+            let stranger = gateway.stranger();
+            let request = Request::get("/").header("x-api-key", &stranger);
+            let port = gateway.port();
+            clients.push(tokio::spawn(async move { request.send(port).await }));
+        }
+        for client in clients {
+            assert_eq!(client.await.unwrap().unwrap().status, 503);
+        }
+        honest(&gateway).await;
+    }
+
+    let now = gateway.envoy.resident_memory().unwrap();
+    assert!(
+        now < before + GROWTH,
+        "{} MiB more",
+        (now - before) / MEBIBYTE as u64
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_of_exactly_one_mebibyte_is_read() {
     let gateway = Gateway::scripted().start().await;
     let stranger = gateway.stranger();
