@@ -202,9 +202,10 @@ impl Fetcher {
         })
     }
 
-    /// A call was answered: the key service works.
-    pub fn succeeded(&mut self) {
-        self.outage = None;
+    /// A call was answered: the key service works. If it has asked to be left alone, it is all the same.
+    pub fn succeeded(&mut self, now: Instant) {
+        self.outage
+            .take_if(|outage| !outage.asked || now >= outage.retry_at);
     }
 
     /// The key service was heard of at a time, by the change feed: it may be tried, unless it has asked to be
@@ -234,21 +235,21 @@ impl Fetcher {
                 given_up.push(digest);
             }
         }
-        // What was sent before the outage was known has met the same fault.
-        if self.outage.is_none() || batch.probe {
-            let failures = self
-                .outage
-                .map_or(0, |outage| outage.failures)
-                .saturating_add(1);
-            let asked = match failure {
-                Failure::Connection => None,
-                Failure::Other(asked) => asked,
-            };
+        let asked = match failure {
+            Failure::Connection => None,
+            Failure::Other(asked) => asked,
+        };
+        // What was sent before the outage was known has met the same fault. What the service asks for counts.
+        let known = self.outage.filter(|_| !batch.probe);
+        if known.is_none() || asked.is_some() {
+            let failures = self.outage.map_or(0, |outage| outage.failures);
+            let failures = failures.saturating_add(1);
+            let retry_at = now + backoff::delay(failures, asked, self.random.number());
             self.outage = Some(Outage {
                 failures,
                 failed_at: now,
                 asked: asked.is_some(),
-                retry_at: now + backoff::delay(failures, asked, self.random.number()),
+                retry_at: known.map_or(retry_at, |known| retry_at.max(known.retry_at)),
             });
         }
         if !self.worth_waiting(now) {
@@ -508,7 +509,7 @@ mod tests {
         );
         assert!(!fetcher.ready(after(101)));
         fetcher.ended(3);
-        fetcher.succeeded();
+        fetcher.succeeded(after(102));
         assert!(fetcher.ready(after(102)));
     }
 
@@ -529,6 +530,33 @@ mod tests {
         );
         assert_eq!(
             fetcher.wait(digest(1), 2, later(), after(3_000)),
+            Admission::Queued
+        );
+    }
+
+    #[test]
+    fn what_the_service_asks_for_counts_whenever_the_call_was_sent() {
+        let mut fetcher = fetcher(1000, 8);
+        for number in 0..=200 {
+            fetcher.wait(digest(number), u32::from(number), later(), NOW);
+        }
+        for call in 1..=3 {
+            let batch = fetcher.next_batch(NOW, 0).unwrap();
+            fetcher.sent(call, batch);
+        }
+        let asked = Failure::Other(Some(Duration::from_secs(1)));
+        for (call, millis) in [(1, 0), (2, 500)] {
+            let batch = fetcher.ended(call).unwrap();
+            fetcher.failed(batch, asked, after(millis));
+        }
+        fetcher.ended(3);
+        fetcher.succeeded(after(600));
+        assert_eq!(
+            fetcher.wait(digest(250), 900, later(), after(1_499)),
+            Admission::Down
+        );
+        assert_eq!(
+            fetcher.wait(digest(250), 900, later(), after(1_500)),
             Admission::Queued
         );
     }

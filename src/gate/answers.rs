@@ -159,7 +159,7 @@ impl Gate {
             }
         };
         self.telemetry.count(Counter::FetchOk);
-        self.fetcher.succeeded();
+        self.fetcher.succeeded(now.instant);
         if let Some(doubt) = answer.doubts.first() {
             self.warnings
                 .warn(Warning::RecordDoubtful, now.instant, || {
