@@ -287,6 +287,7 @@ fn a_lost_database_is_restored_too() {
     // What is left of a damaged one must not be applied to the restored one.
     std::fs::write(folder.join("keybound.db-wal"), "something").unwrap();
     succeeds(folder, &["restore", "saved.db"]);
+    assert!(!folder.join("keybound.db-wal").exists());
     let service = Running::start(folder, &TOKENS);
     let key = call(
         &service,

@@ -178,9 +178,7 @@ impl Service {
         if given.is_empty() && !waited {
             return None;
         }
-        let all = given
-            .last()
-            .is_none_or(|at| self.log.iter().skip(at + 1).next().is_none());
+        let all = given.last().is_none_or(|at| at + 1 == self.log.len());
         let (cursor, commit) = match given.last() {
             Some(at) if !all => (self.log[*at].0, self.log[*at].2),
             _ => (end, last),

@@ -233,9 +233,7 @@ pub fn verdict(
         "pending" => return Some("user_pending"),
         _ => return Some("user_suspended"),
     }
-    if key.tenant.is_none() {
-        return None;
-    }
+    key.tenant?;
     let Some(tenant) = tenant else {
         return Some("tenant_missing");
     };

@@ -109,8 +109,16 @@ impl Oracle {
             self.count("retry-after");
             let feed = kind == Kind::Changes;
             let until = self.calls.not_before.entry((vm, feed)).or_default();
-            *until = (*until).max(now + seconds * 1000);
+            // What was sent before the first such answer has met the same fault.
+            if now >= *until {
+                *until = now + seconds * 1000;
+            }
         }
+    }
+
+    /// A call of a VM was answered usably: the service is there again.
+    pub(super) fn heard(&mut self, vm: usize, feed: bool) {
+        self.calls.not_before.remove(&(vm, feed));
     }
 
     /// A VM asks for digests, or tries to.

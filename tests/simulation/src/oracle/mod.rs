@@ -253,6 +253,7 @@ impl Oracle {
                 at,
                 credentials,
             } => {
+                self.heard(vm, false);
                 let behind = *commit < self.told;
                 for credential in credentials {
                     self.told_of(truth, vm, *credential, *commit, *at, asked, now, behind);
@@ -266,6 +267,7 @@ impl Oracle {
                 changes,
             } => {
                 self.count("feed answers");
+                self.heard(vm, true);
                 if changes.len() >= FULL {
                     self.feed.full = Some(now);
                 }
