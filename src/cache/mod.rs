@@ -381,11 +381,21 @@ impl Cache {
                 && known.version <= answer.as_of
                 && self.age(known.confirmed, answer.asked) >= self.freshness.max_staleness
         });
-        if let Some(known) = known.filter(|known| known.version > version && !anew) {
-            self.keep(id, known.clone());
-            return Some(known);
+        let (newer, older) = match known {
+            Some(known) if known.version > version && !anew => (Some(known), None),
+            known => (None, known.filter(|known| known.version < version)),
+        };
+        if let Some(newer) = newer {
+            self.keep(id, newer.clone());
+            return Some(newer);
         }
+        let epoch = self.continuity.epoch;
         if answer.as_of < floor {
+            // It may be outdated itself, but so is, for certain, what it is newer than.
+            if let Some(older) = older {
+                self.records.remove(&id);
+                self.shared.remove(id, older.version, epoch, store);
+            }
             return None;
         }
         // An absence is known again and again, each time as of a later sequence.
@@ -394,7 +404,6 @@ impl Cache {
             version,
             confirmed: answer.asked,
         };
-        let epoch = self.continuity.epoch;
         self.shared.put(id, &new, answer.as_of, anew, epoch, store);
         self.keep(id, new.clone());
         Some(new)
