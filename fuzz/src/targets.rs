@@ -216,7 +216,7 @@ pub fn answer(body: &[u8]) {
                 assert_eq!(found, Lookup::Negative);
                 assert_eq!(found_by_another, Lookup::Miss);
             }
-            Learned::Known(chain) => {
+            Learned::Known(chain, _) => {
                 assert_eq!(chain, chain_of(resolved));
                 assert_eq!(found, Lookup::Fresh(chain.clone(), Source::Local));
                 // A record that is too large is not shared.

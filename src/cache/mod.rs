@@ -194,13 +194,13 @@ impl Cache {
         self.negatives.remove(id);
     }
 
-    /// Takes a change of the feed, which was asked for at a time, into the shared cache. False where that did
+    /// Takes a change of the feed, known to be true at a time, into the shared cache. False where that did
     /// not succeed.
     pub fn apply(
         &self,
         changed: &Changed,
         sequence: u64,
-        asked: Instant,
+        confirmed: Instant,
         epoch: u64,
         store: &dyn Store,
     ) -> bool {
@@ -223,7 +223,7 @@ impl Cache {
         let entry = record.map(|(record, version)| Entry {
             record,
             version,
-            confirmed: asked,
+            confirmed,
         });
         let id = EntityId::of(changed);
         self.shared
@@ -298,7 +298,9 @@ impl Cache {
         let version = key.version;
         let key = self.merge(id, Record::Key(Rc::from(key)), version, answer, store);
         self.joined(version, key, user, tenant, asked)
-            .map_or(Learned::Behind, Learned::Known)
+            .map_or(Learned::Behind, |(chain, confirmed)| {
+                Learned::Known(chain, confirmed)
+            })
     }
 
     /// The chain of what an answer has come to; nothing where it was asked for and says less than is known.
@@ -309,17 +311,18 @@ impl Cache {
         user: Option<Option<Entry>>,
         tenant: Option<Option<Entry>>,
         asked: Instant,
-    ) -> Option<Chain> {
+    ) -> Option<(Chain, Instant)> {
         let key = key?;
         let (user, tenant) = (
             user.map_or(Some(None), |user| user.map(Some))?,
             tenant.map_or(Some(None), |tenant| tenant.map(Some))?,
         );
         let owners = [&user, &tenant].into_iter().flatten();
-        let too_old = [&key]
-            .into_iter()
-            .chain(owners)
-            .any(|entry| self.age(entry.confirmed, asked) >= self.freshness.max_staleness);
+        let confirmed = owners
+            .map(|entry| entry.confirmed)
+            .fold(key.confirmed, Instant::min)
+            .max(self.continuity.confirmed);
+        let too_old = self.age(confirmed, asked) >= self.freshness.max_staleness;
         // A newer key may have another user, of whom this answer says nothing.
         if too_old || key.version != version {
             return None;
@@ -327,11 +330,12 @@ impl Cache {
         let Record::Key(record) = key.record else {
             return None;
         };
-        Some(Chain {
+        let chain = Chain {
             key: record,
             user: user.and_then(|entry| entry.record.user()).flatten(),
             tenant: tenant.and_then(|entry| entry.record.tenant()).flatten(),
-        })
+        };
+        Some((chain, confirmed))
     }
 
     fn learn_unknown(
@@ -526,8 +530,8 @@ impl Cache {
 /// What an answer of the key service has come to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Learned {
-    /// A key.
-    Known(Chain),
+    /// A key, all of which was confirmed at a time or later.
+    Known(Chain, Instant),
     /// Nobody knows it.
     Unknown,
     /// The answer is older than what was known already.

@@ -13,7 +13,6 @@ use crate::fetch::{Batch, Call, Failure};
 use crate::record::{Resolved, parse_answer};
 use crate::telemetry::{Counter, Warning};
 use crate::time::Now;
-use crate::verdict::Chain;
 
 /// How a call to the key service ended.
 #[derive(Debug)]
@@ -185,13 +184,14 @@ impl Gate {
                         .cache
                         .learn(digest, resolved, answer.as_of, batch.asked, store)
                     {
-                        Learned::Known(chain) => Resolution::Known(chain),
+                        Learned::Known(chain, confirmed) => Resolution::Known(chain, confirmed),
                         Learned::Unknown => Resolution::Unknown,
-                        Learned::Behind => match self.known_already(digest, now, store) {
-                            Some(chain) => Resolution::Known(chain),
-                            None if self.fetcher.again(*digest) => continue,
-                            None => Resolution::Unavailable,
-                        },
+                        Learned::Behind if self.is_known(digest, now, store) => {
+                            self.look_up_again(digest);
+                            continue;
+                        }
+                        Learned::Behind if self.fetcher.again(*digest) => continue,
+                        Learned::Behind => Resolution::Unavailable,
                     }
                 }
                 (Some((_, Err(malformed))), None) => {
@@ -219,11 +219,21 @@ impl Gate {
             });
     }
 
-    /// What the caches say where an answer is older than they are.
-    fn known_already(&mut self, digest: &Digest, now: Now, store: &dyn Store) -> Option<Chain> {
-        match self.cache.lookup(digest, now.instant, store) {
-            Lookup::Fresh(chain, _) | Lookup::Stale(chain, _) => Some(chain),
-            Lookup::Expired(_) | Lookup::Negative | Lookup::Miss => None,
+    /// Whether the caches know a digest well enough where an answer is older than they are.
+    fn is_known(&mut self, digest: &Digest, now: Now, store: &dyn Store) -> bool {
+        let known = self.cache.lookup(digest, now.instant, store);
+        matches!(known, Lookup::Fresh(..) | Lookup::Stale(..))
+    }
+
+    /// Lets those who wait for a digest go on with what the caches know.
+    fn look_up_again(&mut self, digest: &Digest) {
+        for (waiter, deadline) in self.fetcher.answered(digest) {
+            self.ready.push_back(Ready {
+                waiter,
+                digest: *digest,
+                deadline,
+                resolution: Resolution::Outdated(waiter, deadline),
+            });
         }
     }
 

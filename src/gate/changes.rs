@@ -39,7 +39,7 @@ impl Gate {
     fn ask_again(&mut self, outdated: &Outdated) {
         for ready in &mut self.ready {
             let ids = match &ready.resolution {
-                Resolution::Known(chain) => {
+                Resolution::Known(chain, _) => {
                     let user = chain.key.user_id.as_deref().map(EntityId::user);
                     let tenant = chain.key.tenant_id.as_deref().map(EntityId::tenant);
                     [Some(EntityId::key(&ready.digest)), user, tenant]
@@ -100,12 +100,17 @@ impl Gate {
             }
             self.feed.restart(poll, news.cursor, now.instant, store)
         } else {
+            // What comes after a full answer may change again what it says.
+            let confirmed = match news.full {
+                true => self.feed.continuity().confirmed,
+                false => poll.asked,
+            };
             let mut changes = Vec::with_capacity(news.changes.len());
             for change in &news.changes {
                 let (sequence, changed) = (change.sequence, &change.changed);
                 if !self
                     .cache
-                    .apply(changed, sequence, poll.asked, poll.epoch, store)
+                    .apply(changed, sequence, confirmed, poll.epoch, store)
                 {
                     return self.feed_failed(Failure::Broken(None), now, store);
                 }

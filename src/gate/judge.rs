@@ -114,7 +114,10 @@ impl Gate {
         store: &dyn Store,
     ) -> Decision {
         match resolution {
-            Resolution::Known(chain) => {
+            // A worker that stood still may come to it late.
+            Resolution::Known(chain, confirmed)
+                if now.instant.since(confirmed) < self.settings.freshness.max_staleness =>
+            {
                 self.telemetry.count(Counter::LookupFetched);
                 self.conclude(Knowledge::Known(&chain), request, policies, now)
             }
@@ -122,14 +125,15 @@ impl Gate {
                 self.telemetry.count(Counter::LookupFetched);
                 self.conclude(Knowledge::Unknown, request, policies, now)
             }
-            Resolution::Unavailable | Resolution::Outdated(..) => self.judge_unheard(
-                digest,
-                Knowledge::Unavailable,
-                request,
-                policies,
-                now,
-                store,
-            ),
+            Resolution::Known(..) | Resolution::Unavailable | Resolution::Outdated(..) => self
+                .judge_unheard(
+                    digest,
+                    Knowledge::Unavailable,
+                    request,
+                    policies,
+                    now,
+                    store,
+                ),
         }
     }
 

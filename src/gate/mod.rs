@@ -95,8 +95,8 @@ struct Ready {
 /// What has become known for a request that waited.
 #[derive(Debug, Clone)]
 pub enum Resolution {
-    /// A key.
-    Known(Chain),
+    /// A key, all of which was confirmed at a time or later.
+    Known(Chain, Instant),
     /// Nobody knows it.
     Unknown,
     /// The key service did not answer usably in time.
