@@ -298,9 +298,11 @@ impl Feed {
 
     /// The feed began anew: lets all VMs know. True where the operator is to be told that the feed works.
     pub fn restart(&mut self, poll: &Poll, cursor: u64, now: Instant, store: &dyn Store) -> bool {
-        // Once is a restored backup. Again and again is a fault that must not keep emptying the caches.
+        // Once is a restored backup. Again and again is a fault that must not keep emptying the caches; but who
+        // waits long falls behind again.
         self.restarts = self.restarts.saturating_add(1);
-        self.next_poll = now + backoff::delay(self.restarts, None, self.random.number());
+        let delay = backoff::delay(self.restarts, None, self.random.number());
+        self.next_poll = now + delay.min(PACE);
         self.ring_others(now, store);
         self.take_in(poll, true, now, store, |state| {
             state.restart(cursor);

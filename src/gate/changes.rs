@@ -100,11 +100,9 @@ impl Gate {
             }
             self.feed.restart(poll, news.cursor, now.instant, store)
         } else {
-            // What comes after a full answer may change again what it says.
-            let confirmed = match news.full {
-                true => self.feed.continuity().confirmed,
-                false => poll.asked,
-            };
+            // What comes later in the same answer, or after a full one, may change it again: only what is
+            // published confirms it.
+            let confirmed = self.feed.continuity().confirmed;
             let mut changes = Vec::with_capacity(news.changes.len());
             for change in &news.changes {
                 let (sequence, changed) = (change.sequence, &change.changed);
