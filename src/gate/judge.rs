@@ -125,15 +125,17 @@ impl Gate {
                 self.telemetry.count(Counter::LookupFetched);
                 self.conclude(Knowledge::Unknown, request, policies, now)
             }
-            Resolution::Known(..) | Resolution::Unavailable | Resolution::Outdated(..) => self
-                .judge_unheard(
-                    digest,
-                    Knowledge::Unavailable,
-                    request,
-                    policies,
-                    now,
-                    store,
-                ),
+            Resolution::Known(chain, _) => {
+                self.judge_too_old(&chain, Knowledge::Unavailable, request, policies, now)
+            }
+            Resolution::Unavailable | Resolution::Outdated(..) => self.judge_unheard(
+                digest,
+                Knowledge::Unavailable,
+                request,
+                policies,
+                now,
+                store,
+            ),
         }
     }
 
@@ -148,19 +150,32 @@ impl Gate {
         now: Now,
         store: &dyn Store,
     ) -> Decision {
-        if let Lookup::Expired(chain) = self.cache.lookup(&digest, now.instant, store) {
-            let knowledge = Knowledge::Known(&chain);
-            let facts = Facts {
-                knowledge,
-                policies,
-                request,
-                now: now.unix,
-            };
-            if decide(&facts).is_some() {
-                return self.conclude(knowledge, request, policies, now);
-            }
-            self.telemetry.count(Counter::TrustedStaleRefused);
+        match self.cache.lookup(&digest, now.instant, store) {
+            Lookup::Expired(chain) => self.judge_too_old(&chain, unheard, request, policies, now),
+            _ => self.conclude(unheard, request, policies, now),
         }
+    }
+
+    /// All that is known is too old to allow.
+    fn judge_too_old(
+        &mut self,
+        chain: &Chain,
+        unheard: Knowledge<'_>,
+        request: &Request<'_>,
+        policies: Chosen<'_>,
+        now: Now,
+    ) -> Decision {
+        let knowledge = Knowledge::Known(chain);
+        let facts = Facts {
+            knowledge,
+            policies,
+            request,
+            now: now.unix,
+        };
+        if decide(&facts).is_some() {
+            return self.conclude(knowledge, request, policies, now);
+        }
+        self.telemetry.count(Counter::TrustedStaleRefused);
         self.conclude(unheard, request, policies, now)
     }
 

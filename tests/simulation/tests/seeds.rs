@@ -3,7 +3,7 @@
 use keybound_simulation::{run, runner};
 
 /// Seeds that `make test` runs.
-const SEEDS: u64 = 2_000;
+const SEEDS: u64 = 1_800;
 
 #[test]
 fn the_invariants_hold_in_thousands_of_worlds() {
