@@ -338,3 +338,30 @@ fn a_full_answer_confirms_nothing_for_more_may_have_changed_long_ago() {
     first.news(506, &json!([]));
     assert_eq!(first.ask("k"), allowed());
 }
+
+#[test]
+fn a_vm_that_has_missed_more_than_the_journal_holds_forgets_all_that_it_alone_knows() {
+    let (mut first, mut second) = two();
+    first.connect(5);
+    second.rung();
+    second.ask("k");
+    second.teach("k", 5, &good(1));
+    first.pass(1_000);
+    first.poll();
+    first.news(6, &user_suspended(6));
+    for page in 0..3 {
+        let from = 7 + page * 400;
+        let others: Vec<Value> = (from..from + 400)
+            .map(|seq| {
+                let id = format!("usr_{seq}");
+                let user = json!({"id": id, "version": seq, "status": "active"});
+                json!({"seq": seq, "kind": "user", "id": id, "user": user})
+            })
+            .collect();
+        first.poll().unwrap();
+        first.news(from + 399, &json!(others));
+    }
+    assert_eq!(second.ask("k"), allowed());
+    second.rung();
+    assert_eq!(second.ask("k"), Fate::Refused(Reason::UserSuspended));
+}
