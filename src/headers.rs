@@ -20,11 +20,11 @@ impl<'a> Headers<'a> {
     pub fn iter(self) -> Iter<'a> {
         let count = integer(self.packed, 0).unwrap_or(0);
         let text = count.saturating_mul(8).saturating_add(4);
+        let (lengths, _) = self.packed.get(4..).unwrap_or_default().as_chunks();
         Iter {
             packed: self.packed,
-            lengths: 4,
+            lengths: lengths.get(..count).unwrap_or(lengths).iter(),
             text,
-            left: count,
         }
     }
 
@@ -34,14 +34,13 @@ impl<'a> Headers<'a> {
         std::iter::from_fn(move || {
             loop {
                 // Most names differ in length already: their texts are passed over unread.
-                let (name_length, value_length) = headers.lengths()?;
-                if name_length != name.len() {
-                    headers.pass_over(name_length, value_length)?;
-                    continue;
-                }
-                let (known, value) = headers.read(name_length, value_length)?;
-                if known == name.as_bytes() {
-                    return Some(value);
+                let lengths = headers.lengths()?;
+                let place = headers.pass_over(lengths);
+                if lengths.name == name.len() {
+                    let (known, value) = headers.read(place, lengths)?;
+                    if known == name.as_bytes() {
+                        return Some(value);
+                    }
                 }
             }
         })
@@ -69,38 +68,45 @@ impl<'a> Headers<'a> {
 #[derive(Debug)]
 pub struct Iter<'a> {
     packed: &'a [u8],
-    lengths: usize,
+    lengths: std::slice::Iter<'a, [u8; 8]>,
+    /// Where the next name begins.
     text: usize,
-    left: usize,
+}
+
+/// Of a name and its value, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct Lengths {
+    name: usize,
+    value: usize,
 }
 
 impl<'a> Iter<'a> {
     /// The lengths of the next name and value.
-    fn lengths(&mut self) -> Option<(usize, usize)> {
-        self.left = self.left.checked_sub(1)?;
-        let lengths = self
-            .packed
-            .get(self.lengths..self.lengths.checked_add(8)?)?;
-        self.lengths = self.lengths.checked_add(8)?;
-        Some((integer(lengths, 0)?, integer(lengths, 4)?))
+    #[inline]
+    fn lengths(&mut self) -> Option<Lengths> {
+        let both = u64::from_le_bytes(*self.lengths.next()?);
+        Some(Lengths {
+            name: usize::try_from(both & 0xffff_ffff).ok()?,
+            value: usize::try_from(both >> 32).ok()?,
+        })
     }
 
-    /// The next name and value, of these lengths.
-    fn read(&mut self, name_length: usize, value_length: usize) -> Option<(&'a [u8], &'a [u8])> {
-        let name_end = self.text.checked_add(name_length)?;
-        let value_start = name_end.checked_add(1)?;
-        let value_end = value_start.checked_add(value_length)?;
-        let name = self.packed.get(self.text..name_end)?;
-        let value = self.packed.get(value_start..value_end)?;
-        self.text = value_end.checked_add(1)?;
-        Some((name, value))
+    /// Passes the next name and value over, and gives where they begin. Lengths that no list has may lead
+    /// anywhere, but reading never leaves the list.
+    #[inline]
+    fn pass_over(&mut self, lengths: Lengths) -> usize {
+        let both = lengths.name.wrapping_add(lengths.value).wrapping_add(2);
+        let place = self.text;
+        self.text = place.wrapping_add(both);
+        place
     }
 
-    /// Passes the next name and value over.
-    fn pass_over(&mut self, name_length: usize, value_length: usize) -> Option<()> {
-        let both = name_length.checked_add(value_length)?.checked_add(2)?;
-        self.text = self.text.checked_add(both)?;
-        Some(())
+    /// The name and value of these lengths that begin at a place.
+    #[inline]
+    fn read(&self, place: usize, lengths: Lengths) -> Option<(&'a [u8], &'a [u8])> {
+        let text = self.packed.get(place..)?;
+        let (name, text) = text.split_at_checked(lengths.name)?;
+        Some((name, text.get(1..)?.get(..lengths.value)?))
     }
 }
 
@@ -108,27 +114,27 @@ impl<'a> Iterator for Iter<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (name_length, value_length) = self.lengths()?;
-        self.read(name_length, value_length)
+        let lengths = self.lengths()?;
+        let place = self.pass_over(lengths);
+        self.read(place, lengths)
     }
 }
 
 /// Packs a header list: what a host does, for tests and for explanations.
 pub fn pack<'a>(headers: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Vec<u8> {
-    let mut lengths = Vec::new();
-    let mut text = Vec::new();
-    let mut count = 0_u32;
-    for (name, value) in headers {
-        count = count.saturating_add(1);
-        for part in [name, value] {
-            lengths.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
-            text.extend(part);
-            text.push(0);
-        }
+    let headers: Vec<_> = headers.into_iter().collect();
+    let count = u32::try_from(headers.len()).unwrap_or(u32::MAX);
+    let parts = || headers.iter().flat_map(|(name, value)| [*name, *value]);
+    let size = parts().map(|part| part.len().saturating_add(5)).sum();
+    let mut packed = Vec::with_capacity(4_usize.saturating_add(size));
+    packed.extend(count.to_le_bytes());
+    for part in parts() {
+        packed.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
     }
-    let mut packed = count.to_le_bytes().to_vec();
-    packed.append(&mut lengths);
-    packed.append(&mut text);
+    for part in parts() {
+        packed.extend(part);
+        packed.push(0);
+    }
     packed
 }
 

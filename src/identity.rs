@@ -53,7 +53,8 @@ impl IdentityHeaders {
 /// The key's scopes that the user's cover, joined by spaces.
 fn effective_scopes(chain: &Chain) -> Cow<'_, str> {
     let scopes = &chain.key.scopes;
-    if scopes.iter().all(|scope| chain.user_covers(scope)) {
+    let narrowed = chain.user.as_ref().is_none_or(|user| user.scopes.is_some());
+    if !narrowed || scopes.iter().all(|scope| chain.user_covers(scope)) {
         return Cow::Borrowed(scopes.joined());
     }
     let mut effective = String::new();

@@ -313,7 +313,7 @@ fn check_explanation_by(settings: &config::Settings, chain: &Chain, packed: &[u8
         request: &request,
         now,
     };
-    let checks: Vec<(Reason, Outcome)> = explain(&facts).collect();
+    let checks: Vec<(Reason, Outcome)> = explain(&facts);
     assert!(checks.iter().map(|(reason, _)| *reason).eq(Reason::CHECKS));
     let failed = checks
         .iter()

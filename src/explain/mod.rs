@@ -202,6 +202,7 @@ impl<'a> Question<'a> {
         };
         let verdict = verdict::decide(&facts);
         let checks: Vec<Check> = verdict::explain(&facts)
+            .into_iter()
             .map(|(reason, outcome)| {
                 let outcome = self.seen(reason, outcome);
                 let detail = match known {

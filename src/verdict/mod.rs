@@ -8,6 +8,7 @@ mod reason;
 #[cfg(test)]
 mod tests;
 
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
 pub use reason::{Class, Reason};
@@ -86,26 +87,154 @@ pub enum Outcome {
 
 /// The verdict: nothing where the request is allowed, or the first check that fails.
 pub fn decide(facts: &Facts<'_>) -> Option<Reason> {
-    Reason::CHECKS
-        .into_iter()
-        .find(|reason| reason.check(facts) == Outcome::Failed)
+    go_through(facts, |reason, outcome| match outcome {
+        Outcome::Failed => ControlFlow::Break(reason),
+        Outcome::Passed | Outcome::Skipped => ControlFlow::Continue(()),
+    })
+    .break_value()
 }
 
 /// Every check with its outcome, in order. The verdict is the first that failed.
-pub fn explain(facts: &Facts<'_>) -> impl Iterator<Item = (Reason, Outcome)> {
-    Reason::CHECKS
-        .into_iter()
-        .map(|reason| (reason, reason.check(facts)))
+pub fn explain(facts: &Facts<'_>) -> Vec<(Reason, Outcome)> {
+    let mut checks = Vec::new();
+    let _ = go_through(facts, |reason, outcome| {
+        checks.push((reason, outcome));
+        ControlFlow::Continue(())
+    });
+    checks
+}
+
+/// Tells of each check how it went, in the order of [`Reason::CHECKS`], until told to stop.
+#[inline]
+fn go_through(
+    facts: &Facts<'_>,
+    mut tell: impl FnMut(Reason, Outcome) -> ControlFlow<Reason>,
+) -> ControlFlow<Reason> {
+    match facts.knowledge {
+        Knowledge::Known(chain) => go_through_chain(chain, facts, tell),
+        unknown => Reason::CHECKS
+            .into_iter()
+            .try_for_each(|reason| tell(reason, reason.check_without_chain(unknown))),
+    }
+}
+
+/// Statement by statement, not in a loop: [`decide`] is then a row of comparisons.
+#[inline]
+fn go_through_chain(
+    chain: &Chain,
+    facts: &Facts<'_>,
+    mut tell: impl FnMut(Reason, Outcome) -> ControlFlow<Reason>,
+) -> ControlFlow<Reason> {
+    let Facts {
+        policies,
+        request,
+        now,
+        ..
+    } = *facts;
+    let key = &*chain.key;
+    let passed = [
+        Reason::KeyMissing,
+        Reason::KeyDuplicated,
+        Reason::KeyMalformed,
+        Reason::KeyUnknown,
+    ];
+    for reason in passed {
+        tell(reason, Outcome::Passed)?;
+    }
+
+    let mut fails = |reason, wrong| tell(reason, fails_if(wrong));
+    fails(Reason::KeyRevoked, key.status == KeyStatus::Revoked)?;
+    fails(Reason::KeyDisabled, key.status == KeyStatus::Disabled)?;
+    fails(
+        Reason::KeyNotYetValid,
+        key.not_before.is_some_and(|start| now < start),
+    )?;
+    let expired = key.expires_at.is_some_and(|end| now >= end);
+    fails(Reason::KeyReplaced, expired && key.replaced)?;
+    fails(Reason::KeyExpired, expired && !key.replaced)?;
+
+    let user_status = chain.user.as_ref().map(|user| user.status);
+    fails(Reason::UserMissing, user_status.is_none())?;
+    let mut user = |reason, wrong| tell(reason, status(user_status, wrong));
+    user(Reason::UserDeleted, UserStatus::Deleted)?;
+    user(Reason::UserDeactivated, UserStatus::Deactivated)?;
+    user(Reason::UserSuspended, UserStatus::Suspended)?;
+    user(Reason::UserLocked, UserStatus::Locked)?;
+    user(Reason::UserPending, UserStatus::Pending)?;
+
+    tell(
+        Reason::TenantMissing,
+        match &key.tenant_id {
+            None => Outcome::Skipped,
+            Some(tenant) => {
+                let of_user = chain.user.as_ref().and_then(|user| user.tenant_id.as_ref());
+                fails_if(chain.tenant.is_none() || of_user.is_some_and(|other| other != tenant))
+            }
+        },
+    )?;
+    tell(
+        Reason::TenantSuspended,
+        match &chain.tenant {
+            None => Outcome::Skipped,
+            Some(tenant) => fails_if(tenant.status == TenantStatus::Suspended),
+        },
+    )?;
+
+    let mut asked =
+        |reason, holds: &dyn Fn(&Policy) -> Option<bool>| tell(reason, asked(policies, holds));
+    asked(Reason::UserMismatch, &|policy| {
+        let statement = policy.user.as_ref()?;
+        Some(request.states(statement, key.user_id.as_deref()))
+    })?;
+    asked(Reason::TenantMismatch, &|policy| {
+        let statement = policy.tenant.as_ref()?;
+        Some(request.states(statement, key.tenant_id.as_deref()))
+    })?;
+    asked(Reason::EnvironmentMismatch, &|policy| {
+        let wanted = policy.environment.as_ref()?;
+        Some(key.environment.as_deref() == Some(wanted))
+    })?;
+    asked(Reason::ApiNotApproved, &|policy| {
+        let api = policy.api.as_ref()?;
+        Some(chain.user.as_ref().is_some_and(|user| approves(user, api)))
+    })?;
+    asked(Reason::ScopeMissing, &|policy| {
+        Some(match policy.scopes.as_ref()? {
+            RequiredScopes::All(scopes) => scopes.iter().all(|scope| chain.covers(scope)),
+            RequiredScopes::Any(scopes) => scopes.iter().any(|scope| chain.covers(scope)),
+        })
+    })?;
+
+    tell(
+        Reason::AddressNotAllowed,
+        match &key.networks {
+            None => Outcome::Skipped,
+            Some(networks) => {
+                let address = request.source_address();
+                fails_if(!address.is_some_and(|address| networks.contain(address)))
+            }
+        },
+    )?;
+    tell(
+        Reason::OutsideHours,
+        match &key.hours {
+            None => Outcome::Skipped,
+            Some(hours) => fails_if(!hours.contain(now)),
+        },
+    )?;
+    tell(Reason::KeyServiceUnavailable, Outcome::Passed)?;
+    tell(Reason::Overloaded, Outcome::Passed)
 }
 
 impl Reason {
-    fn check(self, facts: &Facts<'_>) -> Outcome {
-        match facts.knowledge {
+    /// How a check went where no chain is known, and why none is.
+    fn check_without_chain(self, knowledge: Knowledge<'_>) -> Outcome {
+        match knowledge {
             Knowledge::Fault(fault) => self.check_fault(fault),
             Knowledge::Unknown => self.check_unless_known(Self::KeyUnknown),
             Knowledge::Unavailable => self.check_unless_known(Self::KeyServiceUnavailable),
             Knowledge::Overloaded => self.check_unless_known(Self::Overloaded),
-            Knowledge::Known(chain) => self.check_chain(chain, facts),
+            Knowledge::Known(_) => Outcome::Skipped,
         }
     }
 
@@ -128,82 +257,6 @@ impl Reason {
             _ if self == failed => Outcome::Failed,
             Self::KeyMissing | Self::KeyDuplicated | Self::KeyMalformed => Outcome::Passed,
             _ => Outcome::Skipped,
-        }
-    }
-
-    fn check_chain(self, chain: &Chain, facts: &Facts<'_>) -> Outcome {
-        let Facts {
-            policies,
-            request,
-            now,
-            ..
-        } = *facts;
-        let key = &*chain.key;
-        let user_status = chain.user.as_ref().map(|user| user.status);
-        let expired = key.expires_at.is_some_and(|end| now >= end);
-        match self {
-            Self::KeyMissing
-            | Self::KeyDuplicated
-            | Self::KeyMalformed
-            | Self::KeyUnknown
-            | Self::KeyServiceUnavailable
-            | Self::Overloaded => Outcome::Passed,
-            Self::PolicyUnknown => Outcome::Skipped,
-            Self::KeyRevoked => fails_if(key.status == KeyStatus::Revoked),
-            Self::KeyDisabled => fails_if(key.status == KeyStatus::Disabled),
-            Self::KeyNotYetValid => fails_if(key.not_before.is_some_and(|start| now < start)),
-            Self::KeyReplaced => fails_if(expired && key.replaced),
-            Self::KeyExpired => fails_if(expired && !key.replaced),
-            Self::UserMissing => fails_if(user_status.is_none()),
-            Self::UserDeleted => status(user_status, UserStatus::Deleted),
-            Self::UserDeactivated => status(user_status, UserStatus::Deactivated),
-            Self::UserSuspended => status(user_status, UserStatus::Suspended),
-            Self::UserLocked => status(user_status, UserStatus::Locked),
-            Self::UserPending => status(user_status, UserStatus::Pending),
-            Self::TenantMissing => match &key.tenant_id {
-                None => Outcome::Skipped,
-                Some(tenant) => {
-                    let of_user = chain.user.as_ref().and_then(|user| user.tenant_id.as_ref());
-                    fails_if(chain.tenant.is_none() || of_user.is_some_and(|other| other != tenant))
-                }
-            },
-            Self::TenantSuspended => match &chain.tenant {
-                None => Outcome::Skipped,
-                Some(tenant) => fails_if(tenant.status == TenantStatus::Suspended),
-            },
-            Self::UserMismatch => asked(policies, |policy| {
-                let statement = policy.user.as_ref()?;
-                Some(request.states(statement, key.user_id.as_deref()))
-            }),
-            Self::TenantMismatch => asked(policies, |policy| {
-                let statement = policy.tenant.as_ref()?;
-                Some(request.states(statement, key.tenant_id.as_deref()))
-            }),
-            Self::EnvironmentMismatch => asked(policies, |policy| {
-                let wanted = policy.environment.as_ref()?;
-                Some(key.environment.as_deref() == Some(wanted))
-            }),
-            Self::ApiNotApproved => asked(policies, |policy| {
-                let api = policy.api.as_ref()?;
-                Some(chain.user.as_ref().is_some_and(|user| approves(user, api)))
-            }),
-            Self::ScopeMissing => asked(policies, |policy| {
-                Some(match policy.scopes.as_ref()? {
-                    RequiredScopes::All(scopes) => scopes.iter().all(|scope| chain.covers(scope)),
-                    RequiredScopes::Any(scopes) => scopes.iter().any(|scope| chain.covers(scope)),
-                })
-            }),
-            Self::AddressNotAllowed => match &key.networks {
-                None => Outcome::Skipped,
-                Some(networks) => {
-                    let address = request.source_address();
-                    fails_if(!address.is_some_and(|address| networks.contain(address)))
-                }
-            },
-            Self::OutsideHours => match &key.hours {
-                None => Outcome::Skipped,
-                Some(hours) => fails_if(!hours.contain(now)),
-            },
         }
     }
 }

@@ -11,6 +11,7 @@ fn verdict_of(chain: &Chain, policy: &Policy, sent: &Sent) -> Option<Reason> {
         now: at(0).unix,
     };
     let failed: Vec<Reason> = explain(&facts)
+        .into_iter()
         .filter(|(_, outcome)| *outcome == Outcome::Failed)
         .map(|(reason, _)| reason)
         .collect();
@@ -310,11 +311,13 @@ fn what_is_not_known_is_skipped_and_what_was_seen_has_passed() {
             request: &sent.request(),
             now: 0,
         };
-        let letters = explain(&facts).map(|(_, outcome)| match outcome {
-            Outcome::Passed => 'p',
-            Outcome::Failed => 'F',
-            Outcome::Skipped => '-',
-        });
+        let letters = explain(&facts)
+            .into_iter()
+            .map(|(_, outcome)| match outcome {
+                Outcome::Passed => 'p',
+                Outcome::Failed => 'F',
+                Outcome::Skipped => '-',
+            });
         (decide(&facts), letters.collect::<String>())
     };
     let skipped = |passed: usize| "-".repeat(Reason::CHECKS.len() - passed - 1);
