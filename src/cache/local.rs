@@ -117,8 +117,8 @@ impl<V> Bounded<V> {
     }
 }
 
-/// Ids are hashes already: their first eight bytes are as good as any hash of them. A multiplication mixes
-/// them, so that ids chosen to share their low bits do not share a place.
+/// A hasher for what is spread already or counted up: entity ids are hashes themselves, and a host numbers its
+/// contexts. A multiplication mixes them, so that ids chosen to share their low bits do not share a place.
 #[derive(Debug, Default)]
 pub struct Spread(u64);
 
@@ -128,15 +128,23 @@ impl Hasher for Spread {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word.iter_mut()
-                .zip(chunk)
-                .for_each(|(to, from)| *to = *from);
-            // The multiplier is 2^64 divided by the golden ratio (Knuth, TAOCP volume 3, section 6.4).
-            let mixed = (self.0 ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            self.0 = mixed ^ (mixed >> 32);
+        let (words, rest) = bytes.as_chunks();
+        for word in words {
+            self.write_u64(u64::from_le_bytes(*word));
         }
+        for byte in rest {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // The multiplier is 2^64 divided by the golden ratio (Knuth, TAOCP volume 3, section 6.4).
+        let mixed = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ (mixed >> 32);
     }
 
     fn write_usize(&mut self, _: usize) {

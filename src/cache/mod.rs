@@ -19,17 +19,20 @@ use crate::record::{Changed, Content, Key, Resolved, Tenant, User};
 use crate::time::Instant;
 use crate::verdict::Chain;
 use local::Bounded;
+pub use local::Spread;
 use shared::Shared;
 pub use store::Store;
 
 /// What stands for a key, a user or a tenant in the caches: 128 bits of a SHA-256.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
 pub struct EntityId([u8; 16]);
 
 /// What is known of an entity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Record {
-    Key(Rc<Key>),
+    Key(Rc<Key>, Owners),
     /// A user, or that there is none of this id.
     User(Option<Rc<User>>),
     /// A tenant, or that there is none of this id.
@@ -46,10 +49,9 @@ struct Entry {
     confirmed: Instant,
 }
 
-/// A key that this VM knows, with where its user and tenant are in the caches.
-#[derive(Debug)]
-struct Local {
-    entry: Entry,
+/// Where a key's user and tenant are in the caches. Kept beside the key, since it takes two hashes to find out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Owners {
     user: Option<EntityId>,
     tenant: Option<EntityId>,
 }
@@ -93,7 +95,7 @@ pub struct Continuity {
 /// Both caches.
 #[derive(Debug)]
 pub struct Cache {
-    records: Bounded<Local>,
+    records: Bounded<Entry>,
     /// When a digest was last unknown. Apart from the records, so that made-up keys cannot push them out.
     negatives: Bounded<Instant>,
     shared: Shared,
@@ -206,7 +208,7 @@ impl Cache {
     ) -> bool {
         let record = match changed {
             Changed::Key(_, Content::Record(key)) => {
-                Some((Record::Key(Rc::clone(key)), key.version))
+                Some((Record::key(Rc::clone(key)), key.version))
             }
             Changed::User(_, Content::Record(user)) => {
                 Some((Record::User(Some(Rc::clone(user))), user.version))
@@ -242,24 +244,20 @@ impl Cache {
     /// What is known of a digest.
     pub fn lookup(&mut self, digest: &Digest, now: Instant, store: &dyn Store) -> Lookup {
         let id = EntityId::key(digest);
-        let Some((key, mut known)) = self.find_key(id, now, store) else {
+        let Some((key, owners, mut known)) = self.find_key(id, now, store) else {
             return match self.negatives.get(&id) {
                 Some(since) if now.since(*since) < self.freshness.negative_for => Lookup::Negative,
                 _ => Lookup::Miss,
             };
         };
-        let Some(user) = self.find_owner(key.user, &mut known, now, store, Record::user) else {
+        let Some(user) = self.find_owner(owners.user, &mut known, now, store, Record::user) else {
             return Lookup::Miss;
         };
-        let Some(tenant) = self.find_owner(key.tenant, &mut known, now, store, Record::tenant)
+        let Some(tenant) = self.find_owner(owners.tenant, &mut known, now, store, Record::tenant)
         else {
             return Lookup::Miss;
         };
-        let chain = Chain {
-            key: key.record,
-            user,
-            tenant,
-        };
+        let chain = Chain { key, user, tenant };
         if self.age(known.confirmed, now) >= self.freshness.max_staleness {
             Lookup::Expired(chain)
         } else if self.is_fresh(&id, known.confirmed, now) {
@@ -296,7 +294,7 @@ impl Cache {
             self.merge(EntityId::tenant(name), record, version, answer, store)
         });
         let version = key.version;
-        let key = self.merge(id, Record::Key(Rc::from(key)), version, answer, store);
+        let key = self.merge(id, Record::key(Rc::from(key)), version, answer, store);
         self.joined(version, key, user, tenant, asked)
             .map_or(Learned::Behind, |(chain, confirmed)| {
                 Learned::Known(chain, confirmed)
@@ -327,7 +325,7 @@ impl Cache {
         if too_old || key.version != version {
             return None;
         }
-        let Record::Key(record) = key.record else {
+        let Record::Key(record, _) = key.record else {
             return None;
         };
         let chain = Chain {
@@ -415,7 +413,7 @@ impl Cache {
 
     /// The newest that is known of an entity, and the sequence before which nothing is to be believed of it.
     fn newest(&mut self, id: &EntityId, store: &dyn Store) -> (Option<Entry>, u64) {
-        let local = self.records.get(id).map(|local| local.entry.clone());
+        let local = self.records.get(id).map(|local| local.clone());
         let (shared, floor) = self.shared.get_with_floor(id, self.continuity.epoch, store);
         let newest = local
             .into_iter()
@@ -425,31 +423,19 @@ impl Cache {
     }
 
     fn keep(&mut self, id: EntityId, entry: Entry) {
-        let (user, tenant) = match &entry.record {
-            Record::Key(key) => (
-                key.user_id.as_deref().map(EntityId::user),
-                key.tenant_id.as_deref().map(EntityId::tenant),
-            ),
-            Record::User(_) | Record::Tenant(_) => (None, None),
-        };
-        let local = Local {
-            entry,
-            user,
-            tenant,
-        };
-        self.records.insert(id, local);
+        self.records.insert(id, entry);
         // Whoever once knew a record does not go back to not knowing it.
         self.negatives.remove(&id);
     }
 
     /// Finds an entry in this VM's own cache or, where it is not there or no longer fresh, in the shared
     /// one: another VM may have asked since.
-    fn find(&mut self, id: EntityId, now: Instant, store: &dyn Store) -> Option<(&Local, Source)> {
-        let local = self.records.get(&id).map(|local| local.entry.confirmed);
+    fn find(&mut self, id: EntityId, now: Instant, store: &dyn Store) -> Option<(&Entry, Source)> {
+        let local = self.records.get(&id).map(|local| local.confirmed);
         let fresh = local.is_some_and(|confirmed| self.is_fresh(&id, confirmed, now));
         let mut source = Source::Local;
         if !fresh && let Some(shared) = self.shared.get(&id, self.continuity.epoch, store) {
-            let known = self.records.get(&id).map(|local| &local.entry);
+            let known = self.records.get(&id);
             let newer = known.is_none_or(|known| {
                 (shared.version, shared.confirmed) > (known.version, known.confirmed)
             });
@@ -466,21 +452,16 @@ impl Cache {
         id: EntityId,
         now: Instant,
         store: &dyn Store,
-    ) -> Option<(FoundKey, Known)> {
+    ) -> Option<(Rc<Key>, Owners, Known)> {
         let (local, source) = self.find(id, now, store)?;
-        let Record::Key(record) = &local.entry.record else {
+        let Record::Key(key, owners) = &local.record else {
             return None;
         };
-        let key = FoundKey {
-            record: Rc::clone(record),
-            user: local.user,
-            tenant: local.tenant,
-        };
         let known = Known {
-            confirmed: local.entry.confirmed,
+            confirmed: local.confirmed,
             source,
         };
-        Some((key, known))
+        Some((Rc::clone(key), *owners, known))
     }
 
     /// Finds a key's user or tenant: nothing where nothing is known of it, nothing within where it is known
@@ -497,9 +478,9 @@ impl Cache {
             return Some(None);
         };
         let (local, source) = self.find(id, now, store)?;
-        known.confirmed = known.confirmed.min(local.entry.confirmed);
+        known.confirmed = known.confirmed.min(local.confirmed);
         known.source = known.source.max(source);
-        kind(&local.entry.record)
+        kind(&local.record)
     }
 
     /// How long ago a record was last known to be true, by an answer or by the change feed.
@@ -545,29 +526,31 @@ struct Answered {
     asked: Instant,
 }
 
-struct FoundKey {
-    record: Rc<Key>,
-    user: Option<EntityId>,
-    tenant: Option<EntityId>,
-}
-
 struct Known {
     confirmed: Instant,
     source: Source,
 }
 
 impl Record {
+    fn key(key: Rc<Key>) -> Self {
+        let owners = Owners {
+            user: key.user_id.as_deref().map(EntityId::user),
+            tenant: key.tenant_id.as_deref().map(EntityId::tenant),
+        };
+        Self::Key(key, owners)
+    }
+
     fn user(&self) -> Option<Option<Rc<User>>> {
         match self {
             Self::User(user) => Some(user.clone()),
-            Self::Key(_) | Self::Tenant(_) => None,
+            Self::Key(..) | Self::Tenant(_) => None,
         }
     }
 
     fn tenant(&self) -> Option<Option<Rc<Tenant>>> {
         match self {
             Self::Tenant(tenant) => Some(tenant.clone()),
-            Self::Key(_) | Self::User(_) => None,
+            Self::Key(..) | Self::User(_) => None,
         }
     }
 }

@@ -35,9 +35,11 @@ struct Header {
     floor: u64,
 }
 
-/// One entry of a bucket, in the compact form of the `postcard` crate.
+/// One entry of a bucket: the id as it is and the length of the rest, so that a search passes over the others
+/// unread, and then this in the compact form of the `postcard` crate.
 #[derive(Serialize, Deserialize)]
 struct Packed<'a> {
+    #[serde(skip)]
     id: EntityId,
     version: u64,
     confirmed: u64,
@@ -84,8 +86,7 @@ impl Shared {
         if header.epoch != epoch {
             return (None, 0);
         }
-        let packed = unpack(entries).find(|packed| packed.id == *id);
-        let entry = packed.and_then(|packed| {
+        let entry = find(entries, id).and_then(|packed| {
             Some(Entry {
                 record: postcard::from_bytes(packed.record).ok()?,
                 version: packed.version,
@@ -192,7 +193,7 @@ impl Shared {
             if header.epoch < epoch {
                 (header, entries) = (Header { epoch, floor: 0 }, &[]);
             }
-            let known = unpack(entries).find(|packed| packed.id == id);
+            let known = find(entries, &id);
             let edit = edit(header.floor, known.as_ref(), fits)?;
             header.floor = edit.floor;
             let others = unpack(entries).filter(|packed| packed.id != id).collect();
@@ -206,13 +207,32 @@ fn open(bucket: &[u8]) -> (Header, &[u8]) {
     postcard::take_from_bytes(bucket).unwrap_or_default()
 }
 
-/// Entries of a bucket. One that cannot be read ends it: the rest is fetched again.
-fn unpack(mut entries: &[u8]) -> impl Iterator<Item = Packed<'_>> {
+/// The ids of a bucket's entries, each with the rest of its entry. One that is cut off ends the bucket.
+fn split(mut entries: &[u8]) -> impl Iterator<Item = (EntityId, &[u8])> {
     std::iter::from_fn(move || {
-        let (packed, rest) = postcard::take_from_bytes(entries).ok()?;
+        let (id, rest) = entries.split_first_chunk()?;
+        let (length, rest) = rest.split_first_chunk()?;
+        let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+        let (entry, rest) = rest.split_at_checked(length)?;
         entries = rest;
-        Some(packed)
+        Some((EntityId(*id), entry))
     })
+}
+
+fn read(id: EntityId, entry: &[u8]) -> Option<Packed<'_>> {
+    let packed = postcard::from_bytes(entry).ok()?;
+    Some(Packed { id, ..packed })
+}
+
+/// Finds the entry of an id.
+fn find<'a>(entries: &'a [u8], id: &EntityId) -> Option<Packed<'a>> {
+    let (id, entry) = split(entries).find(|(known, _)| known == id)?;
+    read(id, entry)
+}
+
+/// Entries of a bucket. One that cannot be read is left out: it is fetched again.
+fn unpack(entries: &[u8]) -> impl Iterator<Item = Packed<'_>> {
+    split(entries).filter_map(|(id, entry)| read(id, entry))
 }
 
 /// A bucket of a new entry and others. Where they are too many or too large, those of the others that were
@@ -221,7 +241,11 @@ fn pack(mut header: Header, new: Option<&Packed<'_>>, mut others: Vec<Packed<'_>
     loop {
         let mut bucket = postcard::to_allocvec(&header).unwrap_or_default();
         for packed in new.into_iter().chain(&others) {
-            bucket.extend(postcard::to_allocvec(packed).unwrap_or_default());
+            let entry = postcard::to_allocvec(packed).unwrap_or_default();
+            let length = u32::try_from(entry.len()).unwrap_or_default();
+            bucket.extend(packed.id.0);
+            bucket.extend(length.to_le_bytes());
+            bucket.extend(entry);
         }
         let entries = others.len().saturating_add(new.iter().count());
         let oldest =
@@ -246,7 +270,7 @@ mod tests {
 
     fn entry(version: u64, confirmed: u64) -> Entry {
         Entry {
-            record: Record::Key(Rc::clone(&chain(|key, _, _| key.version = version).key)),
+            record: Record::key(Rc::clone(&chain(|key, _, _| key.version = version).key)),
             version,
             confirmed: Instant::from_millis(confirmed),
         }
@@ -316,7 +340,7 @@ mod tests {
         let key = chain(|key, _, _| {
             key.scopes = crate::record::Scopes::new(scopes.iter().map(String::as_str));
         });
-        large.record = Record::Key(key.key);
+        large.record = Record::key(key.key);
         put(&shared, "a", &large, &store);
         assert!(shared.get(&id("a"), EPOCH, &store).is_none());
     }

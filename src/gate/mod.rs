@@ -309,7 +309,7 @@ fn namespace(settings: &Settings) -> String {
         &entries,
         followed,
     ];
-    format!("keybound/2/{:016x}", number(&parts))
+    format!("keybound/3/{:016x}", number(&parts))
 }
 
 /// A number that stands for some texts.
