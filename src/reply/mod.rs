@@ -4,6 +4,8 @@
 
 mod wording;
 
+use std::rc::Rc;
+
 use serde::Serialize;
 use wording::{detail, of_class, opaque, title};
 
@@ -20,16 +22,35 @@ pub struct Reply {
     /// gRPC status, where the client speaks gRPC: the host then makes a gRPC answer of it.
     pub grpc_status: Option<u8>,
     /// Headers, names in lower case.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Rc<[Header]>,
     /// The problem, or for gRPC the message. The host leaves it out where the method is HEAD.
     pub body: Vec<u8>,
 }
 
-/// How refusals are told: fixed by the configuration.
+/// Name and value.
+pub type Header = (&'static str, String);
+
+/// How refusals are told. The configuration fixes all of an answer but the request's id, so that each is
+/// written once, and a flood of refused requests costs little more than one of allowed ones.
 #[derive(Debug)]
-pub struct Replies {
+pub struct Replies(Vec<(Reason, Prepared)>);
+
+/// The answer for a reason.
+#[derive(Debug)]
+struct Prepared {
+    status: u16,
+    title: &'static str,
+    headers: Rc<[Header]>,
+    grpc_headers: Rc<[Header]>,
+    /// The problem without its end.
+    problem: Vec<u8>,
+}
+
+/// What an answer is made of.
+#[derive(Debug)]
+struct Settings<'a> {
     detail: Detail,
-    type_base: String,
+    type_base: &'a str,
     retry_after: String,
     challenges: Vec<Challenge>,
 }
@@ -50,18 +71,28 @@ struct Told {
 }
 
 #[derive(Serialize)]
-struct Problem<'a> {
+struct Problem {
     r#type: String,
     title: &'static str,
     status: u16,
     detail: &'static str,
     code: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<&'a str>,
+}
+
+impl Reply {
+    /// The answer where there is no configuration to say more by.
+    pub fn internal_error() -> Self {
+        Self {
+            status: 500,
+            grpc_status: None,
+            headers: Rc::default(),
+            body: Vec::new(),
+        }
+    }
 }
 
 impl Replies {
-    /// Prepares what all answers share.
+    /// Writes all answers.
     pub fn new(rejection: &Rejection, credentials: &[Location]) -> Self {
         let realm = rejection.realm.replace('\\', r"\\").replace('"', r#"\""#);
         let challenge = |scheme: &str, bearer| Challenge {
@@ -75,19 +106,65 @@ impl Replies {
         if credentials.iter().any(Location::is_bearer) {
             challenges.push(challenge("Bearer", true));
         }
-        Self {
+        let settings = Settings {
             detail: rejection.detail,
             type_base: rejection
                 .type_base
-                .clone()
-                .unwrap_or_else(|| "urn:keybound:problem:".to_owned()),
+                .as_deref()
+                .unwrap_or("urn:keybound:problem:"),
             retry_after: rejection.retry_after.as_secs().max(1).to_string(),
             challenges,
-        }
+        };
+        let reasons = Reason::CHECKS.into_iter().chain([Reason::PolicyUnknown]);
+        Self(
+            reasons
+                .map(|reason| (reason, settings.prepare(reason)))
+                .collect(),
+        )
     }
 
     /// The answer to a refused request.
     pub fn reply(&self, reason: Reason, request: &Request<'_>) -> Reply {
+        let Some((_, prepared)) = self.0.iter().find(|(known, _)| *known == reason) else {
+            return Reply::internal_error();
+        };
+        if request.is_grpc() {
+            return Reply {
+                status: prepared.status,
+                grpc_status: Some(grpc_status(prepared.status)),
+                headers: Rc::clone(&prepared.grpc_headers),
+                body: prepared.title.as_bytes().to_vec(),
+            };
+        }
+        Reply {
+            status: prepared.status,
+            grpc_status: None,
+            headers: Rc::clone(&prepared.headers),
+            body: prepared.problem(request_id(request)),
+        }
+    }
+}
+
+impl Prepared {
+    /// The problem, with the id of the request.
+    fn problem(&self, request_id: Option<&str>) -> Vec<u8> {
+        const NAME: &[u8] = br#","request_id":"#;
+        let id = request_id.and_then(|id| serde_json::to_vec(id).ok());
+        let more = id.as_ref().map_or(0, Vec::len).saturating_add(NAME.len());
+        let mut problem =
+            Vec::with_capacity(self.problem.len().saturating_add(more).saturating_add(1));
+        problem.extend(&self.problem);
+        if let Some(id) = id {
+            problem.extend(NAME);
+            problem.extend(id);
+        }
+        problem.push(b'}');
+        problem
+    }
+}
+
+impl Settings<'_> {
+    fn prepare(&self, reason: Reason) -> Prepared {
         let told = self.told(reason);
         let mut headers = vec![
             ("cache-control", "no-store".to_owned()),
@@ -109,14 +186,7 @@ impl Replies {
         if told.status == 503 {
             headers.push(("retry-after", self.retry_after.clone()));
         }
-        if request.is_grpc() {
-            return Reply {
-                status: told.status,
-                grpc_status: Some(grpc_status(told.status)),
-                headers,
-                body: told.title.as_bytes().to_vec(),
-            };
-        }
+        let grpc_headers = headers.clone();
         headers.push(("content-type", "application/problem+json".to_owned()));
         let problem = Problem {
             r#type: format!("{}{}", self.type_base, told.code),
@@ -124,13 +194,15 @@ impl Replies {
             status: told.status,
             detail: told.detail,
             code: told.code,
-            request_id: request_id(request),
         };
-        Reply {
+        let mut problem = serde_json::to_vec(&problem).unwrap_or_default();
+        problem.pop();
+        Prepared {
             status: told.status,
-            grpc_status: None,
-            headers,
-            body: serde_json::to_vec(&problem).unwrap_or_default(),
+            title: told.title,
+            headers: headers.into(),
+            grpc_headers: grpc_headers.into(),
+            problem,
         }
     }
 

@@ -177,7 +177,7 @@ impl World {
                 self.went_upstream_as(&headers, [const { None }; 4]);
                 let reply = gate.reply(refusal, &sent.request());
                 self.shown("an answer", &reply.body);
-                for (_, value) in &reply.headers {
+                for (_, value) in reply.headers.iter() {
                     self.shown("a header of an answer", value.as_bytes());
                 }
                 Outcome::Refused(refusal.reason.code(), refusal.chain.as_ref())
