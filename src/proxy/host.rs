@@ -2,7 +2,7 @@
 //!
 //! The SDK's own wrappers panic where the host answers with a status that they do not expect, as it does
 //! for a stream that has gone in between; and a trap leaves every other waiting request of the VM hanging.
-//! So whatever touches a stream or shared data goes through here. This is the only file with `unsafe`.
+//! So whatever touches a stream or shared data goes through here.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;

@@ -2,9 +2,6 @@
 
 use std::rc::Rc;
 
-use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::Action;
-
 use super::host::{SharedData, Stream};
 use super::{Carried, Vm};
 use crate::headers::Headers;
@@ -12,25 +9,17 @@ use crate::request::Request;
 
 /// One request.
 pub(super) struct Filter {
-    id: u32,
     vm: Rc<Vm>,
     waiting: bool,
 }
 
 impl Filter {
-    pub(super) fn new(id: u32, vm: Rc<Vm>) -> Self {
-        Self {
-            id,
-            vm,
-            waiting: false,
-        }
+    pub(super) fn new(vm: Rc<Vm>) -> Self {
+        Self { vm, waiting: false }
     }
-}
 
-impl Context for Filter {}
-
-impl HttpContext for Filter {
-    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+    /// Decides on the request, whose headers are there. True where it goes on at once.
+    pub(super) fn decide(&mut self, id: u32) -> bool {
         let packed = Stream::request_headers();
         let request = Request {
             headers: Headers::new(&packed),
@@ -38,21 +27,17 @@ impl HttpContext for Filter {
         };
         let now = self.vm.clock.now();
         let mut gate = self.vm.gate.borrow_mut();
-        let decision = gate.request(&request, self.id, now, &SharedData);
+        let decision = gate.request(&request, id, now, &SharedData);
         let carried = Vm::carry_out(&decision, &gate, &request);
         self.vm.wake_if_needed(&gate, now);
         self.waiting = carried == Carried::Waiting;
-        match carried {
-            Carried::Onward => Action::Continue,
-            Carried::Answered | Carried::Waiting => Action::Pause,
-        }
+        carried == Carried::Onward
     }
-}
 
-impl Drop for Filter {
-    fn drop(&mut self) {
+    /// The request is gone.
+    pub(super) fn end(&self, id: u32) {
         if self.waiting {
-            self.vm.gate.borrow_mut().forget(self.id);
+            self.vm.gate.borrow_mut().forget(id);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The edge to Proxy-Wasm: the only folder that knows it, and it knows nothing else.
 
+mod callbacks;
 mod host;
 mod http;
 mod metrics;
@@ -9,7 +10,6 @@ use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use proxy_wasm::hostcalls;
-use proxy_wasm::traits::RootContext;
 use proxy_wasm::types::LogLevel;
 
 use crate::gate::{Decision, Gate, Notice, Passage, Refusal};
@@ -20,7 +20,6 @@ use host::{Clock, Stream};
 
 proxy_wasm::main! {{
     proxy_wasm::set_log_level(LogLevel::Info);
-    proxy_wasm::set_root_context(|context| -> Box<dyn RootContext> { Box::new(root::Root::new(context)) });
 }}
 
 /// What the root context of a VM and its streams share.

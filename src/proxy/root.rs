@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use log::error;
 use proxy_wasm::hostcalls;
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::ContextType;
 
 use super::host::{CallAnswer, SharedData, Stream};
 use super::http::Filter;
@@ -38,6 +36,80 @@ impl Root {
             vm: None,
             metrics: None,
         }
+    }
+
+    /// A new request's part; nothing without a configuration.
+    pub(super) fn filter(&self) -> Option<Filter> {
+        Some(Filter::new(Rc::clone(self.vm.as_ref()?)))
+    }
+
+    /// Takes over the configuration. False where it is refused.
+    pub(super) fn configure(&mut self) -> bool {
+        let text = hostcalls::get_buffer(
+            proxy_wasm::types::BufferType::PluginConfiguration,
+            0,
+            usize::MAX,
+        );
+        let text = text.ok().flatten().unwrap_or_default();
+        match config::parse(&text, &|name| std::env::var(name).ok()) {
+            Ok(settings) => {
+                self.vm = Some(Rc::new(Vm::new(Gate::new(settings, unique_name()))));
+                let _ = hostcalls::set_tick_period(TICK);
+                true
+            }
+            Err(wrong) => {
+                error!("keybound configuration: {wrong}");
+                false
+            }
+        }
+    }
+
+    /// A tick's time has passed.
+    pub(super) fn tick(&mut self) {
+        let Some(vm) = &self.vm else { return };
+        follow_log_level();
+        vm.clock.synchronize();
+        {
+            let mut gate = vm.gate.borrow_mut();
+            let now = vm.clock.now();
+            if let Some(queue) = vm.waker.queue() {
+                gate.reachable_by(queue);
+            }
+            gate.tick(now, &SharedData);
+            self.metrics
+                .get_or_insert_with(Metrics::define)
+                .flush(&mut gate, now);
+        }
+        self.work();
+    }
+
+    /// A queue of this VM has something: it was rung by itself or by another.
+    pub(super) fn rung(&mut self, queue: u32) {
+        if let Some(vm) = &self.vm {
+            vm.waker.answer(queue);
+            vm.gate.borrow_mut().rung(vm.clock.now(), &SharedData);
+        }
+        self.work();
+    }
+
+    /// A call has ended, with so many headers and so long a body.
+    pub(super) fn answered(&mut self, call: u32, headers: usize, body_size: usize) {
+        let Some(vm) = &self.vm else { return };
+        let body = (headers > 0 && body_size <= LONGEST_BODY).then(|| CallAnswer::body(body_size));
+        let status = CallAnswer::status(headers);
+        let end = match status {
+            Some(status) => CallEnd::Answered {
+                status,
+                marked: CallAnswer::header("x-keybound-protocol").as_deref() == Some(b"1"),
+                body: body.as_deref(),
+                retry_after: matches!(status, 429 | 503).then(retry_after).flatten(),
+            },
+            None => CallEnd::Broken,
+        };
+        vm.gate
+            .borrow_mut()
+            .ended(call, &end, vm.clock.now(), &SharedData);
+        self.work();
     }
 
     /// Sends what is to be sent and goes on with who waited.
@@ -136,83 +208,5 @@ fn retry_after() -> Option<Duration> {
 fn follow_log_level() {
     if let Ok(level) = hostcalls::get_log_level() {
         proxy_wasm::set_log_level(level);
-    }
-}
-
-impl Context for Root {
-    fn on_http_call_response(&mut self, call: u32, headers: usize, body_size: usize, _: usize) {
-        let Some(vm) = &self.vm else { return };
-        let body = (headers > 0 && body_size <= LONGEST_BODY).then(|| CallAnswer::body(body_size));
-        let status = CallAnswer::status(headers);
-        let end = match status {
-            Some(status) => CallEnd::Answered {
-                status,
-                marked: CallAnswer::header("x-keybound-protocol").as_deref() == Some(b"1"),
-                body: body.as_deref(),
-                retry_after: matches!(status, 429 | 503).then(retry_after).flatten(),
-            },
-            None => CallEnd::Broken,
-        };
-        vm.gate
-            .borrow_mut()
-            .ended(call, &end, vm.clock.now(), &SharedData);
-        self.work();
-    }
-}
-
-impl RootContext for Root {
-    fn on_configure(&mut self, _: usize) -> bool {
-        let text = hostcalls::get_buffer(
-            proxy_wasm::types::BufferType::PluginConfiguration,
-            0,
-            usize::MAX,
-        );
-        let text = text.ok().flatten().unwrap_or_default();
-        match config::parse(&text, &|name| std::env::var(name).ok()) {
-            Ok(settings) => {
-                self.vm = Some(Rc::new(Vm::new(Gate::new(settings, unique_name()))));
-                let _ = hostcalls::set_tick_period(TICK);
-                true
-            }
-            Err(wrong) => {
-                error!("keybound configuration: {wrong}");
-                false
-            }
-        }
-    }
-
-    fn on_tick(&mut self) {
-        let Some(vm) = &self.vm else { return };
-        follow_log_level();
-        vm.clock.synchronize();
-        {
-            let mut gate = vm.gate.borrow_mut();
-            let now = vm.clock.now();
-            if let Some(queue) = vm.waker.queue() {
-                gate.reachable_by(queue);
-            }
-            gate.tick(now, &SharedData);
-            self.metrics
-                .get_or_insert_with(Metrics::define)
-                .flush(&mut gate, now);
-        }
-        self.work();
-    }
-
-    fn on_queue_ready(&mut self, queue: u32) {
-        if let Some(vm) = &self.vm {
-            vm.waker.answer(queue);
-            vm.gate.borrow_mut().rung(vm.clock.now(), &SharedData);
-        }
-        self.work();
-    }
-
-    fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
-        let vm = Rc::clone(self.vm.as_ref()?);
-        Some(Box::new(Filter::new(context, vm)))
-    }
-
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
     }
 }

@@ -117,7 +117,7 @@ fn a_hit() {
     let (outcome, cost) = vm.request(&request(&known.credential), nobody);
 
     is_told(&outcome, &IDENTITY);
-    costs(&cost, &HIT, 62_000);
+    costs(&cost, &HIT, 31_000);
     assert!(cost.total() <= 8, "{:?}", cost.calls);
 }
 
@@ -131,7 +131,7 @@ fn a_hit_with_identity_headers_that_the_client_made_up() {
     let (outcome, cost) = vm.request(&headers, nobody);
 
     is_told(&outcome, &IDENTITY);
-    costs(&cost, &HIT, 66_000);
+    costs(&cost, &HIT, 34_000);
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_refused_key() {
         ("send_local_response", 1),
         ("set_property", 4),
     ];
-    costs(&cost, &calls, 133_000);
+    costs(&cost, &calls, 55_000);
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn a_malformed_key() {
         ("send_local_response", 1),
         ("set_property", 1),
     ];
-    costs(&cost, &calls, 118_000);
+    costs(&cost, &calls, 48_000);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn a_shared_hit() {
     // Key, user and tenant.
     let mut calls = HIT.to_vec();
     calls.push(("get_shared_data", 3));
-    costs(&cost, &calls, 170_000);
+    costs(&cost, &calls, 128_000);
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn a_miss() {
         ("http_call", 1),
         ("remove_header_map_value", 1),
         ("replace_header_map_value", 4),
-        ("set_effective_context", 4),
+        ("set_effective_context", 3),
         ("set_shared_data", 6),
     ];
     costs(&cost, &calls, 690_000);

@@ -77,7 +77,6 @@ fn index(offset: u64) -> usize {
 const IMPORTS: &[&str] = &[
     "env.proxy_add_header_map_value",
     "env.proxy_call_foreign_function",
-    "env.proxy_close_stream",
     "env.proxy_continue_stream",
     "env.proxy_define_metric",
     "env.proxy_dequeue_shared_queue",
@@ -105,9 +104,7 @@ const IMPORTS: &[&str] = &[
     "env.proxy_replace_header_map_value",
     "env.proxy_resolve_shared_queue",
     "env.proxy_send_local_response",
-    "env.proxy_set_buffer_bytes",
     "env.proxy_set_effective_context",
-    "env.proxy_set_header_map_pairs",
     "env.proxy_set_property",
     "env.proxy_set_shared_data",
     "env.proxy_set_tick_period_milliseconds",

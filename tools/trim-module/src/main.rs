@@ -4,6 +4,8 @@
 //! - Exports that the filter does not need are removed, and all code that only they use. The SDK exports
 //!   every callback of the ABI. Envoy calls each that is exported, for every header, body and trailer event
 //!   of every request, even where it does nothing; what is not exported costs nothing.
+//! - The filter's own callbacks (`keybound_on_tick`) get the names by which the host calls them
+//!   (`proxy_on_tick`), which the SDK takes for its own.
 //! - The version is put into the custom section `version`, where tools look for it.
 //! - Both outputs hold the same code, so that the second tells the names in a backtrace of the first.
 
@@ -26,6 +28,10 @@ const EXPORTS: [&str; 11] = [
     "proxy_on_request_headers",
     "proxy_on_tick",
 ];
+
+/// What our own callbacks are called in place of this, until the SDK's are gone.
+const HOST_PREFIX: &str = "proxy_";
+const OWN_PREFIX: &str = "keybound_";
 
 /// That of the whole workspace, so the filter's.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -56,6 +62,7 @@ fn trim(from: &str, names: bool, to: &str) -> Result<(), String> {
             "{from}: the functions have no names; was it built with strip = \"symbols\"?"
         ));
     }
+    rename_callbacks(&mut module);
     remove_exports(&mut module).map_err(|error| format!("{from}: {error}"))?;
     set_version(&mut module);
     module
@@ -65,6 +72,21 @@ fn trim(from: &str, names: bool, to: &str) -> Result<(), String> {
 
 fn has_names(module: &Module) -> bool {
     module.funcs.iter().any(|function| function.name.is_some())
+}
+
+fn rename_callbacks(module: &mut Module) {
+    let own: Vec<_> = module
+        .exports
+        .iter()
+        .filter_map(|export| {
+            let name = export.name.strip_prefix(OWN_PREFIX)?;
+            Some((export.id(), format!("{HOST_PREFIX}{name}")))
+        })
+        .collect();
+    for (export, name) in own {
+        let _ = module.exports.remove(&name);
+        module.exports.get_mut(export).name = name;
+    }
 }
 
 fn remove_exports(module: &mut Module) -> Result<(), String> {
