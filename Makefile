@@ -108,9 +108,10 @@ bench-scale: bench-build ## Measure what the number of known keys costs (ARGUMEN
 .PHONY: bench-build
 bench-build: wasm envoy
 	cargo build --release -p keybound-benches
-	cargo build --profile wasm --target wasm32-wasip1 -p empty-filter
+	cargo build --profile wasm --target wasm32-wasip1 -p empty-filter -p host-calls-filter
 	@mkdir -p target/bench
 	@cp target/wasm32-wasip1/wasm/empty_filter.wasm target/bench/empty.wasm
+	@cp target/wasm32-wasip1/wasm/host_calls_filter.wasm target/bench/host-calls.wasm
 	@cargo run --quiet -p trim-module target/bench/empty.wasm target/bench/empty-trimmed.wasm \
 	  target/bench/empty-trimmed.debug.wasm
 

@@ -31,6 +31,8 @@ pub enum Contender {
     WasmEmpty,
     /// The same without the exports that it does not need.
     WasmEmptyTrimmed,
+    /// The host calls of a hit, and nothing else.
+    WasmHostCalls,
     /// Keybound, default configuration, key in the worker's own cache.
     Keybound,
     /// The same, key in the cache that the workers share.
@@ -47,7 +49,7 @@ pub enum Contender {
 
 impl Contender {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::None,
         Self::ApiKeyAuth,
         Self::LuaTrivial,
@@ -57,6 +59,7 @@ impl Contender {
         Self::ExtAuthzGrpc,
         Self::WasmEmpty,
         Self::WasmEmptyTrimmed,
+        Self::WasmHostCalls,
         Self::Keybound,
         Self::KeyboundShared,
         Self::KeyboundRefused,
@@ -77,6 +80,7 @@ impl Contender {
             Self::ExtAuthzGrpc => "ext-authz-grpc",
             Self::WasmEmpty => "wasm-empty",
             Self::WasmEmptyTrimmed => "wasm-empty-trimmed",
+            Self::WasmHostCalls => "wasm-host-calls",
             Self::Keybound => "keybound",
             Self::KeyboundShared => "keybound-shared",
             Self::KeyboundRefused => "keybound-refused",
@@ -98,6 +102,7 @@ impl Contender {
             Self::ExtAuthzGrpc => "ext_authz, gRPC",
             Self::WasmEmpty => "empty Proxy-Wasm filter",
             Self::WasmEmptyTrimmed => "empty Proxy-Wasm filter, trimmed",
+            Self::WasmHostCalls => "the host calls of a hit alone",
             Self::Keybound => "Keybound: local hit",
             Self::KeyboundShared => "Keybound: shared hit",
             Self::KeyboundRefused => "Keybound: refused key",
@@ -157,6 +162,7 @@ impl Contender {
             Self::ExtAuthzGrpc => Some(ext_authz_grpc()),
             Self::WasmEmpty => Some(modules.filter(&modules.empty, self.name(), "")),
             Self::WasmEmptyTrimmed => Some(modules.filter(&modules.empty_trimmed, self.name(), "")),
+            Self::WasmHostCalls => Some(modules.filter(&modules.host_calls, self.name(), "")),
             Self::Keybound => Some(keybound(modules, self.name(), &json!({}))),
             Self::KeyboundShared => {
                 // So few that no key is there any more when its turn comes again.

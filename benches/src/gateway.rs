@@ -38,6 +38,8 @@ pub struct Modules {
     pub empty: PathBuf,
     /// The same without the exports that it does not need.
     pub empty_trimmed: PathBuf,
+    /// One that makes the host calls of a hit, and does nothing else.
+    pub host_calls: PathBuf,
     template: Value,
 }
 
@@ -113,6 +115,7 @@ impl Modules {
             keybound,
             empty: folder.join("empty.wasm"),
             empty_trimmed: folder.join("empty-trimmed.wasm"),
+            host_calls: folder.join("host-calls.wasm"),
             template,
         })
     }
