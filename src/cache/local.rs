@@ -1,7 +1,8 @@
 //! A bounded map of one VM: a hit costs one hash look-up and no host call.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::Hasher;
+
+use hashbrown::HashTable;
 
 use super::EntityId;
 
@@ -11,7 +12,8 @@ use super::EntityId;
 /// flag only.
 #[derive(Debug)]
 pub struct Bounded<V> {
-    index: HashMap<EntityId, usize, BuildHasherDefault<Spread>>,
+    /// Places of ids. The ids themselves are in the slots only, so that the index of a million stays small.
+    index: HashTable<u32>,
     slots: Vec<Slot<V>>,
     limit: usize,
     hand: usize,
@@ -29,7 +31,7 @@ impl<V> Bounded<V> {
     /// An empty map for at most `limit` entries, at least one.
     pub fn new(limit: usize) -> Self {
         Self {
-            index: HashMap::default(),
+            index: HashTable::new(),
             slots: Vec::new(),
             limit: limit.max(1),
             hand: 0,
@@ -39,9 +41,16 @@ impl<V> Bounded<V> {
 
     /// Reads an entry, which makes it likelier to stay.
     pub fn get(&mut self, id: &EntityId) -> Option<&mut V> {
-        let slot = self.slots.get_mut(*self.index.get(id)?)?;
+        let place = self.place(id)?;
+        let slot = self.slots.get_mut(place)?;
         slot.read = true;
         Some(&mut slot.value)
+    }
+
+    fn place(&self, id: &EntityId) -> Option<usize> {
+        let known = |place: &u32| slot_at(&self.slots, *place).is_some_and(|slot| slot.id == *id);
+        let place = self.index.find(spread(id), known)?;
+        usize::try_from(*place).ok()
     }
 
     /// Adds or replaces an entry.
@@ -56,30 +65,62 @@ impl<V> Bounded<V> {
             read: false,
         };
         if self.slots.len() < self.limit {
-            self.index.insert(id, self.slots.len());
             self.slots.push(slot);
+            self.point(&id, self.slots.len().saturating_sub(1));
             return;
         }
         let victim = self.victim();
+        if let Some(old) = self.slots.get(victim).map(|slot| slot.id) {
+            self.unpoint(&old);
+        }
         if let Some(place) = self.slots.get_mut(victim) {
-            self.index.remove(&place.id);
-            self.index.insert(id, victim);
             *place = slot;
             self.evicted = self.evicted.saturating_add(1);
         }
+        self.point(&id, victim);
     }
 
     /// Removes an entry.
     pub fn remove(&mut self, id: &EntityId) {
-        let Some(at) = self.index.remove(id) else {
+        let Some(place) = self.unpoint(id) else {
             return;
         };
-        if at < self.slots.len() {
-            self.slots.swap_remove(at);
+        // The last one takes the place that becomes free.
+        let last = self.slots.len().saturating_sub(1);
+        let moved = self
+            .slots
+            .get(last)
+            .map(|slot| slot.id)
+            .filter(|_| last != place);
+        if let Some(moved) = &moved {
+            self.unpoint(moved);
         }
-        if let Some(moved) = self.slots.get(at) {
-            self.index.insert(moved.id, at);
+        if place < self.slots.len() {
+            self.slots.swap_remove(place);
         }
+        if let Some(moved) = &moved {
+            self.point(moved, place);
+        }
+    }
+
+    /// Puts a place into the index. The slot there has this id.
+    fn point(&mut self, id: &EntityId, place: usize) {
+        let Ok(place) = u32::try_from(place) else {
+            return;
+        };
+        let slots = &self.slots;
+        self.index.insert_unique(spread(id), place, |place| {
+            slot_at(slots, *place).map_or(0, |slot| spread(&slot.id))
+        });
+    }
+
+    /// Takes the place of an id out of the index. The slot there still has this id.
+    fn unpoint(&mut self, id: &EntityId) -> Option<usize> {
+        let slots = &self.slots;
+        let known = |place: &u32| slot_at(slots, *place).is_some_and(|slot| slot.id == *id);
+        let entry = self.index.find_entry(spread(id), known).ok()?;
+        let (place, _) = entry.remove();
+        usize::try_from(place).ok()
     }
 
     /// Removes all entries.
@@ -117,8 +158,19 @@ impl<V> Bounded<V> {
     }
 }
 
-/// A hasher for what is spread already or counted up: entity ids are hashes themselves, and a host numbers its
-/// contexts. A multiplication mixes them, so that ids chosen to share their low bits do not share a place.
+fn slot_at<V>(slots: &[Slot<V>], place: u32) -> Option<&Slot<V>> {
+    slots.get(usize::try_from(place).ok()?)
+}
+
+/// Ids are hashes already: their first eight bytes are as good as any hash of them.
+fn spread(id: &EntityId) -> u64 {
+    let mut spread = Spread::default();
+    spread.write_u64(id.number());
+    spread.finish()
+}
+
+/// A hasher for numbers that are spread already or counted up, as ids and the host's contexts are. A
+/// multiplication mixes them, so that those chosen to share their low bits do not share a place.
 #[derive(Debug, Default)]
 pub struct Spread(u64);
 
@@ -128,11 +180,7 @@ impl Hasher for Spread {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        let (words, rest) = bytes.as_chunks();
-        for word in words {
-            self.write_u64(u64::from_le_bytes(*word));
-        }
-        for byte in rest {
+        for byte in bytes {
             self.write_u64(u64::from(*byte));
         }
     }
@@ -145,10 +193,6 @@ impl Hasher for Spread {
         // The multiplier is 2^64 divided by the golden ratio (Knuth, TAOCP volume 3, section 6.4).
         let mixed = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.0 = mixed ^ (mixed >> 32);
-    }
-
-    fn write_usize(&mut self, _: usize) {
-        // The length of an array, the same for all ids.
     }
 }
 
