@@ -47,8 +47,9 @@ envoy/.env: envoy/.env.example
 .PHONY: compose-test
 compose-test: images ## Run the suite against the composed system, each test against one of its own (TESTS=name selects)
 	ENVOY_IMAGE='$(ENVOY_STAND_IN_IMAGE)' KEYBOUND_KEY_SERVICE_IMAGE='$(KEY_SERVICE_IMAGE)' \
-	  KEYBOUND_UPSTREAM_IMAGE='$(UPSTREAM_IMAGE)' KEYBOUND_COMPOSED=1 \
-	  ENVOY='$(CURDIR)/tests/containers/envoy' KEYBOUND_KEY_SERVICE='$(CURDIR)/tests/containers/key-service' \
+	  KEYBOUND_UPSTREAM_IMAGE='$(UPSTREAM_IMAGE)' KEYBOUND_COMPOSED='$(CURDIR)/tests/containers/key-service' \
+	  KEYBOUND_KEY_SERVICE='$(CURDIR)/target/$(STATIC_TARGET)/dist/key-service' \
+	  ENVOY='$(CURDIR)/tests/containers/envoy' \
 	  cargo test -p keybound-tests --test envoy --no-fail-fast -- $(TESTS)
 
 KUBERNETES_VALIDATE_VERSION := 1.37.0

@@ -87,6 +87,51 @@ async fn obeyed_everywhere(gateway: &mut Gateway, made: &CreatedKey) {
     .unwrap();
 }
 
+/// A second filter behind the first, with settings of its own, in the same virtual machines.
+fn a_second_plugin(config: &mut Config) {
+    let mut second = config.http_manager()["http_filters"][0].clone();
+    second["name"] = json!("second");
+    let settings = json!({
+        "key_service": {"cluster": "key_service", "token_env": "KEYBOUND_GATEWAY_TOKEN"},
+        "credentials": [{"header": "x-second-key"}],
+        "identity_headers": {"key_id": "x-second-id", "user_id": null, "tenant_id": null, "scopes": null},
+    });
+    second["typed_config"]["config"]["configuration"]["value"] = json!(settings.to_string());
+    let filters = config.http_manager()["http_filters"]
+        .as_array_mut()
+        .unwrap();
+    filters.insert(1, second);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_plugins_in_one_machine_keep_apart() {
+    let gateway = Gateway::scripted().configure(a_second_plugin).start().await;
+    let first = gateway.knows(records::active("one"));
+    let second = gateway.knows(records::active("two"));
+    for _ in 0..20 {
+        let both = Request::get("/")
+            .header("x-api-key", &first)
+            .header("x-second-key", &second);
+        let arrived = gateway.passed(&both).await;
+        assert_eq!(arrived.header_values("x-key-id"), ["key_one"]);
+        assert_eq!(arrived.header_values("x-second-id"), ["key_two"]);
+        for credential in ["x-api-key", "x-second-key"] {
+            assert!(
+                arrived.header_values(credential).is_empty(),
+                "{credential} is passed on"
+            );
+        }
+        for (name, credential) in [("x-api-key", &first), ("x-second-key", &second)] {
+            let answer = gateway.get("/", &[(name, credential)]).await;
+            assert_eq!(
+                answer.header("x-keybound-code"),
+                Some("key_missing"),
+                "{name} alone"
+            );
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_feed_goes_on_in_a_new_plugin() {
     let (mut gateway, key) = followed(Gateway::real().updates()).await;

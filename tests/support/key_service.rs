@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 /// A running key service.
 #[derive(Debug)]
 pub struct KeyService {
+    program: PathBuf,
     process: Option<Process>,
     port: u16,
     folder: PathBuf,
@@ -46,7 +47,18 @@ pub fn filter_configuration(folder: &Path) -> PathBuf {
 impl KeyService {
     /// Starts it on a database in `folder`, which is made if it is not there.
     pub async fn start(port: u16, folder: &Path, tokens: Tokens) -> Result<Self> {
+        Self::start_program(paths::key_service()?, port, folder, tokens).await
+    }
+
+    /// Starts another program in its place.
+    pub async fn start_program(
+        program: PathBuf,
+        port: u16,
+        folder: &Path,
+        tokens: Tokens,
+    ) -> Result<Self> {
         let mut service = Self {
+            program,
             process: None,
             port,
             folder: folder.to_owned(),
@@ -74,7 +86,7 @@ impl KeyService {
     /// Starts it again on the same port and database.
     pub async fn run(&mut self) -> Result<()> {
         self.kill();
-        let mut command = Command::new(paths::key_service()?);
+        let mut command = Command::new(&self.program);
         command
             .args([
                 "serve",
@@ -133,7 +145,7 @@ impl KeyService {
 
     /// Runs its command line on the same database and gives what it prints as JSON.
     pub fn command(&self, arguments: &[&str]) -> Result<Value> {
-        let output = Command::new(paths::key_service()?)
+        let output = Command::new(&self.program)
             .args(arguments)
             .arg("--database")
             .arg(self.database())

@@ -63,7 +63,8 @@ pub fn envoy() -> Result<PathBuf> {
     }
 }
 
-fn named_by(variable: &str) -> Result<Option<PathBuf>> {
+/// The program that an environment variable names, where it is set.
+pub fn named_by(variable: &str) -> Result<Option<PathBuf>> {
     match std::env::var_os(variable) {
         Some(value) if !value.is_empty() => {
             let path = PathBuf::from(value);

@@ -204,7 +204,11 @@ impl Builder {
             } else {
                 Part::RealService
             };
-            Some(KeyService::start(number(port), folder, tokens).await?)
+            let program = match &prepared.composed {
+                Some(program) => program.clone(),
+                None => paths::key_service()?,
+            };
+            Some(KeyService::start_program(program, number(port), folder, tokens).await?)
         } else {
             None
         };
@@ -275,7 +279,8 @@ impl Builder {
         };
         let mut environment = self.environment;
         let special = self.fault_proxy || self.updates || self.hot_restart;
-        let mut config = if self.real && !special && composed() {
+        let composed = composed()?.filter(|_| self.real && !special);
+        let mut config = if composed.is_some() {
             environment.insert("KEYBOUND_PORT".to_owned(), ports.gateway.to_string());
             environment.insert("KEYBOUND_STATS_PORT".to_owned(), ports.admin.to_string());
             Config::composed()?
@@ -317,6 +322,7 @@ impl Builder {
             config,
             listeners,
             real: self.real,
+            composed,
             direct: self.direct,
             fault_proxy: self.fault_proxy,
             reserved,
@@ -326,10 +332,11 @@ impl Builder {
     }
 }
 
-/// Whether a gateway with the real key service is to be the composed system, with the test's settings. The
-/// programs that ENVOY and KEYBOUND_KEY_SERVICE name then start containers: see `tests/containers`.
-fn composed() -> bool {
-    std::env::var_os("KEYBOUND_COMPOSED").is_some()
+/// Where a gateway with the real key service is to be the composed system, with the test's settings: the program
+/// that starts a container in place of the key service. The one that ENVOY names then starts another: see
+/// `tests/containers`. What a test does to files or to the connection between the two needs processes.
+fn composed() -> Result<Option<PathBuf>> {
+    paths::named_by("KEYBOUND_COMPOSED")
 }
 
 /// Whose port it is.
@@ -356,6 +363,7 @@ struct Prepared {
     config: Config,
     listeners: Option<PathBuf>,
     real: bool,
+    composed: Option<PathBuf>,
     direct: bool,
     fault_proxy: bool,
     reserved: Vec<Port>,
