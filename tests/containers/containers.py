@@ -90,9 +90,15 @@ def guard(folder, name, clean_up):
     os._exit(0)
 
 
+def stop_when_told():
+    """From now on a signal to stop is meant for the container, which may not be there yet."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
 def follow(container):
     """Passes on what a running container says, and ends as it ends."""
     signal.signal(signal.SIGTERM, lambda *_: docker("kill", "--signal", "TERM", container))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     # In a session of its own: a signal to this process must not cut off the container's last words.
     logs = subprocess.Popen(["docker", "logs", "--follow", container], start_new_session=True)
     status = docker("wait", container)

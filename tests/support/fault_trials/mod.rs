@@ -51,6 +51,8 @@ impl Trial {
     pub async fn run(&self, stock: &Stock, pace: &Pace) -> Result<Report> {
         let mut gateway = self.gateway(stock).try_start().await?;
         gateway.secret(stock.prefix());
+        // What is learned before is not trusted beyond that moment.
+        gateway.log_says("change feed: connected").await;
         stock.warm(&gateway).await?;
         let mut disturbance = Disturbance::new(self, stock, &mut gateway).await?;
 
