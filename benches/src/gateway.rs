@@ -269,6 +269,8 @@ impl Listener {
         if let Some(manager) = manager.as_object_mut() {
             // A log would be measured too, and everybody's is different.
             manager.remove("access_log");
+            // While a million keys are warmed up, the connections of other measurements stay open.
+            manager["common_http_protocol_options"]["idle_timeout"] = json!("3600s");
         }
         let router = manager["http_filters"]
             .as_array()
