@@ -32,7 +32,8 @@ pub struct EntityId([u8; 16]);
 /// What is known of an entity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Record {
-    Key(Rc<Key>, Owners),
+    /// In the shared cache without the owners, which would be a tenth of it.
+    Key(Rc<Key>, #[serde(skip)] Owners),
     /// A user, or that there is none of this id.
     User(Option<Rc<User>>),
     /// A tenant, or that there is none of this id.
@@ -50,7 +51,7 @@ struct Entry {
 }
 
 /// Where a key's user and tenant are in the caches. Kept beside the key, since it takes two hashes to find out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Owners {
     user: Option<EntityId>,
     tenant: Option<EntityId>,
@@ -538,6 +539,14 @@ impl Record {
             tenant: key.tenant_id.as_deref().map(EntityId::tenant),
         };
         Self::Key(key, owners)
+    }
+
+    /// As it is kept in this VM's own cache, where it comes from the shared one.
+    fn with_owners(self) -> Self {
+        match self {
+            Self::Key(key, _) => Self::key(key),
+            other => other,
+        }
     }
 
     fn user(&self) -> Option<Option<Rc<User>>> {

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::store::{self, Store};
-use super::{EntityId, Entry};
+use super::{EntityId, Entry, Record};
 use crate::time::Instant;
 
 /// Entries of a bucket. More make full buckets rarer and each look-up longer.
@@ -35,11 +35,10 @@ struct Header {
     floor: u64,
 }
 
-/// One entry of a bucket: the id as it is and the length of the rest, so that a search passes over the others
-/// unread, and then this in the compact form of the `postcard` crate.
-#[derive(Serialize, Deserialize)]
+/// One entry of a bucket: the id as it is and the length of the rest (16 bits, little-endian), so that a search
+/// passes over the others unread; then the version, the time of confirmation and the record in the compact form of
+/// the `postcard` crate.
 struct Packed<'a> {
-    #[serde(skip)]
     id: EntityId,
     version: u64,
     confirmed: u64,
@@ -88,7 +87,9 @@ impl Shared {
         }
         let entry = find(entries, id).and_then(|packed| {
             Some(Entry {
-                record: postcard::from_bytes(packed.record).ok()?,
+                record: postcard::from_bytes::<Record>(packed.record)
+                    .ok()?
+                    .with_owners(),
                 version: packed.version,
                 confirmed: Instant::from_millis(packed.confirmed),
             })
@@ -212,16 +213,32 @@ fn split(mut entries: &[u8]) -> impl Iterator<Item = (EntityId, &[u8])> {
     std::iter::from_fn(move || {
         let (id, rest) = entries.split_first_chunk()?;
         let (length, rest) = rest.split_first_chunk()?;
-        let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-        let (entry, rest) = rest.split_at_checked(length)?;
+        let (entry, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
         entries = rest;
         Some((EntityId(*id), entry))
     })
 }
 
 fn read(id: EntityId, entry: &[u8]) -> Option<Packed<'_>> {
-    let packed = postcard::from_bytes(entry).ok()?;
-    Some(Packed { id, ..packed })
+    let ((version, confirmed), record) = postcard::take_from_bytes(entry).ok()?;
+    Some(Packed {
+        id,
+        version,
+        confirmed,
+        record,
+    })
+}
+
+/// Nothing where an entry is larger than any that fits into a bucket.
+fn write(packed: &Packed<'_>, bucket: &mut Vec<u8>) -> Option<()> {
+    let times = postcard::to_allocvec(&(packed.version, packed.confirmed)).ok()?;
+    let length = times.len().saturating_add(packed.record.len());
+    let length = u16::try_from(length).ok()?;
+    bucket.extend(packed.id.0);
+    bucket.extend(length.to_le_bytes());
+    bucket.extend(times);
+    bucket.extend(packed.record);
+    Some(())
 }
 
 /// Finds the entry of an id.
@@ -241,11 +258,7 @@ fn pack(mut header: Header, new: Option<&Packed<'_>>, mut others: Vec<Packed<'_>
     loop {
         let mut bucket = postcard::to_allocvec(&header).unwrap_or_default();
         for packed in new.into_iter().chain(&others) {
-            let entry = postcard::to_allocvec(packed).unwrap_or_default();
-            let length = u32::try_from(entry.len()).unwrap_or_default();
-            bucket.extend(packed.id.0);
-            bucket.extend(length.to_le_bytes());
-            bucket.extend(entry);
+            let _ = write(packed, &mut bucket);
         }
         let entries = others.len().saturating_add(new.iter().count());
         let oldest =
@@ -265,7 +278,6 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
-    use crate::cache::Record;
     use crate::tests::{MemoryStore, chain, test};
 
     fn entry(version: u64, confirmed: u64) -> Entry {

@@ -182,7 +182,7 @@ fn a_shared_hit() {
     // Key, user and tenant.
     let mut calls = HIT.to_vec();
     calls.push(("get_shared_data", 3));
-    costs(&cost, &calls, 128_000);
+    costs(&cost, &calls, 145_000);
 }
 
 #[test]
