@@ -149,7 +149,7 @@ fn a_refused_key() {
         ("send_local_response", 1),
         ("set_property", 4),
     ];
-    costs(&cost, &calls, 55_000);
+    costs(&cost, &calls, 52_000);
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn a_malformed_key() {
         ("send_local_response", 1),
         ("set_property", 1),
     ];
-    costs(&cost, &calls, 48_000);
+    costs(&cost, &calls, 46_500);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn a_shared_hit() {
     // Key, user and tenant.
     let mut calls = HIT.to_vec();
     calls.push(("get_shared_data", 3));
-    costs(&cost, &calls, 145_000);
+    costs(&cost, &calls, 139_000);
 }
 
 #[test]
@@ -210,5 +210,5 @@ fn a_miss() {
         ("set_effective_context", 3),
         ("set_shared_data", 6),
     ];
-    costs(&cost, &calls, 690_000);
+    costs(&cost, &calls, 660_000);
 }
