@@ -24,9 +24,7 @@ use shared::Shared;
 pub use store::Store;
 
 /// What stands for a key, a user or a tenant in the caches: 128 bits of a SHA-256.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct EntityId([u8; 16]);
 
 /// What is known of an entity.
@@ -209,7 +207,9 @@ impl Cache {
     ) -> bool {
         let record = match changed {
             Changed::Key(_, Content::Record(key)) => {
-                Some((Record::key(Rc::clone(key)), key.version))
+                // For the shared cache alone, which leaves the owners out.
+                let record = Record::Key(Rc::clone(key), Owners::default());
+                Some((record, key.version))
             }
             Changed::User(_, Content::Record(user)) => {
                 Some((Record::User(Some(Rc::clone(user))), user.version))
