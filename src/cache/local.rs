@@ -4,7 +4,7 @@ use std::hash::Hasher;
 
 use hashbrown::HashTable;
 
-use super::EntityId;
+use super::entry::EntityId;
 
 /// A map that never holds more than its limit. Where it is full, the first entry under a moving hand that
 /// was not read since the hand last passed makes room (the CLOCK algorithm: F. J. Corbató, "A Paging

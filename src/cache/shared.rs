@@ -7,8 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::entry::{EntityId, Entry, Record};
 use super::store::{self, Store};
-use super::{EntityId, Entry, Record};
 use crate::time::Instant;
 
 /// Entries of a bucket. More make full buckets rarer and each look-up longer.
