@@ -133,6 +133,46 @@ async fn killed_and_started_again() {
         .await;
 }
 
+/// As docs/operations.md tells an operator to do it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_that_is_restored_counts_at_the_gateway_at_once() {
+    // Whoever restores reaches into the service's files. Far from `fresh_for`: only the reset can tell.
+    let mut gateway = Gateway::real()
+        .fault_proxy()
+        .settings(json!({"freshness": {"fresh_for": "1h", "max_staleness": "2h"}}))
+        .start()
+        .await;
+    gateway.log_says("change feed: connected").await;
+    let service = gateway.key_service();
+    let backup = service.database().with_extension("backup");
+    let backup = backup.to_str().expect("a path of text").to_owned();
+    let tenant = service.tenant("shop").await.unwrap();
+    let user = service.user(&tenant, "stock system").await.unwrap();
+    let kept = service.key(&user, &json!({})).await.unwrap();
+    service.print(&["backup", &backup]).unwrap();
+
+    let revoke = format!("/keys/{}/revoke", kept.id);
+    let because = json!({"reason": "leaked"});
+    service.must("POST", &revoke, Some(&because)).await.unwrap();
+    let late = service.key(&user, &json!({})).await.unwrap();
+    gateway.secret(&kept.key);
+    gateway.secret(&late.key);
+    until_code(&gateway, &kept.key, Some("key_revoked")).await;
+    until_code(&gateway, &late.key, None).await;
+
+    let service = gateway.key_service();
+    service.stop().await.unwrap();
+    service.print(&["restore", &backup]).unwrap();
+    service.run().await.unwrap();
+    until_code(&gateway, &kept.key, None).await;
+    until_code(&gateway, &late.key, Some("key_unknown")).await;
+    gateway.counted("changes.reset", 1).await;
+
+    let service = gateway.key_service();
+    service.must("POST", &revoke, Some(&because)).await.unwrap();
+    until_code(&gateway, &kept.key, Some("key_revoked")).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_a_token_that_it_does_not_know() {
     let wrong = "a-token-that-nobody-gave-out";

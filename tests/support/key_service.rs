@@ -145,11 +145,16 @@ impl KeyService {
 
     /// Runs its command line on the same database and gives what it prints as JSON.
     pub fn command(&self, arguments: &[&str]) -> Result<Value> {
+        let printed = self.print(&[arguments, &["--json"]].concat())?;
+        Ok(serde_json::from_str(&printed)?)
+    }
+
+    /// Runs its command line on the same database and gives what it prints.
+    pub fn print(&self, arguments: &[&str]) -> Result<String> {
         let output = Command::new(&self.program)
             .args(arguments)
             .arg("--database")
             .arg(self.database())
-            .arg("--json")
             .output()?;
         if !output.status.success() {
             return Err(Failure::new(format!(
@@ -159,7 +164,7 @@ impl KeyService {
                 String::from_utf8_lossy(&output.stderr)
             )));
         }
-        Ok(serde_json::from_slice(&output.stdout)?)
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// Calls the admin API with the admin's token.
