@@ -6,8 +6,9 @@ CARGO_ABOUT_VERSION := 0.9.3
 CYCLONEDX := target/tools/cargo-cyclonedx-$(CARGO_CYCLONEDX_VERSION)
 ABOUT := target/tools/cargo-about-$(CARGO_ABOUT_VERSION)
 
-# The time in what is released is that of its commit.
-export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+# The time in what is released is that of its commit. Not for other targets: compilers of C ask for it, so that
+# every commit would have SQLite compiled again.
+dist: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
 
 # Without where they were built: two folders, the same bytes.
 #   $(1) package, $(2) its folder, $(3) its target
