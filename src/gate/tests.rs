@@ -147,11 +147,20 @@ impl World {
         self.teach(key, as_of, record)
     }
 
+    /// Counters are taken: those that are not asked for are gone.
     fn counted(&mut self, name: &str) -> u64 {
-        let at = Telemetry::names()
-            .position(|known| known == name)
-            .expect("a counter");
-        self.gate.telemetry.take().nth(at).unwrap()
+        let [count] = self.counted_all([name]);
+        count
+    }
+
+    fn counted_all<const COUNT: usize>(&mut self, names: [&str; COUNT]) -> [u64; COUNT] {
+        let counts: Vec<u64> = self.gate.telemetry.take().collect();
+        names.map(|name| {
+            let at = Telemetry::names()
+                .position(|known| known == name)
+                .expect("a counter");
+            counts[at]
+        })
     }
 }
 
