@@ -274,22 +274,43 @@ fn every_link_leads_somewhere() {
             if link.starts_with("https://") {
                 continue;
             }
-            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
-            let target = match file {
-                "" => document.clone(),
-                file => document.parent().unwrap().join(file),
-            };
-            let what = format!("{}: {link}", document.display());
-            assert!(target.exists(), "{what}");
-            if !anchor.is_empty() {
-                let linked = fs::read_to_string(&target).unwrap();
-                let mut headings = linked
-                    .lines()
-                    .filter(|line| line.starts_with('#'))
-                    .map(slug);
-                assert!(headings.any(|heading| heading == anchor), "{what}");
-            }
+            assert_leads_somewhere(&document, document.parent().unwrap(), link);
         }
+    }
+}
+
+#[test]
+fn every_alert_has_its_runbook() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = root.join("envoy/observe/prometheus/alerts.yaml");
+    let alerts = fs::read_to_string(&file).unwrap();
+    let runbooks = alerts
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("runbook: "));
+    let mut count = 0;
+    for runbook in runbooks {
+        assert!(runbook.contains('#'), "{runbook}: of which section?");
+        assert_leads_somewhere(&file, root, runbook);
+        count += 1;
+    }
+    assert_eq!(count, alerts.matches("- alert: ").count());
+}
+
+fn assert_leads_somewhere(document: &Path, folder: &Path, link: &str) {
+    let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+    let target = match file {
+        "" => document.to_owned(),
+        file => folder.join(file),
+    };
+    let what = format!("{}: {link}", document.display());
+    assert!(target.exists(), "{what}");
+    if !anchor.is_empty() {
+        let linked = fs::read_to_string(&target).unwrap();
+        let mut headings = linked
+            .lines()
+            .filter(|line| line.starts_with('#'))
+            .map(slug);
+        assert!(headings.any(|heading| heading == anchor), "{what}");
     }
 }
 
