@@ -30,6 +30,8 @@ dist: wasm toolchain target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_VERSION) $(CYCLONED
 	@cp target/$(STATIC_TARGET)/dist/key-service dist/key-service-linux-$(MACHINE)
 	$(call bill_of_materials,keybound,.,wasm32-wasip1)
 	$(call bill_of_materials,key-service,key-service,$(STATIC_TARGET))
+	@# It reads the packages of all platforms, and must ask no one else for a licence.
+	cargo fetch --locked
 	$(ABOUT)/bin/cargo-about generate --fail --locked --offline --config tools/licences/about.toml \
 	  --manifest-path key-service/Cargo.toml --output-file dist/LICENSES.txt tools/licences/licences.hbs
 	@cd dist && sha256sum * > SHA256SUMS && cat SHA256SUMS
