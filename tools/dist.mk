@@ -15,7 +15,9 @@ dist: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
 define bill_of_materials
 	@$(CYCLONEDX)/bin/cargo-cyclonedx cyclonedx --quiet --format json --spec-version 1.5 --no-build-deps \
 	  --manifest-path $(2)/Cargo.toml --target $(3)
-	@sed 's#file://$(CURDIR)#file:///keybound#g' $(2)/$(1).cdx.json > dist/$(1).cdx.json
+	@# cargo leaves a package's name out of its id where the folder is named like it.
+	@sed 's|file://$(CURDIR)|file:///keybound|g; s|file:///keybound#keybound@|file:///keybound#|g' \
+	  $(2)/$(1).cdx.json > dist/$(1).cdx.json
 	@# The tool writes one for every package of the workspace, beside its sources.
 	@find . -name '*.cdx.json' -not -path './dist/*' -not -path './target/*' -delete
 endef
