@@ -41,11 +41,11 @@ dist: wasm toolchain target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_VERSION) $(CYCLONED
 .PHONY: dist-reproducible
 dist-reproducible: dist ## Make the release again in another folder: the same bytes must come out
 	@git diff --quiet HEAD || { echo 'commit first: the other folder gets what is committed' >&2; exit 1; }
-	@rm -rf target/reproducible && git clone --quiet --local . target/reproducible/elsewhere/keybound
-	@mkdir target/reproducible/elsewhere/keybound/target
-	@for tool in tools zig; do ln -s $(CURDIR)/target/$$tool target/reproducible/elsewhere/keybound/target/; done
-	$(MAKE) -C target/reproducible/elsewhere/keybound dist
-	diff dist/SHA256SUMS target/reproducible/elsewhere/keybound/dist/SHA256SUMS
+	@rm -rf target/reproducible && git clone --quiet --local . target/reproducible/elsewhere
+	@mkdir target/reproducible/elsewhere/target
+	@for tool in tools zig; do ln -s $(CURDIR)/target/$$tool target/reproducible/elsewhere/target/; done
+	$(MAKE) -C target/reproducible/elsewhere dist
+	diff dist/SHA256SUMS target/reproducible/elsewhere/dist/SHA256SUMS
 	@echo 'the same bytes in both folders'
 
 .PHONY: deny
