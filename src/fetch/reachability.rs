@@ -34,7 +34,7 @@ impl Reachability {
         }
     }
 
-    /// Whether calls have failed, and none was answered since.
+    /// Whether it counts as one that does not answer, so that a call to it is an attempt.
     pub fn is_down(&self) -> bool {
         self.outage.is_some()
     }
