@@ -9,7 +9,7 @@ use super::credential::Digest;
 use super::fence::Hours;
 use super::refusal::Refusal;
 use super::text::{new_id, words};
-use super::time::LATEST;
+use super::time::{self, LATEST};
 use super::user::{User, UserStatus};
 
 words! {
@@ -102,6 +102,15 @@ pub struct KeyDraft {
     pub hours: Option<Hours>,
 }
 
+/// What to do with a key that has expired already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expired {
+    /// Take it: what refuses it elsewhere shall refuse it here.
+    Take,
+    /// Refuse it: its time is a mistake.
+    Refuse,
+}
+
 /// A change of a key: what is missing stays as it is, null takes a bound away.
 #[derive(Debug, Clone, Default, ToSchema)]
 pub struct KeyPatch {
@@ -114,9 +123,12 @@ pub struct KeyPatch {
     /// First second of its life, in Unix seconds.
     #[schema(value_type = Option<i64>)]
     pub not_before: Patch<Option<i64>>,
-    /// Second after its last, in Unix seconds.
+    /// Second after its last, in Unix seconds; not in the past: to end a key now, disable or revoke it.
     #[schema(value_type = Option<i64>)]
     pub expires_at: Patch<Option<i64>>,
+    /// Null alone: takes a rotation back, once the new key is revoked.
+    #[schema(value_type = Option<String>)]
+    pub replaced_by: Patch<Option<String>>,
     /// What it may do.
     #[schema(value_type = Option<Vec<String>>)]
     pub scopes: Patch<Vec<String>>,
@@ -156,19 +168,26 @@ impl Key {
             tenant_id,
             ..draft
         };
+        begins_alive(draft.expires_at, now, NO_LIFE)?;
         Self::of_draft(draft, digest, Some(hint), now)
     }
 
     /// A key that exists elsewhere, taken as it is there: its user or tenant may be missing or not
-    /// fit each other. Without a tenant of its own it gets that of its user.
+    /// fit each other. Without a tenant of its own it gets that of its user. One that has expired is taken
+    /// only where that is meant.
     pub fn import(
         draft: KeyDraft,
         status: KeyStatus,
+        expired: Expired,
         owner: Option<&User>,
         digest: Digest,
         hint: Option<String>,
         now: i64,
     ) -> Result<Self, Refusal> {
+        if expired == Expired::Refuse {
+            let remedy = "Where it is meant to have expired, import it with allow_expired";
+            begins_alive(draft.expires_at, now, remedy)?;
+        }
         let of_owner = || owner.and_then(|owner| owner.tenant_id.clone());
         let tenant_id = draft.tenant_id.clone().or_else(of_owner);
         let key = Self::of_draft(KeyDraft { tenant_id, ..draft }, digest, hint, now)?;
@@ -211,8 +230,14 @@ impl Key {
         })
     }
 
-    /// The key after this change. What was revoked stays as it is.
-    pub fn patched(&self, patch: KeyPatch) -> Result<Self, Refusal> {
+    /// The key after this change. What was revoked stays as it is. `successor` is the key that took its
+    /// place, if there is one.
+    pub fn patched(
+        &self,
+        patch: KeyPatch,
+        successor: Option<&Self>,
+        now: i64,
+    ) -> Result<Self, Refusal> {
         if self.status == KeyStatus::Revoked {
             return Err(Refusal::conflict(
                 "The key is revoked, and a revoked key is not changed or revived. Create a new key.",
@@ -224,6 +249,15 @@ impl Key {
                 "is not set to \"revoked\" by a change: send POST to the key's /revoke",
             ));
         }
+        if patch.replaced_by == Patch::Set(None)
+            && let Some(successor) = successor
+            && successor.status != KeyStatus::Revoked
+        {
+            return Err(Refusal::conflict(format!(
+                "The key was replaced by {}, which is not revoked. Revoke that one first.",
+                successor.id
+            )));
+        }
         let mut key = self.clone();
         patch.name.apply(&mut key.name);
         patch.status.apply(&mut key.status);
@@ -232,14 +266,23 @@ impl Key {
         patch.scopes.apply(&mut key.scopes);
         patch.networks.apply(&mut key.networks);
         patch.hours.apply(&mut key.hours);
+        patch.replaced_by.apply(&mut key.replaced_by);
+        key.replaced_at = key.replaced_at.filter(|_| key.replaced_by.is_some());
         life(key.not_before, key.expires_at)?;
+        if key.expires_at != self.expires_at {
+            begins_alive(key.expires_at, now, NO_LIFE)?;
+        }
         Ok(key)
     }
 
-    /// The key, revoked. Revoking it again changes nothing: the first reason stands.
+    /// The key, revoked. Revoking it again changes nothing but that a reason comes to it where there was
+    /// none: the first one stands.
     pub fn revoked(&self, reason: Option<String>, now: i64) -> Self {
         if self.status == KeyStatus::Revoked {
-            return self.clone();
+            return Self {
+                revoked_reason: self.revoked_reason.clone().or(reason),
+                ..self.clone()
+            };
         }
         Self {
             status: KeyStatus::Revoked,
@@ -296,6 +339,24 @@ impl Key {
         let begin = self.not_before.unwrap_or(self.created_at);
         self.expires_at
             .map(|expiry| begin.max(now).saturating_add(expiry - begin).min(LATEST))
+    }
+}
+
+/// What to do where a key that is made or changed would have expired already.
+const NO_LIFE: &str =
+    "Leave it out, or null, for a key that expires never; to end a key now, disable or revoke it";
+
+/// A key that is over before anybody has it is a mistake in the time, such as a zero.
+fn begins_alive(expires_at: Option<i64>, now: i64, remedy: &str) -> Result<(), Refusal> {
+    match expires_at {
+        Some(end) if end <= now => Err(Refusal::field(
+            "expires_at",
+            format!(
+                "is in the past ({}): the key would not work. {remedy}",
+                time::shown(end)
+            ),
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -52,6 +52,18 @@ pub fn line(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// A part of an id, name or hint. The length keeps keys out, which are longer: a search stands in URLs, and
+/// those in logs. Dots as people type them stand for the one of a hint.
+pub fn search(text: &str) -> Result<String, String> {
+    if text.chars().count() > 40 {
+        return Err(
+            "must have at most 40 characters: search by a part of an id, name or hint, never by the key itself"
+                .to_owned(),
+        );
+    }
+    line(&text.replace("...", "…"))
+}
+
 /// An environment stands inside the key (`kb_<environment>_…`), so it must not hold `_`.
 pub fn environment(text: &str) -> Result<String, String> {
     let fits = (1..=32).contains(&text.len())
@@ -66,7 +78,7 @@ pub fn environment(text: &str) -> Result<String, String> {
 }
 
 /// The nearest of the known words, if one is near enough to be meant: a few wrong letters, or one
-/// being the beginning of the other.
+/// being the beginning of the other. Two words in one (`mon-fri`) mean none of them alone.
 pub fn did_you_mean<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let near = known
         .iter()
@@ -75,8 +87,14 @@ pub fn did_you_mean<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate);
     near.or_else(|| {
-        let begins =
-            |candidate: &&&str| candidate.starts_with(word) || word.starts_with(**candidate);
+        let begins = |candidate: &&&str| {
+            let rest = word.strip_prefix(**candidate);
+            candidate.starts_with(word)
+                || rest.is_some_and(|rest| {
+                    rest.bytes()
+                        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+                })
+        };
         known
             .iter()
             .filter(|_| word.len() >= 3)
@@ -143,6 +161,15 @@ mod tests {
         assert_eq!(did_you_mean("user", &["name", "user_id"]), Some("user_id"));
         assert_eq!(did_you_mean("colour", &["scopes", "status"]), None);
         assert_eq!(did_you_mean("tz", &["to"]), None);
+        assert_eq!(did_you_mean("monday", &["mon", "tue"]), Some("mon"));
+        assert_eq!(did_you_mean("mon-fri", &["mon", "fri"]), None);
+    }
+
+    #[test]
+    fn no_key_can_be_searched_by() {
+        assert_eq!(search("kb_live_...q6ws"), Ok("kb_live_…q6ws".to_owned()));
+        assert!(search("").is_err());
+        assert!(search(&format!("kb_{}", "x".repeat(38))).is_err());
     }
 
     #[test]

@@ -15,6 +15,14 @@ pub fn now() -> i64 {
         .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(LATEST))
 }
 
+/// A time as people read it, in RFC 3339.
+pub fn shown(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds).map_or_else(
+        |_| format!("the Unix second {seconds}"),
+        |time| time.to_string(),
+    )
+}
+
 /// Reads a duration such as `30s`, `5m`, `24h` or `7d`, into seconds.
 pub fn duration(text: &str) -> Result<i64, String> {
     let wrong = || "must be a duration such as \"30s\", \"5m\", \"24h\" or \"7d\"".to_owned();

@@ -4,12 +4,13 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use utoipa::IntoParams;
 
-use super::fields::{Fields, text};
+use super::fields::{Fields, digits, text};
 use super::page::{self, List, PageQuery};
 use super::{App, Problem};
 use crate::domain::audit::{AuditEntry, Kind};
 use crate::domain::refusal::Refusal;
 use crate::domain::text as rules;
+use crate::domain::time::LATEST;
 use crate::store::audit::AuditFilter;
 use crate::store::page::PageRequest;
 
@@ -25,6 +26,12 @@ pub struct AuditQuery {
     kind: Option<Kind>,
     /// Only about the thing of this id.
     id: Option<String>,
+    /// Only what the token of this name did.
+    actor: Option<String>,
+    /// Only from this time on, in Unix seconds.
+    since: Option<i64>,
+    /// Only before this time, in Unix seconds.
+    until: Option<i64>,
 }
 
 /// Lists who changed what, newest first.
@@ -47,6 +54,18 @@ fn read_query(query: Option<&str>) -> Result<(AuditFilter, PageRequest), Refusal
     let mut fields = Fields::of_query(query)?;
     let kind = fields.optional("kind", text(Kind::parse));
     let entity_id = fields.optional("id", text(rules::line));
+    let actor = fields.optional("actor", text(rules::line));
+    let since = fields.optional("since", digits(0..=LATEST));
+    let until = fields.optional("until", digits(0..=LATEST));
     let page = page::request(&mut fields);
-    fields.finish(|| Some((AuditFilter { kind, entity_id }, page)))
+    fields.finish(|| {
+        let filter = AuditFilter {
+            kind,
+            entity_id,
+            actor,
+            since,
+            until,
+        };
+        Some((filter, page))
+    })
 }

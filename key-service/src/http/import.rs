@@ -13,7 +13,7 @@ use super::keys::read_terms;
 use super::{App, Problem};
 use crate::domain::audit::Action;
 use crate::domain::credential::{Credential, Digest, Digester};
-use crate::domain::key::{Key, KeyDraft, KeyStatus};
+use crate::domain::key::{Expired, Key, KeyDraft, KeyStatus};
 use crate::domain::refusal::{FieldError, Refusal};
 use crate::domain::text as rules;
 use crate::domain::time::now;
@@ -30,6 +30,10 @@ use crate::store::{StoreError, Write};
 pub struct ImportQuery {
     /// Import the lines that are right even though others are not. Default false: all or none.
     partial: Option<bool>,
+    /// Say what would become of each line, and write nothing. Default false.
+    dry_run: Option<bool>,
+    /// Take keys that have expired already. Default false: their time is taken for a mistake.
+    allow_expired: Option<bool>,
 }
 
 /// What became of each line.
@@ -86,7 +90,7 @@ pub async fn import(
     Extension(actor): Extension<Actor>,
     request: Request,
 ) -> Result<Json<ImportReport>, Problem> {
-    let partial = read_query(query.as_deref())?;
+    let manner = read_query(query.as_deref())?;
     let media = media_type(request.headers());
     if media.is_some_and(|media| {
         !["application/x-ndjson", "application/ndjson"].contains(&media.as_str())
@@ -96,20 +100,24 @@ pub async fn import(
     let body = bytes(request, &app).await?;
     let mut write = app.store.write(&actor.0, now()).await?;
     let mut report = ImportReport::default();
-    for (index, line) in body.split(|byte| *byte == b'\n').enumerate() {
+    // What some editors begin a file with is no part of the first line.
+    let text = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&body);
+    for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
         if line.trim_ascii().is_empty() {
             continue;
         }
         let outcome = match read_line(line, &app.settings.digester) {
-            Ok(line) => import_line(&mut write, line).await?,
+            Ok(line) => import_line(&mut write, line, manner.expired).await?,
             Err(refusal) => Err(refusal),
         };
         report.add(index + 1, outcome);
     }
-    if report.failed > 0 && !partial {
+    if report.failed > 0 && !manner.partial {
         return Err(Problem::invalid(report.errors()));
     }
-    write.commit().await?;
+    if !manner.dry_run {
+        write.commit().await?;
+    }
     Ok(Json(report))
 }
 
@@ -128,7 +136,11 @@ struct Done {
     warnings: Vec<&'static str>,
 }
 
-async fn import_line(write: &mut Write, line: Line) -> Result<Result<Done, Refusal>, StoreError> {
+async fn import_line(
+    write: &mut Write,
+    line: Line,
+    expired: Expired,
+) -> Result<Result<Done, Refusal>, StoreError> {
     if let Some(there) = write.key_by_digest(&line.digest).await? {
         let same_id = line.draft.id.as_ref().is_none_or(|id| *id == there.id);
         return Ok(if same_id {
@@ -156,6 +168,7 @@ async fn import_line(write: &mut Write, line: Line) -> Result<Result<Done, Refus
     let key = Key::import(
         line.draft,
         line.status,
+        expired,
         owner.as_ref(),
         line.digest,
         line.hint,
@@ -233,10 +246,28 @@ impl ImportReport {
     }
 }
 
-fn read_query(query: Option<&str>) -> Result<bool, Refusal> {
+/// How to import.
+struct Manner {
+    partial: bool,
+    dry_run: bool,
+    expired: Expired,
+}
+
+fn read_query(query: Option<&str>) -> Result<Manner, Refusal> {
     let mut fields = Fields::of_query(query)?;
-    let partial = fields.optional("partial", switch);
-    fields.finish(|| Some(partial.unwrap_or_default()))
+    let mut is_on = |name| fields.optional(name, switch).unwrap_or_default();
+    let (partial, dry_run) = (is_on("partial"), is_on("dry_run"));
+    let expired = match is_on("allow_expired") {
+        true => Expired::Take,
+        false => Expired::Refuse,
+    };
+    fields.finish(|| {
+        Some(Manner {
+            partial,
+            dry_run,
+            expired,
+        })
+    })
 }
 
 fn read_line(line: &[u8], digester: &Digester) -> Result<Line, Refusal> {

@@ -10,15 +10,16 @@ use super::body::{Id, JsonBody};
 use super::fields::{Fields, hours, networks, scopes, switch, text, unix_seconds};
 use super::guard::Actor;
 use super::page::{self, List, PageQuery};
+use super::verdict::{UNKNOWN, verdicts};
 use super::{App, Problem};
 use crate::domain::audit::Action;
-use crate::domain::credential::Credential;
+use crate::domain::credential::{Credential, Digest};
 use crate::domain::key::{Key, KeyDraft, KeyPatch, KeyStatus};
 use crate::domain::refusal::Refusal;
 use crate::domain::text as rules;
 use crate::domain::time::{self, now};
 use crate::domain::usage::{KeyUsage, UsedKey};
-use crate::store::page::{KeyFilter, OwnerState, PageRequest};
+use crate::store::page::{KeyFilter, OwnerState, Page, PageRequest};
 
 /// How long both keys of a rotation work, unless the request says otherwise.
 const DEFAULT_GRACE: i64 = time::DAY;
@@ -33,6 +34,9 @@ const DEFAULT_GRACE: i64 = time::DAY;
 pub struct KeysQuery {
     /// Only those of this status.
     status: Option<KeyStatus>,
+    /// Only those whose id, hint, name or user holds this text, in any case of its letters.
+    #[param(max_length = 40)]
+    search: Option<String>,
     /// Only those of this tenant.
     tenant: Option<String>,
     /// Only those of this user.
@@ -43,6 +47,17 @@ pub struct KeysQuery {
     expires_within: Option<String>,
     /// Only those that were never used.
     never_used: Option<bool>,
+}
+
+/// A key with what gateways make of it.
+#[derive(Serialize, ToSchema)]
+pub struct JudgedKey<T> {
+    #[serde(flatten)]
+    key: T,
+    /// Whether the key works, whatever the request: `allowed`, or the code with which gateways refuse it
+    /// for what it is, or for its user or tenant. Networks, hours and policies are asked of requests.
+    #[schema(example = "user_suspended")]
+    verdict: &'static str,
 }
 
 /// A new key. This answer alone holds the credential.
@@ -75,16 +90,31 @@ pub struct Revocation {
 #[utoipa::path(
     get, path = "/admin/v1/keys", tag = "keys", params(KeysQuery, PageQuery),
     responses(
-        (status = 200, body = List<UsedKey>),
+        (status = 200, body = List<JudgedKey<UsedKey>>),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub async fn list(
     State(app): State<App>,
     RawQuery(query): RawQuery,
-) -> Result<Json<List<UsedKey>>, Problem> {
+) -> Result<Json<List<JudgedKey<UsedKey>>>, Problem> {
     let (filter, page) = read_query(query.as_deref())?;
-    Ok(Json(app.store.keys(&filter, page).await?.into()))
+    let page = app.store.keys(&filter, page).await?;
+    let digests: Vec<Digest> = page
+        .items
+        .iter()
+        .map(|item| item.key.digest.clone())
+        .collect();
+    let verdicts = verdicts(&app, &digests).await?;
+    let judged = page.items.into_iter().zip(verdicts);
+    let items = judged.map(|(key, verdict)| JudgedKey { key, verdict });
+    Ok(Json(
+        Page {
+            items: items.collect(),
+            next: page.next,
+        }
+        .into(),
+    ))
 }
 
 /// Creates a key for a user. The answer holds the credential, once.
@@ -125,14 +155,18 @@ pub async fn create(
 #[utoipa::path(
     get, path = "/admin/v1/keys/{id}", tag = "keys", params(("id" = String, Path)),
     responses(
-        (status = 200, body = KeyUsage),
+        (status = 200, body = JudgedKey<KeyUsage>),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn show(State(app): State<App>, Id(id): Id) -> Result<Json<KeyUsage>, Problem> {
-    Ok(Json(
-        app.store.key_usage(&id).await?.ok_or_else(no_such_key)?,
-    ))
+pub async fn show(
+    State(app): State<App>,
+    Id(id): Id,
+) -> Result<Json<JudgedKey<KeyUsage>>, Problem> {
+    let key = app.store.key_usage(&id).await?.ok_or_else(no_such_key)?;
+    let verdicts = verdicts(&app, std::slice::from_ref(&key.key.key.digest)).await?;
+    let verdict = verdicts.into_iter().next().unwrap_or(UNKNOWN);
+    Ok(Json(JudgedKey { key, verdict }))
 }
 
 /// Changes what a key may do, or switches it off and on.
@@ -154,7 +188,11 @@ pub async fn change(
     let patch = read_patch(body)?;
     let mut write = app.store.write(&actor.0, now()).await?;
     let before = write.key(&id).await?.ok_or_else(no_such_key)?;
-    let after = before.patched(patch)?;
+    let successor = match &before.replaced_by {
+        Some(id) => write.key(id).await?,
+        None => None,
+    };
+    let after = before.patched(patch, successor.as_ref(), write.now())?;
     let after = write.put_key(Action::Update, Some(&before), after).await?;
     write.commit().await?;
     Ok(Json(after))
@@ -233,6 +271,7 @@ fn no_such_key() -> Problem {
 fn read_query(query: Option<&str>) -> Result<(KeyFilter, PageRequest), Refusal> {
     let mut fields = Fields::of_query(query)?;
     let status = fields.optional("status", text(KeyStatus::parse));
+    let search = fields.optional("search", text(rules::search));
     let tenant = fields.optional("tenant", text(rules::id));
     let user = fields.optional("user", text(rules::id));
     let owner = fields.optional("owner", text(OwnerState::parse));
@@ -243,6 +282,7 @@ fn read_query(query: Option<&str>) -> Result<(KeyFilter, PageRequest), Refusal> 
         let expires = span.map(|span| (now(), now() + span));
         let filter = KeyFilter {
             status,
+            search,
             tenant,
             user,
             owner,
@@ -290,6 +330,10 @@ fn read_patch(body: serde_json::Value) -> Result<KeyPatch, Refusal> {
     let scopes = fields.patch("scopes", scopes);
     let networks = fields.patch_nullable("networks", networks);
     let hours = fields.patch_nullable("hours", hours);
+    let replaced_by = fields.patch_nullable(
+        "replaced_by",
+        text(|_| Err("is set by a rotation; null takes one back".to_owned())),
+    );
     fields.finish(|| {
         Some(KeyPatch {
             name,
@@ -299,6 +343,7 @@ fn read_patch(body: serde_json::Value) -> Result<KeyPatch, Refusal> {
             scopes,
             networks,
             hours,
+            replaced_by,
         })
     })
 }

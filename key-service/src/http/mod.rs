@@ -35,6 +35,7 @@ mod resolve;
 mod tenants;
 mod usage;
 mod users;
+mod verdict;
 
 use crate::domain::credential::Digester;
 use crate::filter::Filter;

@@ -15,7 +15,7 @@ use crate::domain::refusal::Refusal;
 use crate::store::resolve::{Found, Resolved};
 
 /// More would make an answer that gateways refuse as too large.
-const MOST_DIGESTS: usize = 64;
+pub const MOST_DIGESTS: usize = 64;
 
 /// The digests to look up.
 #[derive(ToSchema)]

@@ -27,6 +27,9 @@ use crate::store::page::{PageRequest, TenantFilter};
 pub struct TenantsQuery {
     /// Only those of this status.
     status: Option<TenantStatus>,
+    /// Only those whose id or name holds this text, in any case of its letters.
+    #[param(max_length = 40)]
+    search: Option<String>,
 }
 
 /// Lists tenants, oldest first.
@@ -119,8 +122,9 @@ fn no_such_tenant() -> Problem {
 fn read_query(query: Option<&str>) -> Result<(TenantFilter, PageRequest), Refusal> {
     let mut fields = Fields::of_query(query)?;
     let status = fields.optional("status", text(TenantStatus::parse));
+    let search = fields.optional("search", text(rules::search));
     let page = page::request(&mut fields);
-    fields.finish(|| Some((TenantFilter { status }, page)))
+    fields.finish(|| Some((TenantFilter { status, search }, page)))
 }
 
 fn read_draft(body: serde_json::Value) -> Result<TenantDraft, Refusal> {

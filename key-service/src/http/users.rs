@@ -30,6 +30,9 @@ use crate::store::page::{PageRequest, UserFilter};
 pub struct UsersQuery {
     /// Only those of this status.
     status: Option<UserStatus>,
+    /// Only those whose id or name holds this text, in any case of its letters.
+    #[param(max_length = 40)]
+    search: Option<String>,
     /// Only those of this tenant.
     tenant: Option<String>,
 }
@@ -190,9 +193,19 @@ fn no_such_user() -> Problem {
 fn read_query(query: Option<&str>) -> Result<(UserFilter, PageRequest), Refusal> {
     let mut fields = Fields::of_query(query)?;
     let status = fields.optional("status", text(UserStatus::parse));
+    let search = fields.optional("search", text(rules::search));
     let tenant = fields.optional("tenant", text(rules::id));
     let page = page::request(&mut fields);
-    fields.finish(|| Some((UserFilter { status, tenant }, page)))
+    fields.finish(|| {
+        Some((
+            UserFilter {
+                status,
+                search,
+                tenant,
+            },
+            page,
+        ))
+    })
 }
 
 fn read_draft(body: serde_json::Value) -> Result<UserDraft, Refusal> {

@@ -14,6 +14,12 @@ pub struct AuditFilter {
     pub kind: Option<Kind>,
     /// Only about the thing of this id.
     pub entity_id: Option<String>,
+    /// Only what this actor did.
+    pub actor: Option<String>,
+    /// Only from this second on.
+    pub since: Option<i64>,
+    /// Only before this second.
+    pub until: Option<i64>,
 }
 
 impl Store {
@@ -32,6 +38,15 @@ impl Store {
         }
         if let Some(id) = &filter.entity_id {
             sql.push(" AND entity_id = ").push_bind(id.clone());
+        }
+        if let Some(actor) = &filter.actor {
+            sql.push(" AND actor = ").push_bind(actor.clone());
+        }
+        if let Some(since) = filter.since {
+            sql.push(" AND at >= ").push_bind(since);
+        }
+        if let Some(until) = filter.until {
+            sql.push(" AND at < ").push_bind(until);
         }
         sql.push(" ORDER BY id DESC LIMIT ")
             .push_bind(page.limit_and_one());

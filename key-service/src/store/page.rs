@@ -54,6 +54,8 @@ impl<T> Page<T> {
 pub struct TenantFilter {
     /// Only those of this status.
     pub status: Option<TenantStatus>,
+    /// Only those whose id or name holds this text.
+    pub search: Option<String>,
 }
 
 /// Which users to list.
@@ -61,6 +63,8 @@ pub struct TenantFilter {
 pub struct UserFilter {
     /// Only those of this status.
     pub status: Option<UserStatus>,
+    /// Only those whose id or name holds this text.
+    pub search: Option<String>,
     /// Only those of this tenant.
     pub tenant: Option<String>,
 }
@@ -80,6 +84,8 @@ words! {
 pub struct KeyFilter {
     /// Only those of this status.
     pub status: Option<KeyStatus>,
+    /// Only those whose id, hint, name or user holds this text.
+    pub search: Option<String>,
     /// Only those of this tenant.
     pub tenant: Option<String>,
     /// Only those of this user.
@@ -109,6 +115,11 @@ pub(super) async fn tenants(
         sql.push(" AND tenants.status = ")
             .push_bind(status.as_str());
     }
+    hold(
+        &mut sql,
+        &["tenants.id", "tenants.name"],
+        filter.search.as_deref(),
+    );
     finish(pool, sql, page, |columns| columns.tenant()).await
 }
 
@@ -128,6 +139,11 @@ pub(super) async fn users(
     if let Some(status) = filter.status {
         sql.push(" AND users.status = ").push_bind(status.as_str());
     }
+    hold(
+        &mut sql,
+        &["users.id", "users.name"],
+        filter.search.as_deref(),
+    );
     if let Some(tenant) = &filter.tenant {
         sql.push(" AND users.tenant_id = ")
             .push_bind(tenant.clone());
@@ -152,6 +168,8 @@ pub(super) async fn keys(
     if let Some(status) = filter.status {
         sql.push(" AND keys.status = ").push_bind(status.as_str());
     }
+    let texts = ["keys.id", "keys.hint", "keys.name", "keys.user_id"];
+    hold(&mut sql, &texts, filter.search.as_deref());
     if let Some(tenant) = &filter.tenant {
         sql.push(" AND keys.tenant_id = ").push_bind(tenant.clone());
     }
@@ -177,6 +195,31 @@ pub(super) async fn keys(
         sql.push(" AND key_last_use.at IS NULL");
     }
     finish(pool, sql, page, used_key).await
+}
+
+/// Only where one of these columns holds the text, in any case of its letters.
+fn hold(sql: &mut QueryBuilder<Sqlite>, columns: &[&'static str], text: Option<&str>) {
+    let Some(text) = text else {
+        return;
+    };
+    let mut literal = String::with_capacity(text.len());
+    for letter in text.to_lowercase().chars() {
+        if matches!(letter, '%' | '_' | '\\') {
+            literal.push('\\');
+        }
+        literal.push(letter);
+    }
+    let pattern = format!("%{literal}%");
+    let mut before = " AND (";
+    for column in columns {
+        sql.push(before)
+            .push("lower(")
+            .push(*column)
+            .push(") LIKE ");
+        sql.push_bind(pattern.clone()).push(" ESCAPE '\\'");
+        before = " OR ";
+    }
+    sql.push(")");
 }
 
 fn begin(select: &'static str, page: PageRequest) -> QueryBuilder<Sqlite> {

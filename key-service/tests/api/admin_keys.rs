@@ -1,3 +1,5 @@
+use key_service::domain::audit::Action;
+use key_service::domain::key::Key;
 use key_service::domain::time::now;
 use serde_json::{Value, json};
 
@@ -20,6 +22,7 @@ fn a_new_key_is_told_once_and_follows_its_user() {
     shown.as_object_mut().unwrap().remove("secret");
     let path = format!("/admin/v1/keys/{}", made["id"].as_str().unwrap());
     shown["last_used_at"] = Value::Null;
+    shown["verdict"] = json!("allowed");
     assert_eq!(
         service.get("/admin/v1/keys").expect(200)["items"],
         json!([shown])
@@ -312,4 +315,88 @@ fn a_list_is_filtered_by_status_tenant_and_user() {
             .collect();
         assert_eq!(ids, expected, "{query}");
     }
+}
+
+#[test]
+fn a_key_is_not_made_or_changed_to_have_expired_already() {
+    let service = Service::furnished();
+    for past in [0, now() - 1] {
+        let body = json!({"user_id": "usr_a", "expires_at": past});
+        let refused = service.post("/admin/v1/keys", &body);
+        assert_eq!(refused.problem(400), ["expires_at"]);
+        assert!(refused.text.contains("is in the past"), "{}", refused.text);
+    }
+    service.make_key(&json!({"id": "key_1", "expires_at": now() + 1000}));
+    let path = "/admin/v1/keys/key_1";
+    let refused = service.patch(path, &json!({"expires_at": now() - 1}));
+    assert_eq!(refused.problem(400), ["expires_at"]);
+    // One that has expired meanwhile is changed in all else, and revived.
+    service.write(async |write| {
+        let before = write.key("key_1").await.unwrap().unwrap();
+        let after = Key {
+            expires_at: Some(5),
+            ..before.clone()
+        };
+        write
+            .put_key(Action::Update, Some(&before), after)
+            .await
+            .unwrap();
+    });
+    service
+        .patch(path, &json!({"name": "old", "expires_at": 5}))
+        .expect(200);
+    service
+        .patch(path, &json!({"expires_at": now() + 1000}))
+        .expect(200);
+}
+
+#[test]
+fn a_rotation_is_taken_back_once_the_new_key_is_revoked() {
+    let service = Service::furnished();
+    let end = now() + 9000;
+    service.make_key(&json!({"id": "key_1", "expires_at": end}));
+    let path = "/admin/v1/keys/key_1";
+    let new = service
+        .post(&format!("{path}/rotate"), &json!({"grace": "0s"}))
+        .expect(201);
+    let back = json!({"replaced_by": null, "expires_at": end});
+    let refused = service.patch(path, &back);
+    refused.problem(409);
+    assert!(
+        refused.text.contains(new["id"].as_str().unwrap()),
+        "{}",
+        refused.text
+    );
+    let other = service.patch(path, &json!({"replaced_by": "key_2"}));
+    assert_eq!(other.problem(400), ["replaced_by"]);
+    let revoke = format!("/admin/v1/keys/{}/revoke", new["id"].as_str().unwrap());
+    service.post(&revoke, &json!({})).expect(200);
+    let key = service.patch(path, &back).expect(200);
+    assert_holds(
+        &key,
+        &json!({"replaced_by": null, "replaced_at": null, "expires_at": end, "status": "active"}),
+    );
+    service
+        .post(&format!("{path}/rotate"), &json!({}))
+        .expect(201);
+}
+
+#[test]
+fn a_reason_that_comes_later_is_kept_where_there_was_none() {
+    let service = Service::furnished();
+    service.make_key(&json!({"id": "key_1"}));
+    let revoke = |body| {
+        service
+            .post("/admin/v1/keys/key_1/revoke", &body)
+            .expect(200)
+    };
+    let first = revoke(json!({}));
+    assert!(first["revoked_reason"].is_null());
+    let second = revoke(json!({"reason": "leaked"}));
+    assert_eq!(second["revoked_reason"], "leaked");
+    assert_eq!(second["revoked_at"], first["revoked_at"]);
+    assert_eq!(
+        revoke(json!({"reason": "another"}))["revoked_reason"],
+        "leaked"
+    );
 }

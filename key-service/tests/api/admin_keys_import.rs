@@ -20,7 +20,7 @@ fn keys_come_in_clear_or_by_digest_and_resolve() {
     let other = digest(&json!("another-old-key"));
     let lines = format!(
         "{}\n\n{}\r\n",
-        json!({"key": CLEAR, "user_id": "usr_a", "id": "k1", "scopes": ["a"], "expires_at": 5, "name": "old"}),
+        json!({"key": CLEAR, "user_id": "usr_a", "id": "k1", "scopes": ["a"], "expires_at": 4_000_000_000_i64, "name": "old"}),
         json!({"digest": other, "user_id": "usr_a", "status": "disabled", "hint": "anot…"}),
     );
     let report = import(&service, "", &lines).expect(200);
@@ -36,7 +36,7 @@ fn keys_come_in_clear_or_by_digest_and_resolve() {
     let answer = service.resolve(&[&digest(&json!(CLEAR)), &other]);
     assert_eq!(answer["results"][0]["key"]["id"], "k1");
     assert_eq!(answer["results"][0]["key"]["tenant_id"], "ten_a");
-    assert_eq!(answer["results"][0]["key"]["expires_at"], 5);
+    assert_eq!(answer["results"][0]["key"]["expires_at"], 4_000_000_000_i64);
     assert_eq!(answer["results"][1]["key"]["status"], "disabled");
     let key = service.get("/admin/v1/keys/k1").expect(200);
     assert_eq!(key["hint"], "…ngth");
@@ -155,4 +155,41 @@ fn wrong_requests_are_problems() {
         .problem(403);
     assert_eq!(import(&service, "", "").expect(200)["imported"], 0);
     service.get("/admin/v1/keys/import").problem(405);
+}
+
+#[test]
+fn a_key_that_has_expired_is_taken_only_where_that_is_meant() {
+    let service = Service::furnished();
+    let line = json!({"key": CLEAR, "user_id": "usr_a", "id": "k1", "expires_at": 5}).to_string();
+    let refused = import(&service, "", &line);
+    assert_eq!(refused.problem(400), ["line 1.expires_at"]);
+    assert!(refused.text.contains("allow_expired"), "{}", refused.text);
+    import(&service, "?allow_expired=true", &line).expect(200);
+    let key = service.get("/admin/v1/keys/k1").expect(200);
+    assert_eq!(key["expires_at"], 5);
+    // What is there already is no matter of its time.
+    assert_eq!(import(&service, "", &line).expect(200)["existing"], 1);
+}
+
+#[test]
+fn a_dry_run_reports_as_an_import_does_and_writes_nothing() {
+    let service = Service::furnished();
+    let before = service.changes("")["cursor"].clone();
+    let lines = format!(
+        "\u{feff}{}\r\n{}",
+        json!({"key": CLEAR, "user_id": "usr_a"}),
+        json!({"key": "x y"})
+    );
+    assert_eq!(
+        import(&service, "?dry_run=true", &lines).problem(400),
+        ["line 2.key"]
+    );
+    let report = import(&service, "?dry_run=true&partial=true", &lines).expect(200);
+    assert_eq!(
+        (&report["imported"], &report["failed"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(service.changes("")["cursor"], before);
+    let unknown = service.resolve(&[&digest(&json!(CLEAR))]);
+    assert!(unknown["results"][0]["key"].is_null());
 }

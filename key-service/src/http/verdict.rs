@@ -1,0 +1,79 @@
+//! What gateways make of a key for what it is, whatever the request: found by the filter's own code.
+
+use keybound::headers::{Headers, pack};
+use keybound::policy::{Chosen, Policy};
+use keybound::record::{Resolved, parse_answer};
+use keybound::request::{Circumstances, Request};
+use keybound::verdict::{Chain, Facts, Knowledge, Outcome, Reason, explain};
+
+use std::rc::Rc;
+
+use super::resolve::{MOST_DIGESTS, answer};
+use super::{App, Problem};
+use crate::domain::credential::Digest;
+use crate::domain::time::now;
+
+/// The verdict on a key that is gone.
+pub const UNKNOWN: &str = Reason::KeyUnknown.code();
+
+/// `allowed`, or the code with which gateways refuse the key, for each of these digests.
+pub async fn verdicts(app: &App, digests: &[Digest]) -> Result<Vec<&'static str>, Problem> {
+    let mut verdicts = Vec::with_capacity(digests.len());
+    for asked in digests.chunks(MOST_DIGESTS) {
+        let found = app.store.resolve(asked).await?;
+        let body = serde_json::to_vec(&answer(asked, &found)).map_err(|_| Problem::internal())?;
+        let read = parse_answer(&body).map_err(|problem| {
+            tracing::error!(%problem, "gateways cannot read the records of keys");
+            Problem::internal()
+        })?;
+        let now = u64::try_from(now()).unwrap_or_default();
+        verdicts.extend(read.results.into_iter().map(|(_, result)| match result {
+            Ok(Resolved::Known { key, user, tenant }) => {
+                let chain = Chain {
+                    key: Rc::new(*key),
+                    user: user.map(Rc::new),
+                    tenant: tenant.map(Rc::new),
+                };
+                verdict(&chain, now)
+            }
+            Ok(Resolved::Unknown) => UNKNOWN,
+            // Gateways do not take such a record for knowledge.
+            Err(_) => Reason::KeyServiceUnavailable.code(),
+        }));
+    }
+    Ok(verdicts)
+}
+
+/// The first check of the records that fails. Those that come after ask about the request.
+fn verdict(chain: &Chain, now: u64) -> &'static str {
+    let headers = pack([]);
+    let request = Request {
+        headers: Headers::new(&headers),
+        host: &NoRequest,
+    };
+    let policy = Policy::default();
+    let checks = explain(&Facts {
+        knowledge: Knowledge::Known(chain),
+        policies: Chosen::one(&policy),
+        request: &request,
+        now,
+    });
+    let of_records = checks
+        .into_iter()
+        .take_while(|(reason, _)| *reason != Reason::UserMismatch);
+    let mut failed = of_records.filter(|(_, outcome)| *outcome == Outcome::Failed);
+    failed.next().map_or("allowed", |(reason, _)| reason.code())
+}
+
+/// Nothing is asked of it.
+struct NoRequest;
+
+impl Circumstances for NoRequest {
+    fn source_address(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn route_policy(&self) -> Option<Vec<u8>> {
+        None
+    }
+}
