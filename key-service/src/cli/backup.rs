@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde_json::json;
+
 use super::database::{Database, block_on};
 use super::output::{self, note, print_line};
 use super::{Failure, Outcome};
@@ -33,12 +35,20 @@ pub struct Restore {
     database: Database,
 }
 
-pub fn save(arguments: &Backup) -> Outcome {
+pub fn save(arguments: &Backup, as_json: bool) -> Outcome {
     let saved = block_on(async {
         backup::save(&arguments.database.database, &arguments.file)
             .await
             .map_err(Failure::Refused)
     })?;
+    if as_json {
+        output::json(&json!({
+            "file": arguments.file.display().to_string(),
+            "keys": saved.keys,
+            "sequence": saved.sequence,
+        }));
+        return Ok(());
+    }
     print_line(&format!(
         "saved {} keys at sequence number {} to {}",
         saved.keys,
@@ -48,12 +58,22 @@ pub fn save(arguments: &Backup) -> Outcome {
     Ok(())
 }
 
-pub fn restore(arguments: &Restore) -> Outcome {
+pub fn restore(arguments: &Restore, as_json: bool) -> Outcome {
     let restored = block_on(async {
         backup::restore(&arguments.file, &arguments.database.database, now())
             .await
             .map_err(Failure::Refused)
     })?;
+    if as_json {
+        let replaced = restored.replaced.as_ref();
+        output::json(&json!({
+            "backup_sequence": restored.backup,
+            "last_write_at": restored.last_write_at,
+            "sequence": restored.sequence,
+            "replaced_file": replaced.map(|file| file.display().to_string()),
+        }));
+        return Ok(());
+    }
     print_line(&format!(
         "restored sequence number {}, last written {}; numbers go on from {}",
         restored.backup,

@@ -4,33 +4,55 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use ureq::Agent;
 use ureq::http::{Method, Request};
 
+use super::connection;
 use super::output::{self, Column};
 use super::{Failure, Outcome};
 use crate::domain::token::Token;
 
-/// Which service, who asks, and how to print the answer.
+/// Longer than the service takes for any request.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// Entries of a page at most.
+const MOST_ENTRIES: u32 = 500;
+
+const TRUST: &str = "Where its certificate is of your own authority, name that with --cacert FILE";
+
+/// Which service, who asks, and how to print the answer: options of every command.
 #[derive(clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Remote {
     /// URL of the service
     #[arg(
         long,
+        global = true,
         env = "KEYBOUND_SERVER",
+        hide_env_values = true,
         default_value = "http://127.0.0.1:8081",
         value_name = "URL"
     )]
     server: String,
     /// File that holds the token; else it is taken from the environment variable KEYBOUND_TOKEN
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Print the API's JSON
-    #[arg(long)]
-    json: bool,
+    /// Certificates (PEM) to trust instead of the machine's own, for a service behind TLS
+    #[arg(
+        long,
+        global = true,
+        env = "KEYBOUND_CACERT",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
+    cacert: Option<PathBuf>,
+    /// Print JSON: the API's answers, with each time in RFC 3339 beside it
+    #[arg(long, global = true)]
+    pub json: bool,
 }
 
-/// A part of a list.
+/// A part of a list, and how much of each entry.
 #[derive(clap::Args)]
 pub struct Paging {
     /// Entries at most, 1 to 500
@@ -39,16 +61,31 @@ pub struct Paging {
     /// Go on after an earlier list
     #[arg(long, value_name = "TOKEN")]
     page_token: Option<String>,
+    /// Every entry, however many calls that takes
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+    /// More of each entry, in rows wider than 80 columns
+    #[arg(long)]
+    pub wide: bool,
+}
+
+/// What is printed of a list.
+pub struct Listing {
+    /// Fits 80 columns, as long as ids are not longer than those that the service makes.
+    pub narrow: &'static [Column],
+    /// All that is of interest.
+    pub wide: &'static [Column],
 }
 
 impl Paging {
     /// The query of a list: these filters where they are given, and the page.
-    pub fn query(&self, filters: &[(&str, Option<&str>)]) -> String {
-        let limit = self.limit.map(|limit| limit.to_string());
-        let page = [
-            ("limit", limit.as_deref()),
-            ("page_token", self.page_token.as_deref()),
-        ];
+    fn query(&self, filters: &[(&str, Option<&str>)], page_token: Option<&str>) -> String {
+        let limit = match self.all {
+            true => Some(MOST_ENTRIES),
+            false => self.limit,
+        };
+        let limit = limit.map(|limit| limit.to_string());
+        let page = [("limit", limit.as_deref()), ("page_token", page_token)];
         let mut query = String::new();
         for (name, value) in filters.iter().chain(&page) {
             if let Some(value) = value {
@@ -107,18 +144,56 @@ impl Given {
 
 impl Remote {
     /// Gets a list and prints it as a table.
-    pub fn list(&self, path: &str, query: &str, columns: &[Column]) -> Outcome {
-        let answer = self.call(&Method::GET, &format!("{path}{query}"), None)?;
-        if self.json {
-            output::json(&answer);
-            return Ok(());
-        }
-        let items = answer.get("items").and_then(Value::as_array);
-        output::table(items.map(Vec::as_slice).unwrap_or_default(), columns);
-        if let Some(token) = answer.get("next_page_token").and_then(Value::as_str) {
-            output::note(&format!("There are more: add --page-token {token}"));
+    pub fn list(
+        &self,
+        path: &str,
+        paging: &Paging,
+        filters: &[(&str, Option<&str>)],
+        listing: &Listing,
+    ) -> Outcome {
+        if let Some(entries) = self.fetch(path, paging, filters)? {
+            let columns = if paging.wide {
+                listing.wide
+            } else {
+                listing.narrow
+            };
+            output::table(&entries, columns);
         }
         Ok(())
+    }
+
+    /// Gets a list that is printed in a way of its own: nothing where JSON was asked for and is printed
+    /// already.
+    pub fn fetch(
+        &self,
+        path: &str,
+        paging: &Paging,
+        filters: &[(&str, Option<&str>)],
+    ) -> Result<Option<Vec<Value>>, Failure> {
+        let mut entries = Vec::new();
+        let mut next = paging.page_token.clone();
+        loop {
+            let query = paging.query(filters, next.as_deref());
+            let mut answer = self.call(&Method::GET, &format!("{path}{query}"), None)?;
+            if let Some(Value::Array(items)) = answer.get_mut("items").map(Value::take) {
+                entries.extend(items);
+            }
+            let token = answer.get("next_page_token").and_then(Value::as_str);
+            next = token.map(str::to_owned);
+            if next.is_none() || !paging.all {
+                break;
+            }
+        }
+        if self.json {
+            output::json(&json!({"items": entries, "next_page_token": next}));
+            return Ok(None);
+        }
+        if let Some(token) = next {
+            output::note(&format!(
+                "There are more: add --all, or --page-token {token}"
+            ));
+        }
+        Ok(Some(entries))
     }
 
     /// Makes a call whose answer is one record, and prints that.
@@ -129,16 +204,17 @@ impl Remote {
         body: Option<Value>,
         columns: &[Column],
     ) -> Outcome {
-        let answer = self.call(method, path, body)?;
-        if self.json {
-            output::json(&answer);
-        } else {
-            output::record(&answer, columns);
-            if answer.get("secret").is_some() {
-                output::note("Keep the key now: it is not stored and cannot be shown again.");
-            }
-        }
+        self.print(&self.call(method, path, body)?, columns);
         Ok(())
+    }
+
+    /// Prints one record.
+    pub fn print(&self, record: &Value, columns: &[Column]) {
+        if self.json {
+            output::json(record);
+        } else {
+            output::record(record, columns);
+        }
     }
 
     /// Asks for an answer that is printed in a way of its own: nothing where JSON was asked for and is
@@ -152,40 +228,24 @@ impl Remote {
         Ok(Some(answer))
     }
 
-    /// Posts JSON lines, and prints what became of each.
-    pub fn report(&self, path: &str, lines: String, columns: &[Column]) -> Outcome {
-        let answer = self.send(&Method::POST, path, Some(("application/x-ndjson", lines)))?;
-        if self.json {
-            output::json(&answer);
-            return Ok(());
-        }
-        let lines = answer.get("lines").and_then(Value::as_array);
-        output::table(lines.map(Vec::as_slice).unwrap_or_default(), columns);
-        let number = |name| answer.get(name).and_then(Value::as_u64).unwrap_or_default();
-        output::note(&format!(
-            "{} imported, {} there already, {} failed",
-            number("imported"),
-            number("existing"),
-            number("failed")
-        ));
-        Ok(())
-    }
-
-    fn call(&self, method: &Method, path: &str, body: Option<Value>) -> Result<Value, Failure> {
+    /// Makes a call, and gives its answer.
+    pub fn call(&self, method: &Method, path: &str, body: Option<Value>) -> Result<Value, Failure> {
         self.send(
             method,
             path,
-            body.map(|body| ("application/json", body.to_string())),
+            body.map(|body| ("application/json", body.to_string().into_bytes())),
         )
     }
 
-    fn send(
+    /// Makes a call with a body of any type.
+    pub fn send(
         &self,
         method: &Method,
         path: &str,
-        content: Option<(&str, String)>,
+        content: Option<(&str, Vec<u8>)>,
     ) -> Result<Value, Failure> {
-        let url = format!("{}/admin/v1{path}", self.server.trim_end_matches('/'));
+        let (server, agent) = self.reach(LONGEST_WAIT)?;
+        let url = format!("{server}/admin/v1{path}");
         let token = self.token()?;
         let (media, body) = content.unwrap_or_default();
         let mut request = Request::builder()
@@ -197,22 +257,15 @@ impl Remote {
         }
         let request = request
             .body(body)
-            .map_err(|_| Failure::Usage(format!("{} is no URL of a service", self.server)))?;
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .allow_non_standard_methods(true)
-            .timeout_global(Some(Duration::from_secs(30)))
-            .build()
-            .into();
-        let unreachable = |error: ureq::Error| {
-            Failure::Unreachable(format!(
-                "cannot reach the service at {}: {error}. Is it running? Name another with --server",
-                self.server
-            ))
-        };
-        let mut response = agent.run(request).map_err(unreachable)?;
+            .map_err(|_| Failure::Usage(format!("{} is no URL of a service", self.shown())))?;
+        let mut response = agent
+            .run(request)
+            .map_err(|error| self.unreachable(&error))?;
         let status = response.status();
-        let text = response.body_mut().read_to_string().map_err(unreachable)?;
+        let text = response
+            .body_mut()
+            .read_to_string()
+            .map_err(|error| self.unreachable(&error))?;
         let answer = serde_json::from_str(&text).unwrap_or(Value::Null);
         if status.is_success() {
             return Ok(answer);
@@ -221,6 +274,31 @@ impl Remote {
             output::json(&answer);
         }
         Err(refusal(status.as_u16(), &answer))
+    }
+
+    /// The service's URL, and an agent that reaches it.
+    pub fn reach(&self, timeout: Duration) -> Result<(&str, Agent), Failure> {
+        let server = self.server.trim_end_matches('/');
+        let agent = connection::agent(server, self.cacert.as_deref(), timeout)?;
+        Ok((server, agent))
+    }
+
+    /// The service's URL as it may be printed.
+    pub fn shown(&self) -> String {
+        connection::shown(&self.server)
+    }
+
+    /// What to say where no answer came.
+    pub fn unreachable(&self, error: &ureq::Error) -> Failure {
+        let remedy = match error {
+            ureq::Error::Tls(_) | ureq::Error::Rustls(_) => TRUST,
+            error if error.to_string().contains("UnknownIssuer") => TRUST,
+            _ => "Is it running? Name another with --server",
+        };
+        Failure::Unreachable(format!(
+            "cannot reach the service at {}: {error}. {remedy}",
+            self.shown()
+        ))
     }
 
     fn token(&self) -> Result<Token, Failure> {

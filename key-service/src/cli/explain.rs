@@ -64,8 +64,6 @@ pub struct Arguments {
     /// replace what the line says
     #[arg(long, value_name = "FILE")]
     access_log: Option<PathBuf>,
-    #[command(flatten)]
-    remote: Remote,
 }
 
 /// The error does not repeat the header, which may hold the key.
@@ -76,7 +74,7 @@ fn header(text: &str) -> Result<(String, String), String> {
         .ok_or_else(|| "must be a name and a value, such as \"x-tenant: ten_shop\"".to_owned())
 }
 
-pub fn run(arguments: Arguments) -> Outcome {
+pub fn run(arguments: Arguments, remote: &Remote) -> Outcome {
     let is_stdin = |file: &Option<PathBuf>| file.as_deref() == Some(Path::new("-"));
     if is_stdin(&arguments.key_file) && is_stdin(&arguments.access_log) {
         return Err(Failure::Usage(
@@ -115,7 +113,7 @@ pub fn run(arguments: Arguments) -> Outcome {
         .field("digest", arguments.digest)
         .field("policy", arguments.policy)
         .field("request", Some(request.body()));
-    let Some(answer) = arguments.remote.ask("/explain", body.body())? else {
+    let Some(answer) = remote.ask("/explain", body.body())? else {
         return Ok(());
     };
     print(&answer);

@@ -1,28 +1,20 @@
 //! `key-service key`.
 
-use std::path::{Path, PathBuf};
-
 use serde_json::Value;
 use ureq::http::Method;
 
-use super::client::{Given, Paging, Remote};
-use super::output::Column;
+use super::Outcome;
+use super::client::{Given, Listing, Paging, Remote};
+use super::output::{self, Column};
 use super::record::{One, Records};
-use super::when::{hours, when};
-use super::{Failure, Outcome};
-
-const IMPORT_HELP: &str = r#"A line holds either the key or its digest (base64url, made as the gateway makes it), and what else
-there is to say:
-  {"key": "old-key-in-clear", "user_id": "usr_a", "scopes": ["orders:read"], "expires_at": 1790000000}
-  {"digest": "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0", "user_id": "usr_b", "status": "disabled"}
-Further fields: id, tenant_id, environment, name, not_before, networks, hours, hint.
-Without --partial, a wrong line keeps all of them out. Importing again changes nothing."#;
+use super::when::{expiry, hours, when};
+use super::{import, issue};
 
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Create a key and print it, once
     #[command(
-        after_help = "Example:\n  key-service key create --user usr_stock-sync --environment live \\\n    --scope stock:read --network 10.0.0.0/8 --hours 'mon,tue,wed,thu,fri 08:00-18:00' --expires 90d"
+        after_help = "Example:\n  key-service key create --user usr_stock-sync --environment live \\\n    --scope stock:read --network 10.0.0.0/8 --hours 'mon-fri 08:00-18:00' --expires 90d"
     )]
     Create {
         /// Id of its user
@@ -39,8 +31,6 @@ pub enum Command {
         environment: Option<String>,
         #[command(flatten)]
         fences: Fences,
-        #[command(flatten)]
-        remote: Remote,
     },
     /// List keys, never their texts
     List {
@@ -59,13 +49,15 @@ pub enum Command {
         /// Only keys that expire within this span, such as 30d
         #[arg(long, value_name = "SPAN")]
         expires_within: Option<String>,
+        /// Only keys whose id, hint, name or user holds this text: the hint is what its owner can tell of
+        /// a key. Never the key itself
+        #[arg(long, value_name = "TEXT")]
+        search: Option<String>,
         /// Only keys that were never used
         #[arg(long)]
         never_used: bool,
         #[command(flatten)]
         paging: Paging,
-        #[command(flatten)]
-        remote: Remote,
     },
     /// Show a key, never its text
     Show(One),
@@ -78,8 +70,6 @@ pub enum Command {
         /// Take away what is set
         #[arg(long, value_parser = ["name", "not-before", "expires-at", "networks", "hours"])]
         clear: Vec<String>,
-        #[command(flatten)]
-        remote: Remote,
     },
     /// Switch a key off
     Disable(One),
@@ -92,20 +82,9 @@ pub enum Command {
         /// For the audit log and whoever asks later
         #[arg(long)]
         reason: Option<String>,
-        #[command(flatten)]
-        remote: Remote,
     },
     /// Bring keys along that exist elsewhere
-    #[command(after_help = IMPORT_HELP)]
-    Import {
-        /// File with a JSON object a line; - is standard input
-        file: PathBuf,
-        /// Import the lines that are right even though others are not
-        #[arg(long)]
-        partial: bool,
-        #[command(flatten)]
-        remote: Remote,
-    },
+    Import(import::Arguments),
     /// Replace a key by a new one, which is printed once; both work for a while
     Rotate {
         /// Id of the key
@@ -113,8 +92,6 @@ pub enum Command {
         /// How long the old key works on: 24h where it is missing, 0s for not at all
         #[arg(long, value_name = "SPAN")]
         grace: Option<String>,
-        #[command(flatten)]
-        remote: Remote,
     },
 }
 
@@ -130,14 +107,16 @@ pub struct Fences {
     /// Where it may be used from, such as 10.0.0.0/8; may be given several times
     #[arg(long = "network", value_name = "NETWORK")]
     networks: Vec<String>,
-    /// When it may be used, in UTC, such as 'mon,tue,fri 08:00-18:00'
+    /// When it may be used, in UTC, such as 'mon-fri 08:00-18:00' or 'sat,sun 22:00-06:00'
     #[arg(long, value_parser = hours)]
     hours: Option<Value>,
-    /// Begin of its life: RFC 3339, a span from now such as 2d, or Unix seconds
+    /// Begin of its life: a day such as 2027-01-31 (its begin, UTC), RFC 3339, a span from now such as 2d,
+    /// or Unix seconds
     #[arg(long, value_parser = when, value_name = "TIME")]
     not_before: Option<i64>,
-    /// End of its life: RFC 3339, a span from now such as 90d, or Unix seconds
-    #[arg(long, value_parser = when, value_name = "TIME")]
+    /// End of its life: a day such as 2027-01-31 (the key works until the end of that day, UTC), RFC 3339,
+    /// a span from now such as 90d, or Unix seconds
+    #[arg(long, value_parser = expiry, value_name = "TIME")]
     expires: Option<i64>,
 }
 
@@ -153,17 +132,26 @@ impl Fences {
     }
 }
 
-const LISTED: &[Column] = &[
-    Column::text("ID", "/id"),
-    Column::text("HINT", "/hint"),
-    Column::text("USER", "/user_id"),
-    Column::text("TENANT", "/tenant_id"),
-    Column::status("STATUS", "/status"),
-    Column::text("SCOPES", "/scopes"),
-    Column::time("EXPIRES", "/expires_at"),
-    Column::time("LAST USED", "/last_used_at"),
-    Column::text("NAME", "/name"),
-];
+const LISTING: Listing = Listing {
+    narrow: &[
+        Column::text("ID", "/id"),
+        Column::text("HINT", "/hint"),
+        Column::text("USER", "/user_id"),
+        Column::works(),
+    ],
+    wide: &[
+        Column::text("ID", "/id"),
+        Column::text("HINT", "/hint"),
+        Column::text("USER", "/user_id"),
+        Column::text("TENANT", "/tenant_id"),
+        Column::status("STATUS", "/status"),
+        Column::works(),
+        Column::text("SCOPES", "/scopes"),
+        Column::time("EXPIRES", "/expires_at"),
+        Column::time("LAST USED", "/last_used_at"),
+        Column::text("NAME", "/name"),
+    ],
+};
 
 const SHOWN: &[Column] = &[
     Column::text("ID", "/id"),
@@ -173,6 +161,7 @@ const SHOWN: &[Column] = &[
     Column::text("TENANT", "/tenant_id"),
     Column::text("ENVIRONMENT", "/environment"),
     Column::status("STATUS", "/status"),
+    Column::works(),
     Column::text("SCOPES", "/scopes"),
     Column::text("NETWORKS", "/networks"),
     Column::text("HOURS", "/hours"),
@@ -188,21 +177,12 @@ const SHOWN: &[Column] = &[
     Column::time("UPDATED", "/updated_at"),
 ];
 
-const ISSUED: &[Column] = &[
-    Column::text("KEY", "/secret"),
-    Column::text("ID", "/id"),
-    Column::text("USER", "/user_id"),
-    Column::text("TENANT", "/tenant_id"),
-    Column::text("SCOPES", "/scopes"),
-    Column::time("EXPIRES", "/expires_at"),
-];
-
 const KEYS: Records = Records {
     path: "/keys",
     columns: SHOWN,
 };
 
-pub fn run(command: Command) -> Outcome {
+pub fn run(command: Command, remote: &Remote) -> Outcome {
     match command {
         Command::Create {
             user,
@@ -210,7 +190,6 @@ pub fn run(command: Command) -> Outcome {
             tenant,
             environment,
             fences,
-            remote,
         } => {
             let given = Given::default()
                 .field("user_id", Some(user))
@@ -218,7 +197,7 @@ pub fn run(command: Command) -> Outcome {
                 .field("tenant_id", tenant)
                 .field("environment", environment);
             let body = fences.add_to(given).body();
-            remote.show(&Method::POST, "/keys", Some(body), ISSUED)
+            issue::create(remote, body)
         }
         Command::List {
             status,
@@ -226,75 +205,48 @@ pub fn run(command: Command) -> Outcome {
             user,
             owner,
             expires_within,
+            search,
             never_used,
             paging,
-            remote,
         } => {
-            let query = paging.query(&[
+            let filters = [
                 ("status", status.as_deref()),
                 ("tenant", tenant.as_deref()),
                 ("user", user.as_deref()),
                 ("owner", owner.as_deref()),
                 ("expires_within", expires_within.as_deref()),
+                ("search", search.as_deref()),
                 ("never_used", never_used.then_some("true")),
-            ]);
-            remote.list("/keys", &query, LISTED)
+            ];
+            remote.list("/keys", &paging, &filters, &LISTING)
         }
-        Command::Show(one) => one
-            .remote
-            .show(&Method::GET, &KEYS.path_of(&one.id), None, SHOWN),
-        Command::Update {
-            id,
-            fences,
-            clear,
-            remote,
-        } => KEYS.change(&remote, &id, fences.add_to(Given::default().clear(&clear))),
-        Command::Import {
-            file,
-            partial,
-            remote,
-        } => import(&file, partial, &remote),
-        Command::Disable(one) => KEYS.set_status(&one, "disabled"),
-        Command::Enable(one) => KEYS.set_status(&one, "active"),
-        Command::Revoke { id, reason, remote } => {
-            let body = Given::default().field("reason", reason).body();
-            remote.show(
-                &Method::POST,
-                &format!("{}/revoke", KEYS.path_of(&id)),
-                Some(body),
-                SHOWN,
-            )
+        Command::Show(one) => remote.show(&Method::GET, &KEYS.path_of(&one.id), None, SHOWN),
+        Command::Update { id, fences, clear } => {
+            KEYS.change(remote, &id, fences.add_to(Given::default().clear(&clear)))
         }
-        Command::Rotate { id, grace, remote } => {
+        Command::Import(arguments) => import::run(&arguments, remote),
+        Command::Disable(one) => KEYS.set_status(remote, &one.id, "disabled"),
+        Command::Enable(one) => KEYS.set_status(remote, &one.id, "active"),
+        Command::Revoke { id, reason } => revoke(remote, &id, reason),
+        Command::Rotate { id, grace } => {
             let body = Given::default().field("grace", grace).body();
-            remote.show(
-                &Method::POST,
-                &format!("{}/rotate", KEYS.path_of(&id)),
-                Some(body),
-                ISSUED,
-            )
+            issue::rotate(remote, &KEYS.path_of(&id), body)
         }
     }
 }
 
-fn import(file: &Path, partial: bool, remote: &Remote) -> Outcome {
-    let lines = if file.as_os_str() == "-" {
-        std::io::read_to_string(std::io::stdin())
-    } else {
-        std::fs::read_to_string(file)
-    };
-    let lines = lines
-        .map_err(|error| Failure::Usage(format!("cannot read {}: {error}", file.display())))?;
-    let query = if partial { "?partial=true" } else { "" };
-    remote.report(
-        &format!("/keys/import{query}"),
-        lines,
-        &[
-            Column::text("LINE", "/line"),
-            Column::text("RESULT", "/result"),
-            Column::text("ID", "/id"),
-            Column::text("WARNINGS", "/warnings"),
-            Column::text("ERRORS", "/errors"),
-        ],
-    )
+fn revoke(remote: &Remote, id: &str, reason: Option<String>) -> Outcome {
+    let body = Given::default().field("reason", reason.clone()).body();
+    let path = format!("{}/revoke", KEYS.path_of(id));
+    let answer = remote.call(&Method::POST, &path, Some(body))?;
+    remote.print(&answer, SHOWN);
+    let stands = answer.get("revoked_reason").and_then(Value::as_str);
+    if let (Some(given), Some(stands)) = (reason.as_deref(), stands)
+        && given != stands
+    {
+        output::note(&format!(
+            "The key was revoked before, because of {stands:?}. That reason stands: this one was not kept."
+        ));
+    }
+    Ok(())
 }

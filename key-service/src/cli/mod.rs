@@ -6,13 +6,20 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use client::Remote;
+
 mod audit;
 mod backup;
 mod client;
+mod completions;
+mod connection;
 mod database;
 mod demo;
 mod explain;
+mod import;
+mod issue;
 mod key;
+mod listen;
 mod log_line;
 mod output;
 mod ready;
@@ -46,6 +53,8 @@ Exit codes:
 #[derive(Parser)]
 #[command(name = "key-service", version, after_help = EXAMPLES, max_term_width = 100)]
 struct Arguments {
+    #[command(flatten)]
+    remote: Remote,
     #[command(subcommand)]
     command: Command,
 }
@@ -55,7 +64,7 @@ enum Command {
     /// Run the service
     Serve(serve::Arguments),
     /// Ask a running service whether it can answer; exit code 0 if it can
-    Ready(ready::Arguments),
+    Ready,
     /// Make, list and revoke bearer tokens (directly in the database)
     #[command(subcommand)]
     Token(token::Command),
@@ -79,6 +88,10 @@ enum Command {
     /// Who changed what
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Print what a shell needs to complete commands and options
+    Completions(completions::Completions),
+    /// Write the manual's pages, one a command
+    Man(completions::Man),
 }
 
 /// Why a command did not do what it was asked for.
@@ -93,6 +106,15 @@ enum Failure {
 }
 
 impl Failure {
+    /// The same, with more to say.
+    fn with(self, more: &str) -> Self {
+        match self {
+            Self::Refused(message) => Self::Refused(message + more),
+            Self::Usage(message) => Self::Usage(message + more),
+            Self::Unreachable(message) => Self::Unreachable(message + more),
+        }
+    }
+
     fn parts(&self) -> (u8, &str) {
         match self {
             Self::Refused(message) => (1, message),
@@ -106,25 +128,38 @@ type Outcome = Result<(), Failure>;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
-        Command::Serve(arguments) => serve::run(arguments),
-        Command::Ready(arguments) => ready::run(&arguments),
-        Command::Token(command) => token::run(command),
-        Command::Backup(arguments) => backup::save(&arguments),
-        Command::Restore(arguments) => backup::restore(&arguments),
-        Command::Demo(arguments) => demo::run(&arguments),
-        Command::Tenant(command) => tenant::run(command),
-        Command::User(command) => user::run(command),
-        Command::Key(command) => key::run(command),
-        Command::Explain(arguments) => explain::run(arguments),
-        Command::Audit(command) => audit::run(command),
+    let Arguments { remote, command } = Arguments::parse();
+    let outcome = match command {
+        Command::Serve(arguments) => serve::run(arguments, remote.json),
+        Command::Ready => ready::run(&remote),
+        Command::Token(command) => token::run(command, &remote),
+        Command::Backup(arguments) => backup::save(&arguments, remote.json),
+        Command::Restore(arguments) => backup::restore(&arguments, remote.json),
+        Command::Demo(arguments) => demo::run(&arguments, &remote),
+        Command::Tenant(command) => tenant::run(command, &remote),
+        Command::User(command) => user::run(command, &remote),
+        Command::Key(command) => key::run(command, &remote),
+        Command::Explain(arguments) => explain::run(arguments, &remote),
+        Command::Audit(command) => audit::run(command, &remote),
+        Command::Completions(arguments) => completions::completions(&arguments),
+        Command::Man(arguments) => completions::man(&arguments),
     };
-    match outcome {
+    match outcome.and_then(|()| all_was_written()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let (code, message) = failure.parts();
             let _ = writeln!(std::io::stderr(), "error: {message}");
             ExitCode::from(code)
         }
+    }
+}
+
+/// A command whose output is lost has not done what it was asked for.
+fn all_was_written() -> Outcome {
+    match output::lost() {
+        None => Ok(()),
+        Some(error) => Err(Failure::Refused(format!(
+            "cannot write to standard output: {error}"
+        ))),
     }
 }

@@ -11,8 +11,6 @@ use super::output::Column;
 pub struct One {
     /// Its id
     pub id: String,
-    #[command(flatten)]
-    pub remote: Remote,
 }
 
 /// The records of one kind.
@@ -40,8 +38,8 @@ impl Records {
     }
 
     /// Changes a record's status.
-    pub fn set_status(&self, one: &One, status: &str) -> Outcome {
+    pub fn set_status(&self, remote: &Remote, id: &str, status: &str) -> Outcome {
         let given = Given::default().field("status", Some(status));
-        self.change(&one.remote, &one.id, given)
+        self.change(remote, id, given)
     }
 }

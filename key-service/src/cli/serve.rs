@@ -1,18 +1,18 @@
 //! `key-service serve`.
 
 use std::io::IsTerminal;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 use super::database::{Database, Pepper};
-use super::output::print_line;
+use super::listen::Listen;
+use super::output::deliver;
 use super::{Failure, Outcome};
 use crate::domain::credential::Digester;
 use crate::domain::time::now;
@@ -34,14 +34,15 @@ token likewise; a changed value replaces the one before. More tokens: key-servic
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub struct Arguments {
-    /// Address to listen on; port 0 takes a free one, which is printed
+    /// Address or name, and port, to listen on; a port alone is for this machine only, :8081 for every
+    /// address of it. Port 0 takes a free one, which is printed
     #[arg(
         long,
         env = "KEYBOUND_LISTEN",
         default_value = "127.0.0.1:8081",
         value_name = "ADDRESS"
     )]
-    listen: SocketAddr,
+    listen: Listen,
     #[command(flatten)]
     database: Database,
     #[command(flatten)]
@@ -65,13 +66,13 @@ enum LogFormat {
     Json,
 }
 
-pub fn run(arguments: Arguments) -> Outcome {
+pub fn run(arguments: Arguments, as_json: bool) -> Outcome {
     start_logging(&arguments)?;
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::Refused(format!("cannot start: {error}")))?
-        .block_on(serve(arguments))
+        .block_on(serve(arguments, as_json))
 }
 
 fn start_logging(arguments: &Arguments) -> Outcome {
@@ -88,13 +89,13 @@ fn start_logging(arguments: &Arguments) -> Outcome {
     Ok(())
 }
 
-async fn serve(arguments: Arguments) -> Outcome {
+async fn serve(arguments: Arguments, as_json: bool) -> Outcome {
     // Before anything is announced: who starts the service may stop it the moment it listens.
     let stop_signal = stop_signal()?;
     let digester = arguments.pepper.digester()?;
     let filter = filter(&arguments, &digester)?;
     // The address first: without it, no database is made and no token is printed in vain.
-    let listener = TcpListener::bind(arguments.listen).await.map_err(|error| {
+    let listener = arguments.listen.bind().await.map_err(|error| {
         Failure::Refused(format!(
             "cannot listen on {}: {error}. Stop what uses that address, or choose another with --listen",
             arguments.listen
@@ -104,7 +105,7 @@ async fn serve(arguments: Arguments) -> Outcome {
         Failure::Refused(format!("cannot listen on {}: {error}", arguments.listen))
     })?;
     let store = arguments.database.open(Missing::Create).await?;
-    register_tokens(&store).await?;
+    register_tokens(&store, as_json).await?;
 
     let (stop, stopping) = watch::channel(false);
     let settings = Settings {
@@ -117,7 +118,13 @@ async fn serve(arguments: Arguments) -> Outcome {
     let server = http::serve(listener, router, head_timeout, stopping);
     tokio::pin!(server);
     tracing::info!(%address, database = %arguments.database.database.display(), "listening");
-    print_line(&format!("listening on http://{address}"));
+    let url = format!("http://{address}");
+    let line = match as_json {
+        true => json!({"listening": url}).to_string(),
+        false => format!("listening on {url}"),
+    };
+    // The log says it too.
+    let _ = deliver(&line);
 
     let follower = tokio::spawn(follow_foreign_writes(store.clone()));
     tokio::select! {
@@ -159,7 +166,7 @@ fn filter(arguments: &Arguments, digester: &Digester) -> Result<Filter, Failure>
 
 /// Makes sure that somebody can use the service: the tokens of the environment are registered, and
 /// where there has never been an admin's, one is made.
-async fn register_tokens(store: &Store) -> Outcome {
+async fn register_tokens(store: &Store, as_json: bool) -> Outcome {
     register(store, Role::Admin, "KEYBOUND_ADMIN_TOKEN").await?;
     register(store, Role::Gateway, "KEYBOUND_GATEWAY_TOKEN").await?;
     let tokens = store.tokens().await?;
@@ -169,8 +176,18 @@ async fn register_tokens(store: &Store) -> Outcome {
         write
             .put_token("first-admin", Role::Admin, &token.digest())
             .await?;
+        // Before it is true: the next start makes one that somebody sees.
+        let line = match as_json {
+            true => json!({"admin_token": token.reveal()}).to_string(),
+            false => format!("admin token, shown this once: {}", token.reveal()),
+        };
+        deliver(&line).map_err(|error| {
+            Failure::Refused(format!(
+                "the admin token could not be written to standard output ({error}), so none was made. \
+                 Start with another output, or set KEYBOUND_ADMIN_TOKEN"
+            ))
+        })?;
         write.commit().await?;
-        print_line(&format!("admin token, shown this once: {}", token.reveal()));
     }
     if !tokens
         .iter()

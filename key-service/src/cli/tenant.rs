@@ -3,7 +3,7 @@
 use ureq::http::Method;
 
 use super::Outcome;
-use super::client::{Given, Paging, Remote};
+use super::client::{Given, Listing, Paging, Remote};
 use super::output::Column;
 use super::record::{One, Records};
 
@@ -17,18 +17,17 @@ pub enum Command {
         /// What people call it
         #[arg(long)]
         name: Option<String>,
-        #[command(flatten)]
-        remote: Remote,
     },
     /// List tenants
     List {
         /// active or suspended
         #[arg(long)]
         status: Option<String>,
+        /// Only those whose id or name holds this text
+        #[arg(long, value_name = "TEXT")]
+        search: Option<String>,
         #[command(flatten)]
         paging: Paging,
-        #[command(flatten)]
-        remote: Remote,
     },
     /// Show a tenant
     Show(One),
@@ -39,8 +38,6 @@ pub enum Command {
         /// What people call it
         #[arg(long)]
         name: Option<String>,
-        #[command(flatten)]
-        remote: Remote,
     },
     /// Suspend a tenant: none of its keys works until it is activated
     Suspend(One),
@@ -56,34 +53,39 @@ const COLUMNS: &[Column] = &[
     Column::time("UPDATED", "/updated_at"),
 ];
 
+const LISTING: Listing = Listing {
+    narrow: &[
+        Column::text("ID", "/id"),
+        Column::status("STATUS", "/status"),
+        Column::cut("NAME", "/name"),
+    ],
+    wide: COLUMNS,
+};
+
 const TENANTS: Records = Records {
     path: "/tenants",
     columns: COLUMNS,
 };
 
-pub fn run(command: Command) -> Outcome {
+pub fn run(command: Command, remote: &Remote) -> Outcome {
     match command {
-        Command::Create { id, name, remote } => {
+        Command::Create { id, name } => {
             let body = Given::default().field("id", id).field("name", name).body();
             remote.show(&Method::POST, "/tenants", Some(body), COLUMNS)
         }
         Command::List {
             status,
+            search,
             paging,
-            remote,
-        } => remote.list(
-            "/tenants",
-            &paging.query(&[("status", status.as_deref())]),
-            COLUMNS,
-        ),
-        Command::Show(one) => {
-            one.remote
-                .show(&Method::GET, &TENANTS.path_of(&one.id), None, COLUMNS)
+        } => {
+            let filters = [("status", status.as_deref()), ("search", search.as_deref())];
+            remote.list("/tenants", &paging, &filters, &LISTING)
         }
-        Command::Update { id, name, remote } => {
-            TENANTS.change(&remote, &id, Given::default().field("name", name))
+        Command::Show(one) => remote.show(&Method::GET, &TENANTS.path_of(&one.id), None, COLUMNS),
+        Command::Update { id, name } => {
+            TENANTS.change(remote, &id, Given::default().field("name", name))
         }
-        Command::Suspend(one) => TENANTS.set_status(&one, "suspended"),
-        Command::Activate(one) => TENANTS.set_status(&one, "active"),
+        Command::Suspend(one) => TENANTS.set_status(remote, &one.id, "suspended"),
+        Command::Activate(one) => TENANTS.set_status(remote, &one.id, "active"),
     }
 }

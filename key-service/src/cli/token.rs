@@ -1,5 +1,8 @@
 //! `key-service token`: bearer tokens, made where the database is.
 
+use serde_json::json;
+
+use super::client::Remote;
 use super::database::{Database, block_on};
 use super::output::{self, Column, print_line};
 use super::{Failure, Outcome};
@@ -24,9 +27,6 @@ pub enum Command {
     },
     /// List the tokens, never their texts
     List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
         #[command(flatten)]
         database: Database,
     },
@@ -43,21 +43,21 @@ fn role(text: &str) -> Result<Role, String> {
     Role::parse(text)
 }
 
-pub fn run(command: Command) -> Outcome {
+pub fn run(command: Command, remote: &Remote) -> Outcome {
     block_on(async {
         match command {
             Command::Create {
                 role,
                 name,
                 database,
-            } => create(role, &name, &database).await,
-            Command::List { json, database } => list(json, &database).await,
-            Command::Revoke { name, database } => revoke(&name, &database).await,
+            } => create(role, &name, remote.json, &database).await,
+            Command::List { database } => list(remote.json, &database).await,
+            Command::Revoke { name, database } => revoke(&name, remote.json, &database).await,
         }
     })
 }
 
-async fn create(role: Role, name: &str, database: &Database) -> Outcome {
+async fn create(role: Role, name: &str, json: bool, database: &Database) -> Outcome {
     let store = database.open(Missing::Create).await?;
     let mut write = store.write("command line", now()).await?;
     if write.token(name).await?.is_some() {
@@ -67,9 +67,22 @@ async fn create(role: Role, name: &str, database: &Database) -> Outcome {
     }
     let token = Token::generate(role);
     write.put_token(name, role, &token.digest()).await?;
-    write.commit().await?;
+    // Before it is true: a token that nobody got is not made, and its name stays free.
+    let text = match json {
+        true => output::json_text(&json!({"name": name, "role": role, "token": token.reveal()})),
+        false => token.reveal().to_owned(),
+    };
+    output::deliver(&text).map_err(|error| {
+        Failure::Refused(format!(
+            "the token could not be written to standard output ({error}), so none was made"
+        ))
+    })?;
+    write.commit().await.map_err(|error| {
+        Failure::Refused(format!(
+            "the token above was not made, so it opens nothing: {error}"
+        ))
+    })?;
     store.close().await;
-    print_line(token.reveal());
     Ok(())
 }
 
@@ -95,7 +108,7 @@ async fn list(json: bool, database: &Database) -> Outcome {
     Ok(())
 }
 
-async fn revoke(name: &str, database: &Database) -> Outcome {
+async fn revoke(name: &str, json: bool, database: &Database) -> Outcome {
     let store = database.open(Missing::Refuse).await?;
     let mut write = store.write("command line", now()).await?;
     let Some(token) = write.token(name).await? else {
@@ -108,6 +121,9 @@ async fn revoke(name: &str, database: &Database) -> Outcome {
         write.commit().await?;
     }
     store.close().await;
-    print_line(&format!("revoked {name}"));
+    match json {
+        true => output::json(&json!({"revoked": name})),
+        false => print_line(&format!("revoked {name}")),
+    }
     Ok(())
 }

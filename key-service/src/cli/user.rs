@@ -1,10 +1,11 @@
 //! `key-service user`.
 
+use serde_json::Value;
 use ureq::http::Method;
 
 use super::Outcome;
-use super::client::{Given, Paging, Remote};
-use super::output::Column;
+use super::client::{Given, Listing, Paging, Remote};
+use super::output::{self, Column};
 use super::record::{One, Records};
 
 #[derive(clap::Subcommand)]
@@ -17,7 +18,7 @@ pub enum Command {
         /// Id; a new one is made where it is missing
         #[arg(long)]
         id: Option<String>,
-        /// Id of its tenant
+        /// Id of its tenant, which never changes
         #[arg(long)]
         tenant: Option<String>,
         /// What people call it
@@ -32,8 +33,6 @@ pub enum Command {
         /// An API it is approved for; may be given several times. Without any, all are
         #[arg(long = "api", value_name = "API")]
         apis: Vec<String>,
-        #[command(flatten)]
-        remote: Remote,
     },
     /// List users
     List {
@@ -43,10 +42,11 @@ pub enum Command {
         /// Id of a tenant
         #[arg(long)]
         tenant: Option<String>,
+        /// Only those whose id or name holds this text
+        #[arg(long, value_name = "TEXT")]
+        search: Option<String>,
         #[command(flatten)]
         paging: Paging,
-        #[command(flatten)]
-        remote: Remote,
     },
     /// Show a user
     Show(One),
@@ -66,8 +66,6 @@ pub enum Command {
         /// Take away what is set: without scopes nothing is narrowed, without apis all are approved
         #[arg(long, value_parser = ["name", "scopes", "apis"])]
         clear: Vec<String>,
-        #[command(flatten)]
-        remote: Remote,
     },
     /// Let the user's keys work (again)
     Activate(One),
@@ -96,11 +94,9 @@ impl Stop {
         format!("{}{query}", USERS.path_of(&self.one.id))
     }
 
-    fn set_status(&self, status: &str) -> Outcome {
+    fn set_status(&self, remote: &Remote, status: &str) -> Outcome {
         let body = Given::default().field("status", Some(status)).body();
-        self.one
-            .remote
-            .show(&Method::PATCH, &self.path(), Some(body), COLUMNS)
+        remote.show(&Method::PATCH, &self.path(), Some(body), COLUMNS)
     }
 }
 
@@ -128,12 +124,22 @@ const COLUMNS: &[Column] = &[
     Column::time("UPDATED", "/updated_at"),
 ];
 
+const LISTING: Listing = Listing {
+    narrow: &[
+        Column::text("ID", "/id"),
+        Column::text("TENANT", "/tenant_id"),
+        Column::status("STATUS", "/status"),
+        Column::cut("NAME", "/name"),
+    ],
+    wide: COLUMNS,
+};
+
 const USERS: Records = Records {
     path: "/users",
     columns: COLUMNS,
 };
 
-pub fn run(command: Command) -> Outcome {
+pub fn run(command: Command, remote: &Remote) -> Outcome {
     match command {
         Command::Create {
             id,
@@ -142,7 +148,6 @@ pub fn run(command: Command) -> Outcome {
             status,
             scopes,
             apis,
-            remote,
         } => {
             let body = Given::default()
                 .field("id", id)
@@ -152,43 +157,61 @@ pub fn run(command: Command) -> Outcome {
                 .list("scopes", scopes)
                 .list("apis", apis)
                 .body();
-            remote.show(&Method::POST, "/users", Some(body), COLUMNS)
+            let user = remote.call(&Method::POST, "/users", Some(body))?;
+            remote.print(&user, COLUMNS);
+            warn_of_no_tenant(&user, remote);
+            Ok(())
         }
         Command::List {
             status,
             tenant,
+            search,
             paging,
-            remote,
         } => {
-            let query =
-                paging.query(&[("status", status.as_deref()), ("tenant", tenant.as_deref())]);
-            remote.list("/users", &query, COLUMNS)
+            let filters = [
+                ("status", status.as_deref()),
+                ("tenant", tenant.as_deref()),
+                ("search", search.as_deref()),
+            ];
+            remote.list("/users", &paging, &filters, &LISTING)
         }
-        Command::Show(one) => one
-            .remote
-            .show(&Method::GET, &USERS.path_of(&one.id), None, SHOWN),
+        Command::Show(one) => remote.show(&Method::GET, &USERS.path_of(&one.id), None, SHOWN),
         Command::Update {
             id,
             name,
             scopes,
             apis,
             clear,
-            remote,
         } => {
             let given = Given::default()
                 .clear(&clear)
                 .field("name", name)
                 .list("scopes", scopes)
                 .list("apis", apis);
-            USERS.change(&remote, &id, given)
+            USERS.change(remote, &id, given)
         }
-        Command::Activate(one) => USERS.set_status(&one, "active"),
-        Command::Suspend(stop) => stop.set_status("suspended"),
-        Command::Lock(one) => USERS.set_status(&one, "locked"),
-        Command::Deactivate(stop) => stop.set_status("deactivated"),
-        Command::Delete(stop) => stop
-            .one
-            .remote
-            .show(&Method::DELETE, &stop.path(), None, COLUMNS),
+        Command::Activate(one) => USERS.set_status(remote, &one.id, "active"),
+        Command::Suspend(stop) => stop.set_status(remote, "suspended"),
+        Command::Lock(one) => USERS.set_status(remote, &one.id, "locked"),
+        Command::Deactivate(stop) => stop.set_status(remote, "deactivated"),
+        Command::Delete(stop) => remote.show(&Method::DELETE, &stop.path(), None, COLUMNS),
+    }
+}
+
+/// A user stays where it was made, and its id is taken for good.
+fn warn_of_no_tenant(user: &Value, remote: &Remote) {
+    if user
+        .get("tenant_id")
+        .is_some_and(|tenant| !tenant.is_null())
+    {
+        return;
+    }
+    let tenants = remote.call(&Method::GET, "/tenants?limit=1", None);
+    let any = tenants.is_ok_and(|list| list.pointer("/items/0").is_some());
+    if any {
+        output::note(
+            "Warning: the user belongs to no tenant, though there are tenants, and a user's tenant never changes. \
+             If that is not meant, delete the user and create one with another id and --tenant TENANT.",
+        );
     }
 }

@@ -30,7 +30,7 @@ pub struct Running {
     child: Child,
     stdout: BufReader<ChildStdout>,
     pub url: String,
-    first_lines: String,
+    pub first_lines: String,
 }
 
 impl Running {
@@ -365,7 +365,19 @@ fn exit_codes_tell_refused_from_misused_from_unreachable() {
             &good[..],
             &["key", "create", "--user", "u", "--expires", "soon"][..],
             2,
-            "must be a time",
+            "must be a day",
+        ),
+        (
+            &good[..],
+            &["key", "create", "--user", "u", "--expires", "0"][..],
+            2,
+            "'--expires <TIME>': is in the past (1970-01-01T00:00:00Z)",
+        ),
+        (
+            &good[..],
+            &["key", "create", "--user", "u", "--expires", "2020-01-31"][..],
+            2,
+            "is in the past (2020-02-01T00:00:00Z)",
         ),
         (
             &nowhere[..],
@@ -387,16 +399,16 @@ fn exit_codes_tell_refused_from_misused_from_unreachable() {
     let refused = run(folder.path(), &good, &["key", "import", "keys"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(
-        text(&refused.stderr).contains("line 2.scope: unknown field"),
+        text(&refused.stdout).contains("scope unknown field"),
         "{}",
-        text(&refused.stderr)
+        text(&refused.stdout)
     );
     let imported = run(
         folder.path(),
         &good,
         &["key", "import", "keys", "--partial"],
     );
-    assert_eq!(imported.status.code(), Some(0));
+    assert_eq!(imported.status.code(), Some(1));
     assert!(
         text(&imported.stdout).contains("the key has no user"),
         "{}",

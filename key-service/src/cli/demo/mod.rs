@@ -2,6 +2,7 @@
 
 mod cases;
 
+use super::client::Remote;
 use super::database::{Database, Pepper, block_on};
 use super::output::{self, Column};
 use super::{Failure, Outcome};
@@ -15,19 +16,17 @@ use cases::{CASES, LONG_AGO, Special, TENANTS, USERS};
 #[derive(clap::Args)]
 #[command(
     after_help = "The keys are the same on every run and known to everybody. Running it again changes nothing, \
-    except that the keys which are about to expire are kept about to expire."
+    except that the keys which are about to expire are kept about to expire. --json prints a list of case, key, \
+    expect_status, expect_code and note."
 )]
 pub struct Arguments {
     #[command(flatten)]
     database: Database,
     #[command(flatten)]
     pepper: Pepper,
-    /// Print JSON: a list of case, key, expect_status, expect_code and note
-    #[arg(long)]
-    json: bool,
 }
 
-pub fn run(arguments: &Arguments) -> Outcome {
+pub fn run(arguments: &Arguments, remote: &Remote) -> Outcome {
     block_on(fill(arguments))?;
     let cases: Vec<serde_json::Value> = CASES
         .iter()
@@ -41,7 +40,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
             })
         })
         .collect();
-    if arguments.json {
+    if remote.json {
         output::json(&cases.into());
         return Ok(());
     }

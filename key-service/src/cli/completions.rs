@@ -1,0 +1,45 @@
+//! `key-service completions` and `key-service man`: what a shell and a reader of manuals want.
+
+use std::path::PathBuf;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use super::output::print_line;
+use super::{Arguments, Failure, Outcome};
+
+/// For which shell.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  key-service completions bash > ~/.local/share/bash-completion/completions/key-service
+  key-service completions zsh > ~/.zfunc/_key-service      # with fpath+=~/.zfunc before compinit
+  key-service completions fish > ~/.config/fish/completions/key-service.fish")]
+pub struct Completions {
+    shell: Shell,
+}
+
+/// Where to.
+#[derive(clap::Args)]
+pub struct Man {
+    /// Folder that gets a page a command, such as /usr/local/share/man/man1
+    folder: PathBuf,
+}
+
+/// Prints the shell's script.
+pub fn completions(arguments: &Completions) -> Outcome {
+    let mut script = Vec::new();
+    let mut command = Arguments::command();
+    clap_complete::generate(arguments.shell, &mut command, "key-service", &mut script);
+    print_line(String::from_utf8_lossy(&script).trim_end());
+    Ok(())
+}
+
+/// Writes the pages.
+pub fn man(arguments: &Man) -> Outcome {
+    clap_mangen::generate_to(Arguments::command(), &arguments.folder).map_err(|error| {
+        Failure::Refused(format!(
+            "cannot write the pages to {}: {error}",
+            arguments.folder.display()
+        ))
+    })
+}
