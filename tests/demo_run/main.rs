@@ -1,5 +1,7 @@
 //! `make run`, as a newcomer meets it.
 
+mod tutorial;
+
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;

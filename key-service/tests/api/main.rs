@@ -14,6 +14,7 @@ mod connections;
 mod every_route;
 mod explain_command;
 mod locked_database;
+mod migrations;
 mod program;
 mod secrets;
 mod support;
