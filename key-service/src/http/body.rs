@@ -25,30 +25,55 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-/// A JSON body. An empty one counts as `{}`, which suits calls that need no fields.
+/// A JSON body, which must be there.
 pub struct JsonBody(pub Value);
 
 impl FromRequest<App> for JsonBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let is_json = media_type(request.headers())
-            .is_none_or(|media| media == "application/json" || media.ends_with("+json"));
-        if !is_json {
-            return Err(Problem::unsupported_media_type("application/json"));
-        }
-        let bytes = bytes(request, app).await?;
-        if bytes.is_empty() {
-            return Ok(Self(Value::Object(serde_json::Map::new())));
-        }
-        // The parser's message names a place and never quotes the body, which may hold a secret.
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+        let body = json(request, app).await?;
+        body.map(Self).ok_or_else(|| {
             Problem::invalid(vec![FieldError::new(
                 "",
-                format!("the body is not JSON: {error}"),
+                "the body is missing: send a JSON object",
             )])
         })
     }
+}
+
+/// A JSON body of a call that needs no fields: none counts as `{}`.
+pub struct OptionalJsonBody(pub Value);
+
+impl FromRequest<App> for OptionalJsonBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let body = json(request, app).await?;
+        Ok(Self(
+            body.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
+        ))
+    }
+}
+
+/// The JSON of a request, if it has a body.
+async fn json(request: Request, app: &App) -> Result<Option<Value>, Problem> {
+    let is_json = media_type(request.headers())
+        .is_none_or(|media| media == "application/json" || media.ends_with("+json"));
+    if !is_json {
+        return Err(Problem::unsupported_media_type("application/json"));
+    }
+    let bytes = bytes(request, app).await?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    // The parser's message names a place and never quotes the body, which may hold a secret.
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+        Problem::invalid(vec![FieldError::new(
+            "",
+            format!("the body is not JSON: {error}"),
+        )])
+    })
 }
 
 /// The media type of a request without its parameters, if one is named.

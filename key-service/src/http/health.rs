@@ -31,7 +31,10 @@ pub async fn readyz(State(app): State<App>) -> Result<&'static str, Problem> {
 }
 
 /// Metrics in Prometheus' text format (OpenMetrics).
-#[utoipa::path(get, path = "/metrics", tag = "health", security(()), responses((status = 200, body = String)))]
+#[utoipa::path(
+    get, path = "/metrics", tag = "health", security(()),
+    responses((status = 200, body = String, content_type = "application/openmetrics-text")),
+)]
 pub async fn metrics(State(app): State<App>) -> Response {
     if let Err(error) = app.metrics.count_keys(&app.store, now()).await {
         // Whoever asks wants to see most of all what is wrong.

@@ -98,6 +98,10 @@ pub async fn import(
         return Err(Problem::unsupported_media_type("application/x-ndjson"));
     }
     let body = bytes(request, &app).await?;
+    if body.trim_ascii().is_empty() {
+        let message = "the body holds no line: send a JSON object a line";
+        return Err(Problem::invalid(vec![FieldError::new("", message)]));
+    }
     let mut write = app.store.write(&actor.0, now()).await?;
     let mut report = ImportReport::default();
     // What some editors begin a file with is no part of the first line.

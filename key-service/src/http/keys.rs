@@ -6,7 +6,7 @@ use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::body::{Id, JsonBody};
+use super::body::{Id, JsonBody, OptionalJsonBody};
 use super::fields::{Fields, hours, networks, scopes, switch, text, unix_seconds};
 use super::guard::Actor;
 use super::page::{self, List, PageQuery};
@@ -202,7 +202,7 @@ pub async fn change(
 /// holds its credential, once.
 #[utoipa::path(
     post, path = "/admin/v1/keys/{id}/rotate", tag = "keys", params(("id" = String, Path)),
-    request_body = Rotation,
+    request_body = Option<Rotation>,
     responses(
         (status = 201, body = IssuedKey),
         (status = 409, description = "The key is revoked, or replaced already", body = Problem, content_type = "application/problem+json"),
@@ -213,7 +213,7 @@ pub async fn rotate(
     State(app): State<App>,
     Id(id): Id,
     Extension(actor): Extension<Actor>,
-    JsonBody(body): JsonBody,
+    OptionalJsonBody(body): OptionalJsonBody,
 ) -> Result<(StatusCode, Json<IssuedKey>), Problem> {
     let mut fields = Fields::of(body)?;
     let grace = fields.optional("grace", text(time::duration));
@@ -234,7 +234,7 @@ pub async fn rotate(
 /// Revokes a key, at once and for good. Revoking it again changes nothing.
 #[utoipa::path(
     post, path = "/admin/v1/keys/{id}/revoke", tag = "keys", params(("id" = String, Path)),
-    request_body = Revocation,
+    request_body = Option<Revocation>,
     responses(
         (status = 200, body = Key),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
@@ -244,7 +244,7 @@ pub async fn revoke(
     State(app): State<App>,
     Id(id): Id,
     Extension(actor): Extension<Actor>,
-    JsonBody(body): JsonBody,
+    OptionalJsonBody(body): OptionalJsonBody,
 ) -> Result<Json<Key>, Problem> {
     let mut fields = Fields::of(body)?;
     let reason = fields.optional("reason", text(rules::line));

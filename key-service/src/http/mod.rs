@@ -125,6 +125,7 @@ pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>)
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
         .split_for_parts();
+    let description = openapi::finished(&description);
     router
         .route("/openapi.json", get(async move || Json(description)))
         .fallback(async || Problem::not_found("There is nothing at this path; see /openapi.json."))

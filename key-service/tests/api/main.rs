@@ -11,6 +11,7 @@ mod command_connection;
 mod command_import;
 mod command_output;
 mod connections;
+mod contract;
 mod every_route;
 mod explain_command;
 mod locked_database;
