@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
 use super::output::print_line;
-use super::{Arguments, Failure, Outcome};
+use super::{Failure, Outcome, commands};
 
 /// For which shell.
 #[derive(clap::Args)]
@@ -28,7 +27,7 @@ pub struct Man {
 /// Prints the shell's script.
 pub fn completions(arguments: &Completions) -> Outcome {
     let mut script = Vec::new();
-    let mut command = Arguments::command();
+    let mut command = commands();
     clap_complete::generate(arguments.shell, &mut command, "key-service", &mut script);
     print_line(String::from_utf8_lossy(&script).trim_end());
     Ok(())
@@ -36,7 +35,7 @@ pub fn completions(arguments: &Completions) -> Outcome {
 
 /// Writes the pages.
 pub fn man(arguments: &Man) -> Outcome {
-    clap_mangen::generate_to(Arguments::command(), &arguments.folder).map_err(|error| {
+    clap_mangen::generate_to(commands(), &arguments.folder).map_err(|error| {
         Failure::Refused(format!(
             "cannot write the pages to {}: {error}",
             arguments.folder.display()

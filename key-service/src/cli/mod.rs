@@ -4,7 +4,8 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use client::Remote;
 
@@ -128,7 +129,10 @@ type Outcome = Result<(), Failure>;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let Arguments { remote, command } = Arguments::parse();
+    let Arguments { remote, command } = match arguments() {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
     let outcome = match command {
         Command::Serve(arguments) => serve::run(arguments, remote.json),
         Command::Ready => ready::run(&remote),
@@ -162,4 +166,39 @@ fn all_was_written() -> Outcome {
             "cannot write to standard output: {error}"
         ))),
     }
+}
+
+fn arguments() -> Result<Arguments, clap::Error> {
+    commands()
+        .try_get_matches()
+        .and_then(|matches| Arguments::from_arg_matches(&matches))
+        .map_err(without_value)
+}
+
+/// All commands, of which no help and no manual shows what an environment variable holds: it may be a URL with a password.
+fn commands() -> clap::Command {
+    without_values(Arguments::command())
+}
+
+fn without_values(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|argument| argument.hide_env_values(true))
+        .mut_subcommands(without_values)
+}
+
+/// An error that repeats what was typed, and never what an environment variable holds.
+fn without_value(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) else {
+        return error;
+    };
+    let typed = std::env::args_os().skip(1).any(|argument| {
+        let argument = argument.to_string_lossy();
+        let given = argument.split_once('=').map_or("", |(_, value)| value);
+        argument == value.as_str() || given == value
+    });
+    if !typed {
+        let hidden = ContextValue::String("(from the environment)".to_owned());
+        error.insert(ContextKind::InvalidValue, hidden);
+    }
+    error
 }

@@ -12,6 +12,7 @@ mod command_import;
 mod command_output;
 mod connections;
 mod contract;
+mod environment;
 mod every_route;
 mod explain_command;
 mod locked_database;
