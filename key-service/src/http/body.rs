@@ -1,15 +1,19 @@
 //! What handlers take from a request, with problems where it cannot be taken: ids of paths, and
 //! JSON bodies of a bounded size.
 
+use std::collections::HashSet;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
+use keybound::json::Json;
 use serde_json::Value;
 
+use super::fields::join;
 use super::{App, Problem};
-use crate::domain::refusal::FieldError;
+use crate::domain::refusal::{FieldError, Refusal};
 
 /// The id in a path. One that cannot be decoded is the id of nothing.
 pub struct Id(pub String);
@@ -32,7 +36,7 @@ impl FromRequest<App> for JsonBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let body = json(request, app).await?;
+        let body = json_body(request, app).await?;
         body.map(Self).ok_or_else(|| {
             Problem::invalid(vec![FieldError::new(
                 "",
@@ -49,7 +53,7 @@ impl FromRequest<App> for OptionalJsonBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let body = json(request, app).await?;
+        let body = json_body(request, app).await?;
         Ok(Self(
             body.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
         ))
@@ -57,7 +61,7 @@ impl FromRequest<App> for OptionalJsonBody {
 }
 
 /// The JSON of a request, if it has a body.
-async fn json(request: Request, app: &App) -> Result<Option<Value>, Problem> {
+async fn json_body(request: Request, app: &App) -> Result<Option<Value>, Problem> {
     let is_json = media_type(request.headers())
         .is_none_or(|media| media == "application/json" || media.ends_with("+json"));
     if !is_json {
@@ -67,13 +71,41 @@ async fn json(request: Request, app: &App) -> Result<Option<Value>, Problem> {
     if bytes.is_empty() {
         return Ok(None);
     }
-    // The parser's message names a place and never quotes the body, which may hold a secret.
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-        Problem::invalid(vec![FieldError::new(
-            "",
-            format!("the body is not JSON: {error}"),
-        )])
-    })
+    Ok(Some(json("the body", &bytes)?))
+}
+
+/// Reads a JSON text in which each field is given once: of two, the one that counts would depend on who
+/// reads it.
+pub fn json(what: &str, text: &[u8]) -> Result<Value, Refusal> {
+    // The parser's message names a place and never quotes the text, which may hold a secret.
+    let not_json = |error: String| Refusal::field("", format!("{what} is not JSON: {error}"));
+    let as_written = Json::parse(text).map_err(not_json)?;
+    let mut repeated = Vec::new();
+    find_repeated(&as_written, "", &mut repeated);
+    Refusal::unless_empty(repeated)?;
+    serde_json::from_slice(text).map_err(|error| not_json(error.to_string()))
+}
+
+fn find_repeated(json: &Json, path: &str, repeated: &mut Vec<FieldError>) {
+    match json {
+        Json::Object(members) => {
+            let mut names = HashSet::new();
+            for (name, value) in members {
+                let field = join(path, name);
+                if names.insert(name.as_str()) {
+                    find_repeated(value, &field, repeated);
+                } else {
+                    repeated.push(FieldError::new(field, "is given twice: keep one"));
+                }
+            }
+        }
+        Json::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                find_repeated(item, &format!("{path}[{index}]"), repeated);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// The media type of a request without its parameters, if one is named.

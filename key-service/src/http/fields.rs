@@ -146,7 +146,8 @@ impl Fields {
     }
 }
 
-fn join(outer: &str, inner: &str) -> String {
+/// The path of a field within another.
+pub fn join(outer: &str, inner: &str) -> String {
     match inner {
         inner if outer.is_empty() => inner.to_owned(),
         "" => outer.to_owned(),

@@ -3,10 +3,9 @@
 use axum::extract::{RawQuery, Request, State};
 use axum::{Extension, Json};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::body::{bytes, media_type};
+use super::body::{bytes, json, media_type};
 use super::fields::{Fields, switch, text, within};
 use super::guard::Actor;
 use super::keys::read_terms;
@@ -275,9 +274,7 @@ fn read_query(query: Option<&str>) -> Result<Manner, Refusal> {
 }
 
 fn read_line(line: &[u8], digester: &Digester) -> Result<Line, Refusal> {
-    let value: Value = serde_json::from_slice(line)
-        .map_err(|error| Refusal::field("", format!("is not JSON: {error}")))?;
-    let mut fields = Fields::of(value)?;
+    let mut fields = Fields::of(json("the line", line)?)?;
     let key = fields.optional("key", text(Credential::foreign));
     let digest = fields.optional("digest", text(Digest::parse));
     let hint = fields.optional("hint", text(rules::line));

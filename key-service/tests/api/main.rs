@@ -15,6 +15,7 @@ mod contract;
 mod environment;
 mod every_route;
 mod explain_command;
+mod given_twice;
 mod locked_database;
 mod migrations;
 mod program;
