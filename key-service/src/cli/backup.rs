@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::database::{Database, block_on};
 use super::output::{self, note, print_line};
+use super::serve::stop_signal;
 use super::{Failure, Outcome};
 use crate::domain::time::now;
 use crate::store::backup;
@@ -36,11 +37,10 @@ pub struct Restore {
 }
 
 pub fn save(arguments: &Backup, as_json: bool) -> Outcome {
-    let saved = block_on(async {
-        backup::save(&arguments.database.database, &arguments.file)
-            .await
-            .map_err(Failure::Refused)
-    })?;
+    let saved = block_on(unless_stopped(backup::save(
+        &arguments.database.database,
+        &arguments.file,
+    )))?;
     if as_json {
         output::json(&json!({
             "file": arguments.file.display().to_string(),
@@ -59,11 +59,11 @@ pub fn save(arguments: &Backup, as_json: bool) -> Outcome {
 }
 
 pub fn restore(arguments: &Restore, as_json: bool) -> Outcome {
-    let restored = block_on(async {
-        backup::restore(&arguments.file, &arguments.database.database, now())
-            .await
-            .map_err(Failure::Refused)
-    })?;
+    let restored = block_on(unless_stopped(backup::restore(
+        &arguments.file,
+        &arguments.database.database,
+        now(),
+    )))?;
     if as_json {
         let replaced = restored.replaced.as_ref();
         output::json(&json!({
@@ -88,4 +88,13 @@ pub fn restore(arguments: &Restore, as_json: bool) -> Outcome {
         ));
     }
     Ok(())
+}
+
+/// Does it, unless a signal says to stop: what is half done is then cleared away.
+async fn unless_stopped<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, Failure> {
+    let stop_signal = stop_signal()?;
+    tokio::select! {
+        done = work => done.map_err(Failure::Refused),
+        name = stop_signal => Err(Failure::Refused(format!("stopped by {name}: nothing was changed"))),
+    }
 }

@@ -232,7 +232,7 @@ async fn follow_foreign_writes(store: Store) {
 }
 
 /// Listens for both signals from now on, and gives what comes when one does.
-fn stop_signal() -> Result<impl Future<Output = &'static str>, Failure> {
+pub fn stop_signal() -> Result<impl Future<Output = &'static str>, Failure> {
     let listen = |kind| {
         signal(kind).map_err(|error| Failure::Refused(format!("cannot wait for signals: {error}")))
     };

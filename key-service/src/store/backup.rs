@@ -4,11 +4,10 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 
-use super::open::{beside, cannot_open, lock_file, make_private, no_lock};
-use super::{Store, StoreError, Write};
+use super::open::{beside, cannot_open, lock_file, make_private, no_lock, options, sqlite_name};
+use super::{Store, StoreError, Write, schema};
 use crate::domain::audit::{Action, Kind};
 
 /// How far a restored database's numbers are moved on: further than a service can have written since the
@@ -53,29 +52,17 @@ pub async fn save(database: &Path, to: &Path) -> Result<Saved, String> {
         ));
     }
     // Under another name first: what has the right name is whole.
-    let partial = beside(to, ".partial");
-    remove(&partial)
-        .and_then(|()| make_private(&partial))
-        .map_err(|error| cannot_write(to, &error))?;
-    let saved = async {
-        let mut connection = connect(database).await?;
-        sqlx::query("VACUUM INTO ?")
-            .bind(partial.to_string_lossy())
-            .execute(&mut connection)
-            .await
-            .map_err(|error| format!("the database was not saved: {error}"))?;
-        let saved = check(&partial).await?;
-        sync(&partial)
-            .and_then(|()| fs::rename(&partial, to))
-            .and_then(|()| sync_folder(to))
-            .map_err(|error| cannot_write(to, &error))?;
-        Ok(saved)
-    };
-    let saved = saved.await;
-    if saved.is_err() {
-        let _ = remove(&partial);
-    }
-    saved
+    let written = |error| cannot_write(to, &error);
+    let partial = Partial::make(beside(to, ".partial")).map_err(written)?;
+    let mut connection = connect(database).await?;
+    sqlx::query("VACUUM INTO ?")
+        .bind(sqlite_name(&partial.0)?)
+        .execute(&mut connection)
+        .await
+        .map_err(|error| format!("the database was not saved: {error}"))?;
+    let saved = check(&partial.0).await?;
+    partial.becomes(to).map_err(written)?;
+    Ok(saved)
 }
 
 /// Puts a backup in the place of the database, which nobody may have open. All its numbers are moved on, so
@@ -93,41 +80,63 @@ pub async fn restore(backup: &Path, database: &Path, now: i64) -> Result<Restore
         }
         Err(TryLockError::Error(error)) => return Err(no_lock(database, &error)),
     }
-    let partial = beside(database, ".restoring");
     let written = |error| cannot_write(database, &error);
-    remove_all(&partial).map_err(written)?;
-    let outcome = async {
-        let saved = check(backup).await?;
-        make_private(&partial)
-            .and_then(|()| fs::copy(backup, &partial))
-            .map_err(written)?;
+    let saved = check(backup).await?;
+    let partial = Partial::make(beside(database, ".restoring")).map_err(written)?;
+    partial.copy(backup).map_err(written)?;
+    let own = lock
+        .try_clone()
+        .map_err(|error| no_lock(database, &error))?;
+    let store = Store::open_with(&partial.0, own).await?;
+    let moved = async {
+        schema::check(&store, backup).await?;
         let before = sequence_of(database).await;
         let base = saved.sequence.max(before.unwrap_or(0));
-        let own = lock
-            .try_clone()
-            .map_err(|error| no_lock(database, &error))?;
-        let store = Store::open_with(&partial, own).await?;
-        let moved = move_on(&store, base + MOVED_ON - saved.sequence, now).await;
-        store.close().await;
-        let (sequence, last_write_at) =
-            moved.map_err(|error| format!("the backup was not restored: {error}"))?;
-        sync(&partial).map_err(written)?;
-        let replaced = set_aside(database).map_err(written)?;
-        fs::rename(&partial, database)
-            .and_then(|()| sync_folder(database))
-            .map_err(written)?;
-        Ok(Restored {
-            backup: saved.sequence,
-            sequence,
-            last_write_at,
-            replaced,
-        })
+        move_on(&store, base + MOVED_ON - saved.sequence, now)
+            .await
+            .map_err(|error| format!("the backup was not restored: {error}"))
     };
-    let restored = outcome.await;
-    if restored.is_err() {
-        let _ = remove_all(&partial);
+    let moved = moved.await;
+    store.close().await;
+    let (sequence, last_write_at) = moved?;
+    let replaced = set_aside(database).map_err(written)?;
+    partial.becomes(database).map_err(written)?;
+    Ok(Restored {
+        backup: saved.sequence,
+        sequence,
+        last_write_at,
+        replaced,
+    })
+}
+
+/// A database that is being written: for its owner alone, and gone unless it becomes what was asked for,
+/// whatever comes in between.
+struct Partial(PathBuf);
+
+impl Partial {
+    fn make(path: PathBuf) -> std::io::Result<Self> {
+        remove_all(&path)?;
+        make_private(&path)?;
+        Ok(Self(path))
     }
-    restored
+
+    /// Takes over what is in a file, and not who may read that.
+    fn copy(&self, from: &Path) -> std::io::Result<()> {
+        let mut to = File::options().write(true).open(&self.0)?;
+        std::io::copy(&mut File::open(from)?, &mut to).map(drop)
+    }
+
+    fn becomes(&self, path: &Path) -> std::io::Result<()> {
+        sync(&self.0)?;
+        fs::rename(&self.0, path)?;
+        sync_folder(path)
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        let _ = remove_all(&self.0);
+    }
 }
 
 /// Whether a file is an intact database of this service, complete in itself.
@@ -236,7 +245,7 @@ fn set_aside(database: &Path) -> std::io::Result<Option<PathBuf>> {
 }
 
 async fn connect(path: &Path) -> Result<SqliteConnection, String> {
-    SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path))
+    SqliteConnection::connect_with(&options(path)?)
         .await
         .map_err(|error| cannot_open(path, &error))
 }

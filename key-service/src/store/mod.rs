@@ -20,6 +20,7 @@ pub mod page;
 mod recent;
 pub mod resolve;
 mod rows;
+mod schema;
 pub mod tokens;
 pub mod usage;
 mod write;

@@ -15,7 +15,8 @@ use tokio::sync::watch;
 
 use super::{Missing, Store};
 
-static MIGRATIONS: Migrator = sqlx::migrate!();
+/// How the tables came to be.
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// Connections that read at the same time; each is a thread, and reads are short.
 const READERS: u32 = 4;
@@ -47,8 +48,7 @@ impl Store {
     /// Opens a database that nobody else can open as long as `in_use` is locked.
     pub(super) async fn open_with(path: &Path, in_use: File) -> Result<Self, String> {
         make_private(path).map_err(|error| cannot_open(path, &sqlx::Error::Io(error)))?;
-        let options = SqliteConnectOptions::new()
-            .filename(path)
+        let options = options(path)?
             .journal_mode(SqliteJournalMode::Wal)
             // A revocation that was answered must outlive a power failure.
             .synchronous(SqliteSynchronous::Full)
@@ -97,6 +97,24 @@ impl Store {
         }
         self.writer.close().await;
     }
+}
+
+/// How to open exactly this file. SQLite takes names such as `:memory:` and `file:a?mode=memory` for
+/// something else than a file; of one that begins at the root it does not.
+pub(super) fn options(path: &Path) -> Result<SqliteConnectOptions, String> {
+    Ok(SqliteConnectOptions::new().filename(sqlite_name(path)?))
+}
+
+/// The name by which SQLite finds exactly this file.
+pub(super) fn sqlite_name(path: &Path) -> Result<String, String> {
+    let from_root =
+        std::path::absolute(path).map_err(|error| cannot_open(path, &sqlx::Error::Io(error)))?;
+    from_root.into_os_string().into_string().map_err(|_| {
+        format!(
+            "the name {} is not UTF-8 text, which SQLite needs: choose another",
+            path.display()
+        )
+    })
 }
 
 /// The file that is locked as long as the database is open: shared by all who use it, alone by who

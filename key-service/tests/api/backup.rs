@@ -41,7 +41,7 @@ fn call(service: &Running, method: &str, path: &str, body: &Value) -> Value {
 }
 
 fn set_status(service: &Running, status: &str) -> i64 {
-    let path = "/admin/v1/users/usr_demo_active";
+    let path = "/admin/v1/users/usr_demo_active?force=true";
     call(service, "PATCH", path, &json!({"status": status}))["version"]
         .as_i64()
         .unwrap()
@@ -57,14 +57,14 @@ fn changes(service: &Running, after: i64) -> Value {
 }
 
 #[track_caller]
-fn succeeds(folder: &Path, arguments: &[&str]) -> String {
+pub fn succeeds(folder: &Path, arguments: &[&str]) -> String {
     let output = run(folder, &[], arguments);
     assert!(output.status.success(), "{}", text(&output.stderr));
     text(&output.stdout)
 }
 
 #[track_caller]
-fn refused(folder: &Path, arguments: &[&str], because: &str) {
+pub fn refused(folder: &Path, arguments: &[&str], because: &str) {
     let output = run(folder, &[], arguments);
     let error = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{error}");
@@ -73,7 +73,7 @@ fn refused(folder: &Path, arguments: &[&str], because: &str) {
 }
 
 /// The names of the folder's files.
-fn files(folder: &Path) -> Vec<String> {
+pub fn files(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut names: Vec<String> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

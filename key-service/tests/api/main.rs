@@ -7,6 +7,7 @@ mod admin_keys_import;
 mod admin_tenants;
 mod admin_users;
 mod backup;
+mod backup_files;
 mod command_connection;
 mod command_import;
 mod command_output;
