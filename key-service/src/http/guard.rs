@@ -8,8 +8,10 @@ use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::attempts::Wrong;
 use super::{App, Problem};
-use crate::domain::token::{Role, Token, TokenEntry};
+use crate::domain::token::{Role, Token, TokenDigest, TokenEntry};
+use crate::store::StoreError;
 
 /// Name of the token that a request came with: the actor in the audit log.
 #[derive(Debug, Clone)]
@@ -45,7 +47,7 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
 
     let mut response = match admit(&app, area, &route, request).await {
         Ok(request) => answer(&app, &route, request, next).await,
-        Err(problem) => problem.into_response(),
+        Err(refused) => refused.answer(&app, area, began),
     };
     if area == Area::Protocol {
         response
@@ -68,9 +70,11 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
 }
 
 async fn answer(app: &App, route: &str, request: Request, next: Next) -> Response {
+    let token = request.extensions().get::<TokenDigest>().cloned();
     let running = next.run(request);
     if route == super::changes::PATH {
-        return running.await;
+        let response = running.await;
+        return still_admitted(app, token).await.unwrap_or(response);
     }
     match tokio::time::timeout(app.settings.request_timeout, running).await {
         Ok(response) => response,
@@ -81,31 +85,81 @@ async fn answer(app: &App, route: &str, request: Request, next: Next) -> Respons
     }
 }
 
+/// The refusal of a request whose token was revoked while it waited: it is told of no change any more.
+async fn still_admitted(app: &App, token: Option<TokenDigest>) -> Option<Response> {
+    match app.store.token(&token?).await {
+        Ok(Some(_)) => None,
+        Ok(None) => Some(Problem::unauthorized("The bearer token is revoked.").into_response()),
+        Err(error) => Some(Problem::from(error).into_response()),
+    }
+}
+
 /// Lets a request pass whose token may do what it asks for.
 async fn admit(
     app: &App,
     area: Area,
     route: &str,
     mut request: Request,
-) -> Result<Request, Problem> {
+) -> Result<Request, Refused> {
     if area == Area::Open {
         return Ok(request);
     }
-    let token = presented(&request)?;
-    let Some(entry) = app.store.token(&token.digest()).await? else {
-        tracing::warn!(
-            path_area = area.name(),
-            "a request came with an unknown or revoked token"
-        );
-        return Err(Problem::unauthorized(
-            "The bearer token is unknown or revoked.",
-        ));
+    let token = presented(&request).map_err(|problem| Refused::of(Wrong::Missing, problem))?;
+    let digest = token.digest();
+    let Some(entry) = app.store.token(&digest).await.map_err(Refused::unsaid)? else {
+        let problem = Problem::unauthorized("The bearer token is unknown or revoked.");
+        return Err(Refused::of(Wrong::Unknown, problem));
     };
     let method = request.method();
     let reads = method == Method::GET || method == Method::HEAD || route == super::explain::PATH;
-    permit(area, &entry, reads)?;
+    permit(area, &entry, reads).map_err(|problem| Refused::of(Wrong::Forbidden, problem))?;
     request.extensions_mut().insert(Actor(entry.name));
+    request.extensions_mut().insert(digest);
     Ok(request)
+}
+
+/// A request that does not pass.
+struct Refused {
+    /// What is wrong with its token; nothing where that could not be found out.
+    wrong: Option<Wrong>,
+    problem: Box<Problem>,
+}
+
+impl Refused {
+    fn of(wrong: Wrong, problem: Problem) -> Self {
+        Self {
+            wrong: Some(wrong),
+            problem: Box::new(problem),
+        }
+    }
+
+    fn unsaid(error: StoreError) -> Self {
+        Self {
+            wrong: None,
+            problem: Box::new(error.into()),
+        }
+    }
+
+    fn answer(self, app: &App, area: Area, now: Instant) -> Response {
+        if let Some(wrong) = self.wrong {
+            app.metrics.token_refused(wrong);
+        }
+        if self.wrong != Some(Wrong::Unknown) {
+            return (*self.problem).into_response();
+        }
+        let area = area.name();
+        if let Some(more) = app.attempts.tell(area, now) {
+            tracing::warn!(
+                path_area = area,
+                more_since_last_line = more,
+                "a request came with an unknown or revoked token"
+            );
+        }
+        match app.attempts.count(now) {
+            Ok(()) => (*self.problem).into_response(),
+            Err(wait) => Problem::too_many_attempts(wait).into_response(),
+        }
+    }
 }
 
 impl Area {

@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tokio::sync::Mutex;
 
+use super::attempts::Wrong;
 use crate::domain::key::KeyStatus;
 use crate::store::counts::KeyCounts;
 use crate::store::{Failure, Store, StoreError};
@@ -34,6 +35,11 @@ struct RouteLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResultLabels {
     result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -62,6 +68,7 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabels, Histogram>,
     digests: Family<ResultLabels, Counter>,
+    tokens_refused: Family<ReasonLabels, Counter>,
     database_errors: Family<ErrorLabels, Counter>,
     followers: Gauge,
     sequence: Gauge,
@@ -86,6 +93,7 @@ impl Metrics {
             ])
         });
         let digests = Family::default();
+        let tokens_refused = Family::<ReasonLabels, Counter>::default();
         let database_errors = Family::<ErrorLabels, Counter>::default();
         let followers = Gauge::default();
         let sequence = Gauge::default();
@@ -99,6 +107,11 @@ impl Metrics {
             durations.clone(),
         );
         registry.register("resolve_digests", "Digests looked up", digests.clone());
+        registry.register(
+            "tokens_refused",
+            "Requests whose bearer token is missing, unknown, or good for something else",
+            tokens_refused.clone(),
+        );
         registry.register(
             "database_errors",
             "Requests that failed because of the database",
@@ -127,11 +140,17 @@ impl Metrics {
                 .get_or_create(&error_labels(failure))
                 .inc_by(0);
         }
+        for wrong in Wrong::ALL {
+            tokens_refused
+                .get_or_create(&reason_labels(wrong))
+                .inc_by(0);
+        }
         Self {
             registry,
             requests,
             durations,
             digests,
+            tokens_refused,
             database_errors,
             followers,
             sequence,
@@ -165,6 +184,12 @@ impl Metrics {
         self.digests
             .get_or_create(&unknown_labels)
             .inc_by(unknown as u64);
+    }
+
+    pub fn token_refused(&self, wrong: Wrong) {
+        self.tokens_refused
+            .get_or_create(&reason_labels(wrong))
+            .inc();
     }
 
     pub fn database_failed(&self, failure: Failure) {
@@ -228,6 +253,12 @@ pub struct Follower<'a>(&'a Gauge);
 impl Drop for Follower<'_> {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+fn reason_labels(wrong: Wrong) -> ReasonLabels {
+    ReasonLabels {
+        reason: wrong.label(),
     }
 }
 

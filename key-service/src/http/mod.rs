@@ -16,6 +16,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+mod attempts;
 mod audit;
 mod body;
 mod changes;
@@ -40,6 +41,7 @@ mod verdict;
 use crate::domain::credential::Digester;
 use crate::filter::Filter;
 use crate::store::Store;
+use attempts::Attempts;
 pub use listen::serve;
 use metrics::Metrics;
 pub use problem::Problem;
@@ -87,6 +89,7 @@ struct Parts {
     store: Store,
     settings: Settings,
     metrics: Metrics,
+    attempts: Attempts,
     stopping: watch::Receiver<bool>,
 }
 
@@ -104,6 +107,7 @@ pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>)
         store,
         settings,
         metrics: Metrics::new(),
+        attempts: Attempts::default(),
         stopping,
     }));
     let (router, description) = OpenApiRouter::with_openapi(openapi::Description::openapi())

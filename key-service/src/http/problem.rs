@@ -1,6 +1,8 @@
 //! Errors as the caller sees them: `application/problem+json` (RFC 9457). The domain's refusals
 //! and the store's failures become answers here and nowhere else.
 
+use std::time::Duration;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -34,6 +36,9 @@ pub struct Problem {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(value_type = Option<Vec<UsedKey>>)]
     keys: Box<[UsedKey]>,
+    /// Seconds after which to try again.
+    #[serde(skip)]
+    retry_after: Option<u16>,
     /// How the database failed, where that is the problem: for the metrics, not for the caller.
     #[serde(skip)]
     database: Option<Failure>,
@@ -54,6 +59,7 @@ impl Problem {
             detail: detail.into(),
             errors: Box::default(),
             keys: Box::default(),
+            retry_after: None,
             database: None,
         }
     }
@@ -156,14 +162,33 @@ impl Problem {
         )
     }
 
+    /// 429: too many requests came with wrong tokens.
+    pub fn too_many_attempts(wait: Duration) -> Self {
+        Self {
+            retry_after: Some(
+                u16::try_from(wait.as_secs()).map_or(u16::MAX, |seconds| seconds.saturating_add(1)),
+            ),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_attempts",
+                "Too many attempts",
+                "The bearer token is unknown or revoked, and so were those of many requests before. Check the token \
+                 and try again later.",
+            )
+        }
+    }
+
     /// 503: not now.
     pub fn unavailable(detail: &str) -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "unavailable",
-            "Service unavailable",
-            detail,
-        )
+        Self {
+            retry_after: Some(1),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "Service unavailable",
+                detail,
+            )
+        }
     }
 
     /// 500: our fault. The cause is for the log, not for the caller.
@@ -226,10 +251,10 @@ impl IntoResponse for Problem {
                     HeaderValue::from_static("Bearer realm=\"keybound\""),
                 );
             }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            }
             _ => {}
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }

@@ -25,3 +25,4 @@ mod support;
 mod v1_changes;
 mod v1_resolve;
 mod v1_usage;
+mod wrong_tokens;

@@ -11,7 +11,10 @@ fn changes_come_in_order_and_only_the_last_of_each_record() {
     let service = Service::furnished();
     let key = service.make_key(&json!({}));
     service
-        .patch("/admin/v1/tenants/ten_a", &json!({"status": "suspended"}))
+        .patch(
+            "/admin/v1/tenants/ten_a?force=true",
+            &json!({"status": "suspended"}),
+        )
         .expect(200);
     let changes = service.changes("?after=0");
     assert_eq!(
@@ -123,7 +126,10 @@ fn a_waiting_poll_is_answered_by_the_next_commit() {
         // It waits: nothing comes as long as nothing is written.
         assert!(answer.recv_timeout(Duration::from_millis(200)).is_err());
         service
-            .patch("/admin/v1/users/usr_a", &json!({"status": "deactivated"}))
+            .patch(
+                "/admin/v1/users/usr_a?force=true",
+                &json!({"status": "deactivated"}),
+            )
             .expect(200);
         let changes = answer
             .recv_timeout(LONG)
@@ -244,7 +250,10 @@ fn a_tenant_with_many_keys_is_suspended_by_one_change() {
     let cursor = service.changes("")["cursor"].as_i64().unwrap();
     assert_eq!(cursor, 3 + KEYS);
     service
-        .patch("/admin/v1/tenants/ten_a", &json!({"status": "suspended"}))
+        .patch(
+            "/admin/v1/tenants/ten_a?force=true",
+            &json!({"status": "suspended"}),
+        )
         .expect(200);
     let changes = service.changes(&format!("?after={cursor}"));
     assert_eq!(
@@ -292,5 +301,37 @@ fn every_follower_sees_every_change_once_and_in_order() {
         for follower in followers {
             assert_eq!(follower.join().unwrap(), every);
         }
+    });
+}
+
+#[test]
+fn a_poll_whose_token_is_revoked_meanwhile_is_told_of_no_change() {
+    let service = Service::furnished();
+    std::thread::scope(|scope| {
+        let polling = scope.spawn(|| {
+            service.send(
+                "GET",
+                "/v1/changes?after=2&wait=30",
+                Some(&service.gateway),
+                None,
+            )
+        });
+        while !service
+            .get("/metrics")
+            .text
+            .contains("keybound_service_followers 1")
+        {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        service.write(async |write| {
+            let token = write.token("envoy").await.unwrap().unwrap();
+            write.revoke_token(&token).await.unwrap();
+        });
+        service
+            .post("/admin/v1/tenants", &json!({"id": "ten_secret"}))
+            .expect(201);
+        let answer = polling.join().unwrap();
+        answer.problem(401);
+        assert!(!answer.text.contains("ten_secret"), "{}", answer.text);
     });
 }
