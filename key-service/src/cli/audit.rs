@@ -1,11 +1,14 @@
 //! `key-service audit`.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::Outcome;
 use super::client::{Paging, Remote};
+use super::database::{Database, block_on};
 use super::output::{self, Column, print_line, shown_field};
 use super::when::{since, until};
+use super::{Failure, Outcome};
+use crate::store::Missing;
+use crate::store::chain::Chain;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -14,7 +17,15 @@ pub enum Command {
         after_help = "Example: what a stolen token did\n  key-service audit list --actor anna --since 2027-01-31 --all"
     )]
     List(List),
+    /// Check that no entry was changed or taken out since it was written (directly in the database)
+    #[command(after_help = VERIFY_HELP)]
+    Verify(Database),
 }
+
+const VERIFY_HELP: &str = "\
+Each entry carries the hash of the one before and its own. Exit code 1 names the first entry that does not fit. \
+Whoever can write to the database can make all hashes anew: keep the last one, which is printed, elsewhere, and \
+see later with audit list --json that the entry still has it.";
 
 /// Which entries.
 #[derive(clap::Args)]
@@ -39,7 +50,34 @@ pub struct List {
 }
 
 pub fn run(command: Command, remote: &Remote) -> Outcome {
-    let Command::List(list) = command;
+    match command {
+        Command::List(arguments) => list(&arguments, remote),
+        Command::Verify(database) => block_on(verify(&database, remote.json)),
+    }
+}
+
+async fn verify(database: &Database, as_json: bool) -> Outcome {
+    let store = database.open(Missing::Refuse).await?;
+    let chain = store.verify_audit().await?;
+    store.close().await;
+    match chain {
+        Chain::Whole { entries, end } if as_json => {
+            output::json(&json!({"entries": entries, "last_id": end.id, "last_hash": end.hash}));
+            Ok(())
+        }
+        Chain::Whole { entries, end } => {
+            let hash = end.hash.as_deref().unwrap_or("-");
+            print_line(&format!(
+                "{entries} entries, all as they were written; the last is {} with hash {hash}",
+                end.id
+            ));
+            Ok(())
+        }
+        Chain::Broken { id, why } => Err(Failure::Refused(format!("audit entry {id}: {why}"))),
+    }
+}
+
+fn list(list: &List, remote: &Remote) -> Outcome {
     let (since, until) = (
         list.since.map(|at| at.to_string()),
         list.until.map(|at| at.to_string()),

@@ -65,4 +65,8 @@ pub struct AuditEntry {
     /// The record after.
     #[schema(value_type = Option<Object>)]
     pub after: Option<Value>,
+    /// Hash of the entry before; null in the first.
+    pub previous_hash: Option<String>,
+    /// Hash of all of this entry, `previous_hash` included.
+    pub hash: Option<String>,
 }

@@ -30,7 +30,7 @@ impl Store {
         page: PageRequest,
     ) -> Result<Page<AuditEntry>, StoreError> {
         let mut sql = QueryBuilder::<Sqlite>::new(
-            "SELECT id, at, actor, action, kind, entity_id, seq, before, after FROM audit WHERE id < ",
+            "SELECT id, at, actor, action, kind, entity_id, seq, before, after, previous_hash, hash FROM audit WHERE id < ",
         );
         sql.push_bind(page.after.unwrap_or(i64::MAX));
         if let Some(kind) = filter.kind {
@@ -64,6 +64,8 @@ impl Store {
                 seq: columns.take()?,
                 before: columns.json()?,
                 after: columns.json()?,
+                previous_hash: columns.take()?,
+                hash: columns.take()?,
             };
             entries.push((entry.id, entry));
         }

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 pub mod audit;
 pub mod backup;
+pub mod chain;
 pub mod changes;
 pub mod counts;
 mod open;

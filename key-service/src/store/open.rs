@@ -79,6 +79,12 @@ impl Store {
             recent: Arc::default(),
             _in_use: Arc::new(in_use),
         };
+        store.begin_chain().await.map_err(|error| {
+            format!(
+                "cannot bring the audit log of {} up to date: {error}",
+                path.display()
+            )
+        })?;
         store
             .refresh_sequence()
             .await

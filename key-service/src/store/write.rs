@@ -7,6 +7,7 @@ use serde::Serialize;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 use tokio::sync::watch;
 
+use super::chain::{End, Stored};
 use super::changes::Change;
 use super::recent::Recent;
 use super::{Store, StoreError, announce, rows};
@@ -25,6 +26,8 @@ pub struct Write {
     changes: Vec<Change>,
     actor: String,
     now: i64,
+    /// The last audit entry, once one is written.
+    end_of_chain: Option<End>,
 }
 
 impl Write {
@@ -41,6 +44,7 @@ impl Write {
             changes: Vec::new(),
             actor: actor.to_owned(),
             now,
+            end_of_chain: None,
         }
     }
 
@@ -250,20 +254,44 @@ impl Write {
         before: Option<&T>,
         after: &T,
     ) -> Result<(), StoreError> {
+        let end = match self.end_of_chain.take() {
+            Some(end) => end,
+            None => self.end_of_chain().await?,
+        };
+        let entry = Stored {
+            previous_hash: end.hash,
+            id: end.id + 1,
+            at: self.now,
+            actor: self.actor.clone(),
+            action: action.as_str().to_owned(),
+            kind: kind.as_str().to_owned(),
+            entity_id: entity_id.to_owned(),
+            seq,
+            before: before.map(rows::json_text).transpose()?,
+            after: Some(rows::json_text(after)?),
+        };
+        let hash = entry.hash()?;
         sqlx::query(
-            "INSERT INTO audit (at, actor, action, kind, entity_id, seq, before, after) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO audit (id, at, actor, action, kind, entity_id, seq, before, after, previous_hash, hash) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
-        .bind(self.now)
-        .bind(self.actor.clone())
-        .bind(action.as_str())
-        .bind(kind.as_str())
-        .bind(entity_id)
-        .bind(seq)
-        .bind(before.map(rows::json_text).transpose()?)
-        .bind(rows::json_text(after)?)
+        .bind(entry.id)
+        .bind(entry.at)
+        .bind(entry.actor)
+        .bind(entry.action)
+        .bind(entry.kind)
+        .bind(entry.entity_id)
+        .bind(entry.seq)
+        .bind(entry.before)
+        .bind(entry.after)
+        .bind(entry.previous_hash)
+        .bind(&hash)
         .execute(self.connection())
         .await?;
+        self.end_of_chain = Some(End {
+            id: entry.id,
+            hash: Some(hash),
+        });
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ mod admin_keys;
 mod admin_keys_import;
 mod admin_tenants;
 mod admin_users;
+mod audit_chain;
 mod backup;
 mod backup_files;
 mod command_connection;
