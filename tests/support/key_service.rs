@@ -255,9 +255,10 @@ impl KeyService {
         Ok(())
     }
 
-    /// Sets the status of `/users/…`, `/tenants/…` or `/keys/…`.
+    /// Sets the status of `/users/…`, `/tenants/…` or `/keys/…`, whoever uses what it stops.
     pub async fn set_status(&self, path: &str, status: &str) -> Result<()> {
-        self.must("PATCH", path, Some(&json!({"status": status})))
+        let path = format!("{path}?force=true");
+        self.must("PATCH", &path, Some(&json!({"status": status})))
             .await
             .map(drop)
     }

@@ -172,17 +172,22 @@ impl Remote {
     ) -> Result<Option<Vec<Value>>, Failure> {
         let mut entries = Vec::new();
         let mut next = paging.page_token.clone();
+        let mut unknown_use = false;
         loop {
             let query = paging.query(filters, next.as_deref());
             let mut answer = self.call(&Method::GET, &format!("{path}{query}"), None)?;
             if let Some(Value::Array(items)) = answer.get_mut("items").map(Value::take) {
                 entries.extend(items);
             }
+            unknown_use |= answer.get("usage_reported") == Some(&Value::Bool(false));
             let token = answer.get("next_page_token").and_then(Value::as_str);
             next = token.map(str::to_owned);
             if next.is_none() || !paging.all {
                 break;
             }
+        }
+        if unknown_use {
+            output::note("No gateway has reported use yet: which keys are used is not known.");
         }
         if self.json {
             output::json(&json!({"items": entries, "next_page_token": next}));
@@ -330,6 +335,13 @@ impl Remote {
 fn refusal(status: u16, answer: &Value) -> Failure {
     let text = |name: &str| answer.get(name).and_then(Value::as_str);
     let mut message = match (text("title"), text("detail")) {
+        // The call's parameter is a flag here.
+        (Some(title), Some(detail)) if text("code") == Some("in_use") => {
+            format!(
+                "{title}: {}",
+                detail.replace("send ?force=true", "add --force")
+            )
+        }
         (Some(title), Some(detail)) => format!("{title}: {detail}"),
         _ => {
             format!("the service answered {status} without saying why; is that URL a key service?")
@@ -338,7 +350,7 @@ fn refusal(status: u16, answer: &Value) -> Failure {
     let keys = answer.get("keys").and_then(Value::as_array);
     for key in keys.into_iter().flatten() {
         let id = key.get("id").and_then(Value::as_str).unwrap_or_default();
-        let used = output::time(key.get("last_used_at").and_then(Value::as_i64));
+        let used = output::last_use(key);
         let _ = write!(message, "\n  {id} last used {used}");
     }
     if status == 401 {

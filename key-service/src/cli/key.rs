@@ -5,8 +5,8 @@ use ureq::http::Method;
 
 use super::Outcome;
 use super::client::{Given, Listing, Paging, Remote};
-use super::output::{self, Column};
-use super::record::{One, Records};
+use super::output::{self, Column, last_use};
+use super::record::{One, Records, Stop};
 use super::when::{expiry, hours, when};
 use super::{import, issue};
 
@@ -53,9 +53,12 @@ pub enum Command {
         /// a key. Never the key itself
         #[arg(long, value_name = "TEXT")]
         search: Option<String>,
-        /// Only keys that were never used
+        /// Only keys that were never used; none where no gateway has reported use yet
         #[arg(long)]
         never_used: bool,
+        /// Only keys that were not used for this span, such as 90d, as far as use was reported
+        #[arg(long, value_name = "SPAN")]
+        unused_for: Option<String>,
         #[command(flatten)]
         paging: Paging,
     },
@@ -72,7 +75,7 @@ pub enum Command {
         clear: Vec<String>,
     },
     /// Switch a key off
-    Disable(One),
+    Disable(Stop),
     /// Switch a disabled key on again
     Enable(One),
     /// Revoke a key, at once and for good
@@ -148,7 +151,7 @@ const LISTING: Listing = Listing {
         Column::works(),
         Column::text("SCOPES", "/scopes"),
         Column::time("EXPIRES", "/expires_at"),
-        Column::time("LAST USED", "/last_used_at"),
+        Column::computed("LAST USED", last_use),
         Column::text("NAME", "/name"),
     ],
 };
@@ -171,7 +174,7 @@ const SHOWN: &[Column] = &[
     Column::time("REPLACED", "/replaced_at"),
     Column::time("REVOKED", "/revoked_at"),
     Column::text("REASON", "/revoked_reason"),
-    Column::time("LAST USED", "/last_used_at"),
+    Column::computed("LAST USED", last_use),
     Column::usage("USE", "/usage"),
     Column::time("CREATED", "/created_at"),
     Column::time("UPDATED", "/updated_at"),
@@ -207,6 +210,7 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
             expires_within,
             search,
             never_used,
+            unused_for,
             paging,
         } => {
             let filters = [
@@ -217,6 +221,7 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
                 ("expires_within", expires_within.as_deref()),
                 ("search", search.as_deref()),
                 ("never_used", never_used.then_some("true")),
+                ("unused_for", unused_for.as_deref()),
             ];
             remote.list("/keys", &paging, &filters, &LISTING)
         }
@@ -225,7 +230,7 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
             KEYS.change(remote, &id, fences.add_to(Given::default().clear(&clear)))
         }
         Command::Import(arguments) => import::run(&arguments, remote),
-        Command::Disable(one) => KEYS.set_status(remote, &one.id, "disabled"),
+        Command::Disable(stop) => KEYS.stop(remote, &stop, "disabled"),
         Command::Enable(one) => KEYS.set_status(remote, &one.id, "active"),
         Command::Revoke { id, reason } => revoke(remote, &id, reason),
         Command::Rotate { id, grace } => {

@@ -175,7 +175,8 @@ fn arguments() -> Result<Arguments, clap::Error> {
         .map_err(without_value)
 }
 
-/// All commands, of which no help and no manual shows what an environment variable holds: it may be a URL with a password.
+/// All commands, of which no help and no manual shows what an environment variable holds: it may be a URL with
+/// a password.
 fn commands() -> clap::Command {
     without_values(Arguments::command())
 }

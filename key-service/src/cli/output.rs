@@ -177,6 +177,15 @@ pub fn time(seconds: Option<i64>) -> String {
         .map_or_else(|| "-".to_owned(), |time| time.to_string())
 }
 
+/// When a key was last used: not at all and not known are two things.
+pub fn last_use(record: &Value) -> String {
+    match record.get("last_used_at").and_then(Value::as_i64) {
+        Some(at) => time(Some(at)),
+        None if record.get("usage_reported") == Some(&Value::Bool(false)) => "not known".to_owned(),
+        None => "never".to_owned(),
+    }
+}
+
 /// A record a row.
 pub fn table(records: &[Value], columns: &[Column]) {
     let room = room_for_last(records, columns);

@@ -13,6 +13,16 @@ pub struct One {
     pub id: String,
 }
 
+/// A record by its id, to be stopped.
+#[derive(clap::Args)]
+pub struct Stop {
+    #[command(flatten)]
+    one: One,
+    /// Do it even though keys that it stops were used in the last 30 days, or nobody reports use
+    #[arg(long)]
+    force: bool,
+}
+
 /// The records of one kind.
 pub struct Records {
     /// Where the API has them.
@@ -41,5 +51,18 @@ impl Records {
     pub fn set_status(&self, remote: &Remote, id: &str, status: &str) -> Outcome {
         let given = Given::default().field("status", Some(status));
         self.change(remote, id, given)
+    }
+
+    /// Changes the status of a record to one that stops keys.
+    pub fn stop(&self, remote: &Remote, stop: &Stop, status: &str) -> Outcome {
+        let body = Given::default().field("status", Some(status)).body();
+        let path = self.path_to_stop(stop);
+        remote.show(&Method::PATCH, &path, Some(body), self.columns)
+    }
+
+    /// The path of a record for a call that stops keys.
+    pub fn path_to_stop(&self, stop: &Stop) -> String {
+        let query = if stop.force { "?force=true" } else { "" };
+        format!("{}{query}", self.path_of(&stop.one.id))
     }
 }

@@ -5,7 +5,7 @@ use ureq::http::Method;
 use super::Outcome;
 use super::client::{Given, Listing, Paging, Remote};
 use super::output::Column;
-use super::record::{One, Records};
+use super::record::{One, Records, Stop};
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -40,7 +40,7 @@ pub enum Command {
         name: Option<String>,
     },
     /// Suspend a tenant: none of its keys works until it is activated
-    Suspend(One),
+    Suspend(Stop),
     /// Activate a suspended tenant
     Activate(One),
 }
@@ -85,7 +85,7 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
         Command::Update { id, name } => {
             TENANTS.change(remote, &id, Given::default().field("name", name))
         }
-        Command::Suspend(one) => TENANTS.set_status(remote, &one.id, "suspended"),
+        Command::Suspend(stop) => TENANTS.stop(remote, &stop, "suspended"),
         Command::Activate(one) => TENANTS.set_status(remote, &one.id, "active"),
     }
 }

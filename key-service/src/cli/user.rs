@@ -5,8 +5,8 @@ use ureq::http::Method;
 
 use super::Outcome;
 use super::client::{Given, Listing, Paging, Remote};
-use super::output::{self, Column};
-use super::record::{One, Records};
+use super::output::{self, Column, last_use};
+use super::record::{One, Records, Stop};
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -72,32 +72,11 @@ pub enum Command {
     /// Stop the user's keys for a while
     Suspend(Stop),
     /// Stop the user's keys after too many failed log-ins
-    Lock(One),
+    Lock(Stop),
     /// Stop the user's keys: the user has left
     Deactivate(Stop),
     /// Delete the user for good; a tombstone stays
     Delete(Stop),
-}
-
-#[derive(clap::Args)]
-pub struct Stop {
-    #[command(flatten)]
-    one: One,
-    /// Do it even though keys of the user were used in the last 30 days
-    #[arg(long)]
-    force: bool,
-}
-
-impl Stop {
-    fn path(&self) -> String {
-        let query = if self.force { "?force=true" } else { "" };
-        format!("{}{query}", USERS.path_of(&self.one.id))
-    }
-
-    fn set_status(&self, remote: &Remote, status: &str) -> Outcome {
-        let body = Given::default().field("status", Some(status)).body();
-        remote.show(&Method::PATCH, &self.path(), Some(body), COLUMNS)
-    }
 }
 
 const SHOWN: &[Column] = &[
@@ -107,7 +86,7 @@ const SHOWN: &[Column] = &[
     Column::status("STATUS", "/status"),
     Column::text("SCOPES", "/scopes"),
     Column::text("APIS", "/apis"),
-    Column::time("LAST USED", "/last_used_at"),
+    Column::computed("LAST USED", last_use),
     Column::usage("USE", "/usage"),
     Column::time("CREATED", "/created_at"),
     Column::time("UPDATED", "/updated_at"),
@@ -191,10 +170,12 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
             USERS.change(remote, &id, given)
         }
         Command::Activate(one) => USERS.set_status(remote, &one.id, "active"),
-        Command::Suspend(stop) => stop.set_status(remote, "suspended"),
-        Command::Lock(one) => USERS.set_status(remote, &one.id, "locked"),
-        Command::Deactivate(stop) => stop.set_status(remote, "deactivated"),
-        Command::Delete(stop) => remote.show(&Method::DELETE, &stop.path(), None, COLUMNS),
+        Command::Suspend(stop) => USERS.stop(remote, &stop, "suspended"),
+        Command::Lock(stop) => USERS.stop(remote, &stop, "locked"),
+        Command::Deactivate(stop) => USERS.stop(remote, &stop, "deactivated"),
+        Command::Delete(stop) => {
+            remote.show(&Method::DELETE, &USERS.path_to_stop(&stop), None, COLUMNS)
+        }
     }
 }
 

@@ -69,6 +69,11 @@ impl Tenant {
         }
     }
 
+    /// Whether this stops the tenant.
+    pub fn is_stopped_by(&self, after: &Self) -> bool {
+        self.status == TenantStatus::Active && after.status == TenantStatus::Suspended
+    }
+
     /// The tenant after this change.
     pub fn patched(&self, patch: TenantPatch) -> Self {
         let mut tenant = self.clone();

@@ -7,7 +7,7 @@ use super::key::Key;
 use super::time::DAY;
 use super::user::User;
 
-/// A user whose keys were used this lately is not stopped without asking.
+/// Keys that were used this lately are not stopped without asking.
 pub const RECENTLY: i64 = 30 * DAY;
 
 /// What a gateway counted for one key.
@@ -51,8 +51,10 @@ pub struct UsedKey {
     /// The key.
     #[serde(flatten)]
     pub key: Key,
-    /// When a request with it last passed, in Unix seconds; null is never.
+    /// When a request with it last passed, in Unix seconds; null is never, as far as use is reported.
     pub last_used_at: Option<i64>,
+    /// Whether any gateway has reported use yet. Until then nobody knows whether the key is used.
+    pub usage_reported: bool,
 }
 
 /// A key with the counts of its last 30 days of use.
@@ -73,6 +75,8 @@ pub struct UserUsage {
     pub user: User,
     /// When a request with one of its keys last passed, in Unix seconds; null is never.
     pub last_used_at: Option<i64>,
+    /// Whether any gateway has reported use yet. Until then nobody knows whether they are used.
+    pub usage_reported: bool,
     /// Latest day first; days without use are left out.
     pub usage: Vec<DayCount>,
 }

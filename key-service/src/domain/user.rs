@@ -124,14 +124,10 @@ impl User {
         Ok(user)
     }
 
-    /// Whether the user's keys work before and, by an administrator's decision, not after. A lock is
-    /// none: it follows from failed log-ins and cannot wait.
+    /// Whether this stops the user, or stops it in another way: what was locked for an hour and is then
+    /// deleted does not come back by itself.
     pub fn is_stopped_by(&self, after: &Self) -> bool {
-        self.status == UserStatus::Active
-            && matches!(
-                after.status,
-                UserStatus::Suspended | UserStatus::Deactivated | UserStatus::Deleted
-            )
+        self.status != after.status && after.status != UserStatus::Active
     }
 
     /// The tombstone of the user.

@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::body::{Id, JsonBody, OptionalJsonBody};
 use super::fields::{Fields, hours, networks, scopes, switch, text, unix_seconds};
 use super::guard::Actor;
+use super::in_use::{StopQuery, refuse_if_in_use};
 use super::page::{self, List, PageQuery};
 use super::verdict::{UNKNOWN, verdicts};
 use super::{App, Problem};
@@ -20,6 +21,7 @@ use crate::domain::text as rules;
 use crate::domain::time::{self, now};
 use crate::domain::usage::{KeyUsage, UsedKey};
 use crate::store::page::{KeyFilter, OwnerState, Page, PageRequest};
+use crate::store::usage::Stopped;
 
 /// How long both keys of a rotation work, unless the request says otherwise.
 const DEFAULT_GRACE: i64 = time::DAY;
@@ -45,8 +47,20 @@ pub struct KeysQuery {
     owner: Option<OwnerState>,
     /// Only those that expire within this span from now, such as `30d`.
     expires_within: Option<String>,
-    /// Only those that were never used.
+    /// Only those that were never used. None where no gateway has reported use yet: nobody knows.
     never_used: Option<bool>,
+    /// Only those that were not used for this span, such as `90d`: of the time before gateways reported use
+    /// nobody knows.
+    unused_for: Option<String>,
+}
+
+/// A part of the list of keys.
+#[derive(Serialize, ToSchema)]
+pub struct KeyList {
+    #[serde(flatten)]
+    list: List<JudgedKey<UsedKey>>,
+    /// Whether any gateway has reported use yet; until then nobody knows which keys are used.
+    usage_reported: bool,
 }
 
 /// A key with what gateways make of it.
@@ -90,14 +104,14 @@ pub struct Revocation {
 #[utoipa::path(
     get, path = "/admin/v1/keys", tag = "keys", params(KeysQuery, PageQuery),
     responses(
-        (status = 200, body = List<JudgedKey<UsedKey>>),
+        (status = 200, body = KeyList),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub async fn list(
     State(app): State<App>,
     RawQuery(query): RawQuery,
-) -> Result<Json<List<JudgedKey<UsedKey>>>, Problem> {
+) -> Result<Json<KeyList>, Problem> {
     let (filter, page) = read_query(query.as_deref())?;
     let page = app.store.keys(&filter, page).await?;
     let digests: Vec<Digest> = page
@@ -108,13 +122,14 @@ pub async fn list(
     let verdicts = verdicts(&app, &digests).await?;
     let judged = page.items.into_iter().zip(verdicts);
     let items = judged.map(|(key, verdict)| JudgedKey { key, verdict });
-    Ok(Json(
-        Page {
-            items: items.collect(),
-            next: page.next,
-        }
-        .into(),
-    ))
+    let list = Page {
+        items: items.collect(),
+        next: page.next,
+    };
+    Ok(Json(KeyList {
+        list: list.into(),
+        usage_reported: app.store.usage_reported().await?,
+    }))
 }
 
 /// Creates a key for a user. The answer holds the credential, once.
@@ -171,20 +186,22 @@ pub async fn show(
 
 /// Changes what a key may do, or switches it off and on.
 #[utoipa::path(
-    patch, path = "/admin/v1/keys/{id}", tag = "keys", params(("id" = String, Path)),
+    patch, path = "/admin/v1/keys/{id}", tag = "keys", params(("id" = String, Path), StopQuery),
     request_body = KeyPatch,
     responses(
         (status = 200, body = Key),
-        (status = 409, description = "The key is revoked", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The key is revoked; or it would be disabled, and is in use", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub async fn change(
     State(app): State<App>,
     Id(id): Id,
+    RawQuery(query): RawQuery,
     Extension(actor): Extension<Actor>,
     JsonBody(body): JsonBody,
 ) -> Result<Json<Key>, Problem> {
+    let force = StopQuery::read(query.as_deref())?;
     let patch = read_patch(body)?;
     let mut write = app.store.write(&actor.0, now()).await?;
     let before = write.key(&id).await?.ok_or_else(no_such_key)?;
@@ -193,6 +210,9 @@ pub async fn change(
         None => None,
     };
     let after = before.patched(patch, successor.as_ref(), write.now())?;
+    if before.status == KeyStatus::Active && after.status == KeyStatus::Disabled && !force {
+        refuse_if_in_use(&mut write, Stopped::Key(&id)).await?;
+    }
     let after = write.put_key(Action::Update, Some(&before), after).await?;
     write.commit().await?;
     Ok(Json(after))
@@ -277,9 +297,11 @@ fn read_query(query: Option<&str>) -> Result<(KeyFilter, PageRequest), Refusal> 
     let owner = fields.optional("owner", text(OwnerState::parse));
     let span = fields.optional("expires_within", text(time::duration));
     let never_used = fields.optional("never_used", switch).unwrap_or_default();
+    let unused_for = fields.optional("unused_for", text(time::duration));
     let page = page::request(&mut fields);
     fields.finish(|| {
         let expires = span.map(|span| (now(), now() + span));
+        let unused_since = unused_for.map(|span| now() - span);
         let filter = KeyFilter {
             status,
             search,
@@ -288,6 +310,7 @@ fn read_query(query: Option<&str>) -> Result<(KeyFilter, PageRequest), Refusal> 
             owner,
             expires,
             never_used,
+            unused_since,
         };
         Some((filter, page))
     })

@@ -25,6 +25,7 @@ mod fields;
 mod guard;
 mod health;
 mod import;
+mod in_use;
 mod keys;
 mod listen;
 mod metrics;

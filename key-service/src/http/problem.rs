@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::in_use::InUseReason;
 use crate::domain::refusal::{FieldError, Refusal};
 use crate::domain::usage::UsedKey;
 use crate::store::{Failure, StoreError};
@@ -36,6 +37,9 @@ pub struct Problem {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(value_type = Option<Vec<UsedKey>>)]
     keys: Box<[UsedKey]>,
+    /// Why they count as in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<InUseReason>,
     /// Seconds after which to try again.
     #[serde(skip)]
     retry_after: Option<u16>,
@@ -59,6 +63,7 @@ impl Problem {
             detail: detail.into(),
             errors: Box::default(),
             keys: Box::default(),
+            reason: None,
             retry_after: None,
             database: None,
         }
@@ -130,14 +135,25 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "conflict", "Conflict", detail)
     }
 
-    /// 409: a user's keys were used lately, so stopping it would stop something.
-    pub fn in_use(keys: Vec<UsedKey>) -> Self {
+    /// 409: keys are in use, or may be, that this would stop. With `more` they are not all.
+    pub fn in_use(reason: InUseReason, more: bool, keys: Vec<UsedKey>) -> Self {
+        let keys_of = match keys.len() {
+            1 => "1 key".to_owned(),
+            count if more => format!("more than {count} keys"),
+            count => format!("{count} keys"),
+        };
+        let why = match reason {
+            InUseReason::UsedRecently => "used in the last 30 days",
+            InUseReason::UsageNotReported => {
+                "which may be in use: no gateway has reported use yet, so nobody knows"
+            }
+        };
         let detail = format!(
-            "{} of the user's keys were used in the last 30 days (see keys). Find out who uses them, or add force=true.",
-            keys.len()
+            "This would stop {keys_of} {why} (see keys). Find out who uses them, or send ?force=true."
         );
         Self {
             keys: keys.into(),
+            reason: Some(reason),
             ..Self::new(StatusCode::CONFLICT, "in_use", "Keys are in use", detail)
         }
     }

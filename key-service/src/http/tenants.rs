@@ -8,6 +8,7 @@ use utoipa::IntoParams;
 use super::body::{Id, JsonBody};
 use super::fields::{Fields, text};
 use super::guard::Actor;
+use super::in_use::{StopQuery, refuse_if_in_use};
 use super::page::{self, List, PageQuery};
 use super::{App, Problem};
 use crate::domain::audit::Action;
@@ -16,6 +17,7 @@ use crate::domain::tenant::{Tenant, TenantDraft, TenantPatch, TenantStatus};
 use crate::domain::text as rules;
 use crate::domain::time::now;
 use crate::store::page::{PageRequest, TenantFilter};
+use crate::store::usage::Stopped;
 
 /// Which tenants to list.
 #[derive(IntoParams)]
@@ -91,23 +93,29 @@ pub async fn show(State(app): State<App>, Id(id): Id) -> Result<Json<Tenant>, Pr
 
 /// Changes a tenant's name or status.
 #[utoipa::path(
-    patch, path = "/admin/v1/tenants/{id}", tag = "tenants", params(("id" = String, Path)),
+    patch, path = "/admin/v1/tenants/{id}", tag = "tenants", params(("id" = String, Path), StopQuery),
     request_body = TenantPatch,
     responses(
         (status = 200, body = Tenant),
+        (status = 409, description = "It would be suspended, and its keys are in use", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub async fn change(
     State(app): State<App>,
     Id(id): Id,
+    RawQuery(query): RawQuery,
     Extension(actor): Extension<Actor>,
     JsonBody(body): JsonBody,
 ) -> Result<Json<Tenant>, Problem> {
+    let force = StopQuery::read(query.as_deref())?;
     let patch = read_patch(body)?;
     let mut write = app.store.write(&actor.0, now()).await?;
     let before = write.tenant(&id).await?.ok_or_else(no_such_tenant)?;
     let after = before.patched(patch);
+    if before.is_stopped_by(&after) && !force {
+        refuse_if_in_use(&mut write, Stopped::OfTenant(&id)).await?;
+    }
     let after = write
         .put_tenant(Action::Update, Some(&before), after)
         .await?;

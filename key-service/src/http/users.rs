@@ -6,8 +6,9 @@ use axum::{Extension, Json};
 use utoipa::IntoParams;
 
 use super::body::{Id, JsonBody};
-use super::fields::{Fields, list as list_of, scopes, switch, text};
+use super::fields::{Fields, list as list_of, scopes, text};
 use super::guard::Actor;
+use super::in_use::{StopQuery, refuse_if_in_use};
 use super::page::{self, List, PageQuery};
 use super::{App, Problem};
 use crate::domain::audit::Action;
@@ -17,8 +18,8 @@ use crate::domain::text as rules;
 use crate::domain::time::now;
 use crate::domain::usage::UserUsage;
 use crate::domain::user::{User, UserDraft, UserPatch, UserStatus};
-use crate::store::Write;
 use crate::store::page::{PageRequest, UserFilter};
+use crate::store::usage::Stopped;
 
 /// Which users to list.
 #[derive(IntoParams)]
@@ -35,18 +36,6 @@ pub struct UsersQuery {
     search: Option<String>,
     /// Only those of this tenant.
     tenant: Option<String>,
-}
-
-/// How to stop a user.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[allow(
-    dead_code,
-    reason = "describes the query; reading it has its own rules"
-)]
-pub struct StopQuery {
-    /// Suspend, deactivate or delete even though keys of the user were used in the last 30 days.
-    force: Option<bool>,
 }
 
 /// Lists users, oldest first.
@@ -128,12 +117,14 @@ pub async fn change(
     Extension(actor): Extension<Actor>,
     JsonBody(body): JsonBody,
 ) -> Result<Json<User>, Problem> {
-    let force = read_force(query.as_deref())?;
+    let force = StopQuery::read(query.as_deref())?;
     let patch = read_patch(body)?;
     let mut write = app.store.write(&actor.0, now()).await?;
     let before = write.user(&id).await?.ok_or_else(no_such_user)?;
     let after = before.patched(patch)?;
-    refuse_if_in_use(&mut write, &before, &after, force).await?;
+    if before.is_stopped_by(&after) && !force {
+        refuse_if_in_use(&mut write, Stopped::OfUser(&id)).await?;
+    }
     let after = write.put_user(Action::Update, Some(&before), after).await?;
     write.commit().await?;
     Ok(Json(after))
@@ -154,36 +145,16 @@ pub async fn delete(
     RawQuery(query): RawQuery,
     Extension(actor): Extension<Actor>,
 ) -> Result<Json<User>, Problem> {
-    let force = read_force(query.as_deref())?;
+    let force = StopQuery::read(query.as_deref())?;
     let mut write = app.store.write(&actor.0, now()).await?;
     let before = write.user(&id).await?.ok_or_else(no_such_user)?;
     let after = before.deleted();
-    refuse_if_in_use(&mut write, &before, &after, force).await?;
+    if before.is_stopped_by(&after) && !force {
+        refuse_if_in_use(&mut write, Stopped::OfUser(&id)).await?;
+    }
     let after = write.put_user(Action::Delete, Some(&before), after).await?;
     write.commit().await?;
     Ok(Json(after))
-}
-
-/// Whoever stops a user that looks dormant learns first that its keys were used a minute ago.
-async fn refuse_if_in_use(
-    write: &mut Write,
-    before: &User,
-    after: &User,
-    force: bool,
-) -> Result<(), Problem> {
-    if force || !before.is_stopped_by(after) {
-        return Ok(());
-    }
-    match write.recently_used(&before.id).await? {
-        keys if keys.is_empty() => Ok(()),
-        keys => Err(Problem::in_use(keys)),
-    }
-}
-
-fn read_force(query: Option<&str>) -> Result<bool, Refusal> {
-    let mut fields = Fields::of_query(query)?;
-    let force = fields.optional("force", switch);
-    fields.finish(|| Some(force.unwrap_or_default()))
 }
 
 fn no_such_user() -> Problem {

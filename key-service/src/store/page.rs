@@ -4,7 +4,7 @@ use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 
 use super::StoreError;
 use super::rows::{Columns, key_columns, tenant_columns, user_columns};
-use super::usage::used_key;
+use super::usage::{use_columns, used_key};
 use crate::domain::key::KeyStatus;
 use crate::domain::tenant::{Tenant, TenantStatus};
 use crate::domain::text::words;
@@ -96,6 +96,8 @@ pub struct KeyFilter {
     pub expires: Option<(i64, i64)>,
     /// Only those that were never used.
     pub never_used: bool,
+    /// Only those that were not used since this time, as far as is known.
+    pub unused_since: Option<i64>,
 }
 
 pub(super) async fn tenants(
@@ -160,7 +162,9 @@ pub(super) async fn keys(
         concat!(
             "SELECT keys.place, ",
             key_columns!(),
-            ", key_last_use.at FROM keys LEFT JOIN key_last_use ON key_last_use.key_id = keys.id \
+            ", ",
+            use_columns!(),
+            " FROM keys LEFT JOIN key_last_use ON key_last_use.key_id = keys.id \
              WHERE keys.place > "
         ),
         page,
@@ -192,7 +196,14 @@ pub(super) async fn keys(
         sql.push(" AND keys.expires_at < ").push_bind(to);
     }
     if filter.never_used {
-        sql.push(" AND key_last_use.at IS NULL");
+        sql.push(" AND key_last_use.at IS NULL AND EXISTS (SELECT 1 FROM usage_reporting)");
+    }
+    if let Some(since) = filter.unused_since {
+        // Null, which is no match, where use was never reported.
+        sql.push(
+            " AND coalesce(key_last_use.at, max(keys.created_at, (SELECT since FROM usage_reporting))) < ",
+        );
+        sql.push_bind(since);
     }
     finish(pool, sql, page, used_key).await
 }

@@ -1,5 +1,8 @@
 //! Counts of use: written as gateways report them, read beside the records.
 
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::page::PageRequest;
 use super::rows::{Columns, key_columns};
 use super::{Store, StoreError, Write};
 use crate::domain::time::DAY;
@@ -9,14 +12,57 @@ use crate::domain::usage::{DayCount, KeyUsage, RECENTLY, Report, UsedKey, UserUs
 const REPORTS_KEPT: i64 = 2 * DAY;
 /// Days of use that are shown.
 const DAYS_SHOWN: i64 = 30;
+/// Keys that are named to who would stop them.
+const MOST_SHOWN: PageRequest = PageRequest {
+    after: None,
+    limit: 100,
+};
+
+/// What is known of a key's use: the last one, and whether any is reported at all.
+macro_rules! use_columns {
+    () => {
+        "key_last_use.at, EXISTS (SELECT 1 FROM usage_reporting)"
+    };
+}
+pub(super) use use_columns;
+
+/// The keys that a write would stop.
+#[derive(Debug, Clone, Copy)]
+pub enum Stopped<'a> {
+    /// Those of the user of this id.
+    OfUser(&'a str),
+    /// Those of the tenant of this id.
+    OfTenant(&'a str),
+    /// The key of this id.
+    Key(&'a str),
+}
+
+/// Keys that are in use, or may be.
+#[derive(Debug)]
+pub struct InUse {
+    /// The keys, last used first.
+    pub keys: Vec<UsedKey>,
+    /// Whether there are more than these.
+    pub more: bool,
+    /// Whether use is reported. Where it is not, these are all keys that work.
+    pub reported: bool,
+}
 
 impl Store {
+    /// Whether any gateway has ever reported use.
+    pub async fn usage_reported(&self) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM usage_reporting)";
+        Ok(sqlx::query_scalar(sql).fetch_one(&self.readers).await?)
+    }
+
     /// The key of this id, with its use.
     pub async fn key_usage(&self, id: &str) -> Result<Option<KeyUsage>, StoreError> {
         let sql = concat!(
             "SELECT ",
             key_columns!(),
-            ", key_last_use.at FROM keys LEFT JOIN key_last_use ON key_last_use.key_id = keys.id WHERE keys.id = ?"
+            ", ",
+            use_columns!(),
+            " FROM keys LEFT JOIN key_last_use ON key_last_use.key_id = keys.id WHERE keys.id = ?"
         );
         let Some(row) = sqlx::query(sql)
             .bind(id)
@@ -65,6 +111,7 @@ impl Store {
         Ok(Some(UserUsage {
             user,
             last_used_at,
+            usage_reported: self.usage_reported().await?,
             usage,
         }))
     }
@@ -73,7 +120,12 @@ impl Store {
 pub(super) fn used_key(columns: &mut Columns<'_>) -> Result<Option<UsedKey>, StoreError> {
     let key = columns.key()?;
     let last_used_at = columns.take()?;
-    Ok(key.map(|key| UsedKey { key, last_used_at }))
+    let usage_reported = columns.take()?;
+    Ok(key.map(|key| UsedKey {
+        key,
+        last_used_at,
+        usage_reported,
+    }))
 }
 
 fn day_count(row: &sqlx::sqlite::SqliteRow) -> Result<DayCount, StoreError> {
@@ -104,6 +156,12 @@ impl Write {
         if new.rows_affected() == 0 {
             return Ok(());
         }
+        sqlx::query(
+            "INSERT INTO usage_reporting (only_row, since) VALUES (1, ?) ON CONFLICT DO NOTHING",
+        )
+        .bind(now)
+        .execute(self.connection())
+        .await?;
         for count in &report.keys {
             // A gateway's clock may be ahead, but nothing was used in the future.
             let last_at = count.last_at.min(now);
@@ -133,26 +191,45 @@ impl Write {
         Ok(())
     }
 
-    /// The working keys of a user that were used lately, last used first.
-    pub async fn recently_used(&mut self, user_id: &str) -> Result<Vec<UsedKey>, StoreError> {
+    /// The working keys among those that a write would stop, which were used lately; where nobody reports
+    /// use, all that work.
+    pub async fn in_use(&mut self, stopped: Stopped<'_>) -> Result<InUse, StoreError> {
         let now = self.now();
-        let sql = concat!(
+        let reported = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM usage_reporting)")
+            .fetch_one(self.connection())
+            .await?;
+        let mut sql = QueryBuilder::<Sqlite>::new(concat!(
             "SELECT ",
             key_columns!(),
-            ", key_last_use.at FROM keys JOIN key_last_use ON key_last_use.key_id = keys.id \
-             WHERE keys.user_id = ? AND keys.status = 'active' AND key_last_use.at >= ? \
-             AND (keys.expires_at IS NULL OR keys.expires_at > ?) ORDER BY key_last_use.at DESC LIMIT 100"
-        );
-        let rows = sqlx::query(sql)
-            .bind(user_id)
-            .bind(now - RECENTLY)
-            .bind(now)
-            .fetch_all(self.connection())
-            .await?;
+            ", ",
+            use_columns!(),
+            " FROM keys LEFT JOIN key_last_use ON key_last_use.key_id = keys.id \
+             WHERE keys.status = 'active' AND (keys.expires_at IS NULL OR keys.expires_at > "
+        ));
+        sql.push_bind(now).push(")");
+        let (column, id) = match stopped {
+            Stopped::OfUser(id) => (" AND keys.user_id = ", id),
+            Stopped::OfTenant(id) => (" AND keys.tenant_id = ", id),
+            Stopped::Key(id) => (" AND keys.id = ", id),
+        };
+        sql.push(column).push_bind(id.to_owned());
+        if reported {
+            sql.push(" AND key_last_use.at >= ")
+                .push_bind(now - RECENTLY)
+                .push(" ORDER BY key_last_use.at DESC");
+        }
+        sql.push(" LIMIT ").push_bind(MOST_SHOWN.limit_and_one());
+        let rows = sql.build().fetch_all(self.connection()).await?;
         let mut keys = Vec::with_capacity(rows.len());
         for row in &rows {
             keys.extend(used_key(&mut Columns::of(row))?);
         }
-        Ok(keys)
+        let more = keys.len() > MOST_SHOWN.limit;
+        keys.truncate(MOST_SHOWN.limit);
+        Ok(InUse {
+            keys,
+            more,
+            reported,
+        })
     }
 }

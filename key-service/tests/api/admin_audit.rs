@@ -12,7 +12,10 @@ fn every_write_is_there_with_who_when_before_and_after() {
     let service = Service::furnished();
     service.make_key(&json!({"id": "key_1"}));
     service
-        .patch("/admin/v1/users/usr_a", &json!({"status": "locked"}))
+        .patch(
+            "/admin/v1/users/usr_a?force=true",
+            &json!({"status": "locked"}),
+        )
         .expect(200);
     service
         .post("/admin/v1/keys/key_1/rotate", &json!({}))
@@ -20,7 +23,9 @@ fn every_write_is_there_with_who_when_before_and_after() {
     service
         .post("/admin/v1/keys/key_1/revoke", &json!({}))
         .expect(200);
-    service.delete("/admin/v1/users/usr_a").expect(200);
+    service
+        .delete("/admin/v1/users/usr_a?force=true")
+        .expect(200);
     let all = entries(&service, "");
     let told: Vec<String> = all
         .iter()

@@ -152,7 +152,7 @@ fn migration_the_first_line_names_the_deactivated_user() {
     service.make_key(&json!({"id": "key_1"}));
     let deactivated = json!({"status": "deactivated"});
     service
-        .patch("/admin/v1/users/usr_a", &deactivated)
+        .patch("/admin/v1/users/usr_a?force=true", &deactivated)
         .expect(200);
     let answer = ask(
         &service,
@@ -207,7 +207,10 @@ fn overnight_the_first_line_names_the_user_until_it_is_reactivated() {
         ("active", "allowed"),
     ] {
         service
-            .patch("/admin/v1/users/usr_a", &json!({"status": status}))
+            .patch(
+                "/admin/v1/users/usr_a?force=true",
+                &json!({"status": status}),
+            )
             .expect(200);
         let answer = ask(&service, &question);
         assert_eq!(answer["verdict"], verdict);

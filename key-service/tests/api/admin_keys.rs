@@ -22,6 +22,7 @@ fn a_new_key_is_told_once_and_follows_its_user() {
     shown.as_object_mut().unwrap().remove("secret");
     let path = format!("/admin/v1/keys/{}", made["id"].as_str().unwrap());
     shown["last_used_at"] = Value::Null;
+    shown["usage_reported"] = json!(false);
     shown["verdict"] = json!("allowed");
     assert_eq!(
         service.get("/admin/v1/keys").expect(200)["items"],
@@ -111,7 +112,7 @@ fn a_key_is_changed_switched_off_and_on() {
     );
     let path = "/admin/v1/keys/key_1";
     let changed = service
-        .patch(path, &json!({
+        .patch(&format!("{path}?force=true"), &json!({
             "name": "n", "status": "disabled", "scopes": ["a"], "networks": ["::1"], "not_before": 5,
             "hours": {"days": ["sat"], "from": "22:00", "to": "06:00"},
         }))

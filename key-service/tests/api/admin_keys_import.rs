@@ -127,7 +127,10 @@ fn what_a_gateway_will_refuse_is_imported_with_a_warning() {
         ])
     );
     service
-        .patch("/admin/v1/users/usr_a", &json!({"status": "suspended"}))
+        .patch(
+            "/admin/v1/users/usr_a?force=true",
+            &json!({"status": "suspended"}),
+        )
         .expect(200);
     let count = |query: &str| {
         service.get(&format!("/admin/v1/keys?{query}")).expect(200)["items"]

@@ -281,7 +281,7 @@ fn metrics_tell_how_many_keys_there_are_and_how_many_expire() {
         .expect(200);
     service
         .patch(
-            "/admin/v1/keys/key_disabled",
+            "/admin/v1/keys/key_disabled?force=true",
             &json!({"status": "disabled"}),
         )
         .expect(200);
@@ -301,7 +301,10 @@ fn metrics_tell_how_many_keys_there_are_and_how_many_expire() {
         assert!(metrics.contains(line), "{line} is not in {metrics}");
     }
     service
-        .patch("/admin/v1/keys/key_day", &json!({"status": "disabled"}))
+        .patch(
+            "/admin/v1/keys/key_day?force=true",
+            &json!({"status": "disabled"}),
+        )
         .expect(200);
     let metrics = service.send("GET", "/metrics", None, None).text;
     assert!(metrics.contains(r#"keybound_service_keys_expiring{within="1d"} 0"#));

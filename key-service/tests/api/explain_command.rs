@@ -29,7 +29,10 @@ fn the_cause_comes_first_then_the_checks_then_the_next_step() {
     let service = Service::furnished();
     service.make_key(&json!({"id": "key_1"}));
     service
-        .patch("/admin/v1/users/usr_a", &json!({"status": "deactivated"}))
+        .patch(
+            "/admin/v1/users/usr_a?force=true",
+            &json!({"status": "deactivated"}),
+        )
         .expect(200);
     let output = explain(&service, &["--key-id", "key_1", "--path", "/stock"], "");
     let told = text(&output.stdout);

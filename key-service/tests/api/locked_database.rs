@@ -50,7 +50,12 @@ fn reads_are_answered_and_writes_are_told_to_come_again() {
     let digest = digest(&key["secret"]);
     let holder = Holder::take(&service);
     std::thread::scope(|scope| {
-        let suspend = || service.patch("/admin/v1/users/usr_a", &json!({"status": "suspended"}));
+        let suspend = || {
+            service.patch(
+                "/admin/v1/users/usr_a?force=true",
+                &json!({"status": "suspended"}),
+            )
+        };
         let writers: Vec<_> = (0..4).map(|_| scope.spawn(suspend)).collect();
         // While they wait for the lock.
         while writers.iter().any(|writer| !writer.is_finished()) {
@@ -75,7 +80,10 @@ fn reads_are_answered_and_writes_are_told_to_come_again() {
     );
     holder.release();
     service
-        .patch("/admin/v1/users/usr_a", &json!({"status": "suspended"}))
+        .patch(
+            "/admin/v1/users/usr_a?force=true",
+            &json!({"status": "suspended"}),
+        )
         .expect(200);
     assert_eq!(service.changes("?after=3")["cursor"], 4);
 }

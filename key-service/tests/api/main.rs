@@ -18,6 +18,7 @@ mod environment;
 mod every_route;
 mod explain_command;
 mod given_twice;
+mod in_use;
 mod locked_database;
 mod migrations;
 mod program;

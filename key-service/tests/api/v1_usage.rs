@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Service};
 
-fn report(service: &Service, reporter: &str, batch: i64, keys: &Value) -> Answer {
+pub fn report(service: &Service, reporter: &str, batch: i64, keys: &Value) -> Answer {
     let body = json!({"reporter": reporter, "batch": batch, "from": now() - 10, "to": now(), "keys": keys});
     send(service, &service.gateway, &body)
 }
@@ -18,7 +18,8 @@ fn send(service: &Service, token: &Token, body: &Value) -> Answer {
     )
 }
 
-fn with_keys() -> Service {
+/// With two keys, `key_1` and `key_2`.
+pub fn with_keys() -> Service {
     let service = Service::furnished();
     service.make_key(&json!({"id": "key_1"}));
     service.make_key(&json!({"id": "key_2"}));
@@ -124,81 +125,4 @@ fn a_broken_report_counts_nothing() {
         ["reporter", "batch", "from", "to", "keys"]
     );
     send(&service, &service.admin, &json!({})).problem(403);
-}
-
-#[test]
-fn a_user_whose_keys_are_in_use_is_stopped_only_by_force() {
-    for status in ["suspended", "deactivated", "deleted"] {
-        let service = with_keys();
-        let at = now() - 60;
-        report(
-            &service,
-            "vm",
-            1,
-            &json!([{"id": "key_1", "allowed": 1, "rejected": 0, "last_at": at}]),
-        );
-        let stop = |query: &str| match status {
-            "deleted" => service.delete(&format!("/admin/v1/users/usr_a{query}")),
-            status => service.patch(
-                &format!("/admin/v1/users/usr_a{query}"),
-                &json!({"status": status}),
-            ),
-        };
-        for query in ["", "?force=false"] {
-            let refused = stop(query);
-            refused.problem(409);
-            assert_eq!(refused.json()["code"], "in_use");
-            let keys = refused.json()["keys"].as_array().unwrap().clone();
-            assert_eq!(keys.len(), 1);
-            assert_eq!(
-                (&keys[0]["id"], &keys[0]["last_used_at"]),
-                (&json!("key_1"), &json!(at))
-            );
-        }
-        assert_eq!(stop("?force=yes").problem(400), ["force"]);
-        assert_eq!(
-            service.get("/admin/v1/users/usr_a").expect(200)["status"],
-            "active"
-        );
-        assert_eq!(stop("?force=true").expect(200)["status"], status);
-    }
-}
-
-#[test]
-fn what_does_not_stop_a_key_in_use_needs_no_force() {
-    let service = with_keys();
-    let long_ago = now() - 31 * 86_400;
-    report(
-        &service,
-        "vm",
-        1,
-        &json!([{"id": "key_1", "allowed": 1, "rejected": 0, "last_at": long_ago}]),
-    );
-    service
-        .patch("/admin/v1/users/usr_a", &json!({"status": "suspended"}))
-        .expect(200);
-    service
-        .patch("/admin/v1/users/usr_a", &json!({"status": "active"}))
-        .expect(200);
-    report(
-        &service,
-        "vm",
-        2,
-        &json!([{"id": "key_1", "allowed": 1, "rejected": 0, "last_at": now()}]),
-    );
-    service
-        .patch("/admin/v1/users/usr_a", &json!({"status": "locked"}))
-        .expect(200);
-    service
-        .patch(
-            "/admin/v1/users/usr_a",
-            &json!({"status": "active", "name": "x"}),
-        )
-        .expect(200);
-    service
-        .post("/admin/v1/keys/key_1/revoke", &json!({}))
-        .expect(200);
-    service
-        .patch("/admin/v1/users/usr_a", &json!({"status": "deactivated"}))
-        .expect(200);
 }

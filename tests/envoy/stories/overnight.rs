@@ -67,7 +67,6 @@ async fn a_system_user_that_looked_dormant() {
     }
 
     // It is done all the same, at night.
-    let path = format!("/users/{user}?force=true");
     first
         .key_service()
         .set_status(&path, "deactivated")

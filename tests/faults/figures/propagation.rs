@@ -151,7 +151,7 @@ pub async fn measure(goals: &mut Goals) -> Result<()> {
     service.import(keys).await?;
 
     let busy = Busy::start(&gateway, EACH, Arc::new(vec![key(ROUNDS)])).await?;
-    let path = format!("/users/{user}");
+    let path = format!("/users/{user}?force=true");
     let mut lags: Vec<(&str, Vec<f64>)> = ["revoke", "suspend", "reactivate"]
         .map(|what| (what, Vec::new()))
         .into();

@@ -44,7 +44,7 @@ pub async fn measure(goals: &mut Goals) -> Result<()> {
     let applied = gateway.counters().await.get("changes.applied").copied();
     let busy = Busy::start(&gateway, 4, Arc::clone(&all)).await?;
     let number = busy.send(Arc::clone(&all));
-    let path = format!("/tenants/{tenant}");
+    let path = format!("/tenants/{tenant}?force=true");
     let body = json!({"status": "suspended"});
     let call = gateway.key_service().must("PATCH", &path, Some(&body));
     let lag = busy
