@@ -21,6 +21,20 @@ const COUNTED: usize = 10_000;
 /// Time before a report that was not taken is sent again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How long a key service that takes no reports is left alone.
+const LEFT_ALONE: Duration = Duration::from_secs(600);
+
+/// What became of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was taken.
+    Taken,
+    /// It was not, and is sent again.
+    NotTaken,
+    /// The key service takes none.
+    Unsupported,
+}
+
 /// Counts per key, and the report under way.
 #[derive(Debug)]
 pub struct Usage {
@@ -34,6 +48,8 @@ pub struct Usage {
     call: Option<Call>,
     /// When the next report may be sent.
     due: Option<Instant>,
+    /// Until when nothing is counted, for nobody would take it.
+    left_alone: Option<Instant>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -41,6 +57,18 @@ struct Count {
     allowed: u64,
     rejected: u64,
     last_at: u64,
+}
+
+impl Count {
+    fn add(&mut self, allowed: bool, at: u64) {
+        let verdicts = if allowed {
+            &mut self.allowed
+        } else {
+            &mut self.rejected
+        };
+        *verdicts = verdicts.saturating_add(1);
+        self.last_at = at;
+    }
 }
 
 #[derive(Serialize)]
@@ -72,6 +100,7 @@ impl Usage {
             report: None,
             call: None,
             due: None,
+            left_alone: None,
         }
     }
 
@@ -79,23 +108,18 @@ impl Usage {
     pub fn count(&mut self, key: &str, allowed: bool, now: Now) {
         let Some(every) = self.every else { return };
         if self.counts.is_empty() {
+            if self.left_alone.is_some_and(|until| now.instant < until) {
+                return;
+            }
             self.from = now.unix;
             self.due.get_or_insert(now.instant + every);
         }
-        if !self.counts.contains_key(key) {
-            if self.counts.len() >= COUNTED {
-                return;
-            }
-            self.counts.insert(key.into(), Count::default());
-        }
         if let Some(count) = self.counts.get_mut(key) {
-            let verdicts = if allowed {
-                &mut count.allowed
-            } else {
-                &mut count.rejected
-            };
-            *verdicts = verdicts.saturating_add(1);
-            count.last_at = now.unix;
+            count.add(allowed, now.unix);
+        } else if self.counts.len() < COUNTED {
+            let mut count = Count::default();
+            count.add(allowed, now.unix);
+            self.counts.insert(key.into(), count);
         }
     }
 
@@ -146,19 +170,28 @@ impl Usage {
         self.call == Some(call)
     }
 
-    /// The report was taken, or not.
-    pub fn ended(&mut self, taken: bool, now: Now) {
+    /// The report has come to this.
+    pub fn ended(&mut self, outcome: Outcome, now: Now) {
         self.call = None;
-        if taken {
-            self.report = None;
-        }
-        self.due = match self.every {
-            Some(every) if taken && self.counts.len() < KEYS => {
-                (!self.counts.is_empty()).then(|| now.instant + every)
+        match outcome {
+            Outcome::Taken => {
+                self.report = None;
+                let soon = match self.every {
+                    Some(every) if self.counts.len() < KEYS => every,
+                    // Much is left.
+                    _ => RETRY,
+                };
+                self.due = (!self.counts.is_empty()).then(|| now.instant + soon);
             }
-            // Much is left, or the same again, but not at once: the key service may be overloaded.
-            _ => Some(now.instant + RETRY),
-        };
+            // The same again, but not at once: the key service may be overloaded.
+            Outcome::NotTaken => self.due = Some(now.instant + RETRY),
+            Outcome::Unsupported => {
+                self.report = None;
+                self.counts.clear();
+                self.due = None;
+                self.left_alone = Some(now.instant + LEFT_ALONE);
+            }
+        }
     }
 }
 
@@ -199,7 +232,7 @@ mod tests {
         usage.sent(7);
         assert!(usage.is_call(7) && !usage.is_call(8));
         assert_eq!(report(&mut usage, 90_000), None);
-        usage.ended(true, at(70_010));
+        usage.ended(Outcome::Taken, at(70_010));
         assert_eq!(report(&mut usage, 90_000), None);
     }
 
@@ -211,11 +244,11 @@ mod tests {
         usage.sent(1);
         usage.count("key_1", true, at(10_500));
         usage.count("key_2", false, at(10_500));
-        usage.ended(false, at(11_000));
+        usage.ended(Outcome::NotTaken, at(11_000));
         assert_eq!(report(&mut usage, 11_999), None);
         assert_eq!(report(&mut usage, 12_000), first);
         usage.sent(2);
-        usage.ended(true, at(12_000));
+        usage.ended(Outcome::Taken, at(12_000));
         let second = report(&mut usage, 30_000).unwrap();
         assert_eq!(second["batch"], 2);
         let mut keys: Vec<&str> = second["keys"]
@@ -243,7 +276,7 @@ mod tests {
                 (&json!(batch), KEYS)
             );
             usage.sent(1);
-            usage.ended(true, at(millis));
+            usage.ended(Outcome::Taken, at(millis));
             millis += 1000;
         }
         assert_eq!(report(&mut usage, millis + 60_000), None);
@@ -259,5 +292,25 @@ mod tests {
         usage.count("key_1", true, at(0));
         assert!(usage.counts.is_empty());
         assert_eq!(usage.next_report(at(100_000)), None);
+    }
+
+    #[test]
+    fn a_service_that_takes_no_reports_is_left_alone_for_ten_minutes() {
+        let mut usage = usage();
+        usage.count("key_1", true, at(0));
+        assert!(report(&mut usage, 10_000).is_some());
+        usage.sent(1);
+        usage.count("key_1", true, at(10_001));
+        usage.ended(Outcome::Unsupported, at(10_002));
+        for millis in [10_003, 300_000, 610_001] {
+            usage.count("key_1", true, at(millis));
+            assert!(usage.counts.is_empty());
+            assert_eq!(report(&mut usage, millis), None);
+        }
+        usage.count("key_1", true, at(610_002));
+        assert_eq!(report(&mut usage, 620_001), None);
+        let later = report(&mut usage, 620_002).unwrap();
+        assert_eq!(later["keys"][0]["allowed"], 1);
+        assert_eq!(later["batch"], 2);
     }
 }

@@ -23,7 +23,7 @@ pub use learn::Learned;
 use local::Bounded;
 pub use local::Spread;
 use shared::Shared;
-pub use store::Store;
+pub use store::{Store, change};
 
 /// What is known of a digest.
 #[derive(Debug, Clone, PartialEq, Eq)]

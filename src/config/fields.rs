@@ -123,7 +123,7 @@ pub(super) static CONFIGURATION: Shape = Shape::Object(&[
         Field::or("lookups_in_flight", "8"),
     ])),
     Field::or("usage", "{}").holding(Shape::Object(&[
-        Field::or("enabled", "false"),
+        Field::or("enabled", "true"),
         Field::or("every", r#""10s""#),
     ])),
 ]);

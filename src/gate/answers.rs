@@ -6,13 +6,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::{Gate, Purpose, Ready, Resolution};
-use crate::cache::{EntityId, Learned, Lookup, Store};
+use crate::cache::{EntityId, Learned, Lookup, Store, change};
 use crate::digest::Digest;
 use crate::feed;
 use crate::fetch::{Batch, Call, Failure};
 use crate::record::{Resolved, parse_answer};
 use crate::telemetry::{Counter, Warning};
 use crate::time::Now;
+use crate::usage::Outcome;
 
 /// How a call to the key service ended.
 #[derive(Debug)]
@@ -51,14 +52,14 @@ impl Gate {
                 self.give_up(batch, Failure::Other(None), now);
             }
             Purpose::Changes(_) => self.feed_failed(feed::Failure::Broken(None), now, store),
-            Purpose::Usage => self.usage.ended(false, now),
+            Purpose::Usage => self.usage.ended(Outcome::NotTaken, now),
         }
     }
 
     /// A call has ended.
     pub fn ended(&mut self, call: Call, end: &CallEnd<'_>, now: Now, store: &dyn Store) {
         if self.usage.is_call(call) {
-            self.usage_ended(end, now);
+            self.usage_ended(end, now, store);
         } else if let Some(poll) = self.feed.ended(call) {
             self.poll_ended(&poll, end, now, store);
         } else if let Some(batch) = self.fetcher.ended(call) {
@@ -72,21 +73,31 @@ impl Gate {
         }
     }
 
-    fn usage_ended(&mut self, end: &CallEnd<'_>, now: Now) {
-        let taken = matches!(
-            end,
+    fn usage_ended(&mut self, end: &CallEnd<'_>, now: Now, store: &dyn Store) {
+        let outcome = match *end {
             CallEnd::Answered {
                 status: 204,
                 marked: true,
                 ..
-            }
-        );
-        if !taken {
-            self.warnings.warn(Warning::UsageRefused, now.instant, || {
+            } => Outcome::Taken,
+            CallEnd::Answered { status: 404, .. } => Outcome::Unsupported,
+            _ => Outcome::NotTaken,
+        };
+        match outcome {
+            Outcome::Taken => {}
+            Outcome::NotTaken => self.warnings.warn(Warning::UsageRefused, now.instant, || {
                 "key service: it did not take a report of usage, which is sent again".to_owned()
-            });
+            }),
+            Outcome::Unsupported => {
+                if first_to_tell(store, &self.usage_told) {
+                    log::warn!(
+                        "key service: it takes no reports of usage (404 at its path): nobody knows which keys are \
+                         used; it is asked again every ten minutes, unless usage.enabled is false"
+                    );
+                }
+            }
         }
-        self.usage.ended(taken, now);
+        self.usage.ended(outcome, now);
     }
 
     /// The body of an answer that is knowledge. Everything else is an outage, never an unknown key.
@@ -253,6 +264,16 @@ impl Gate {
             });
         }
     }
+}
+
+/// Whether nobody, no other VM of the process either, has told yet what has this name.
+fn first_to_tell(store: &dyn Store, name: &str) -> bool {
+    let mut first = false;
+    let written = change(store, name, |told| {
+        first = told.is_empty();
+        first.then(|| b"told".to_vec())
+    });
+    written && first
 }
 
 /// What an answer about a digest speaks of.

@@ -53,6 +53,8 @@ pub struct Gate {
     /// The two clocks at the last tick.
     ticked: Option<Now>,
     usage: Usage,
+    /// Where the VMs note that one has told of a key service without reports of usage.
+    usage_told: String,
     /// What has been counted.
     pub telemetry: Telemetry,
     warnings: Warnings,
@@ -125,6 +127,7 @@ impl Gate {
             ready: VecDeque::new(),
             ticked: None,
             usage: Usage::new(settings.usage, name),
+            usage_told: format!("{namespace}/usage"),
             telemetry: Telemetry::default(),
             warnings: Warnings::default(),
             settings: Rc::new(settings),

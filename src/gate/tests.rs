@@ -42,8 +42,7 @@ impl World {
     }
 
     fn named(name: &str, configuration: &Value) -> Self {
-        let mut whole =
-            json!({"key_service": {"cluster": "key_service", "changes": {"enabled": false}}});
+        let mut whole = json!({"key_service": {"cluster": "key_service", "changes": {"enabled": false}}, "usage": {"enabled": false}});
         for (name, value) in configuration.as_object().unwrap() {
             whole[name] = value.clone();
         }

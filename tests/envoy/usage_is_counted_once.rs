@@ -1,10 +1,12 @@
 //! What the key service is told about the use of keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::client::Request;
 use support::gateway::Gateway;
+use support::key_service::KeyService;
 use support::records;
 use support::scripted::{Answer, Call};
 use support::wait;
@@ -117,9 +119,51 @@ async fn a_report_that_was_not_taken_comes_again_under_its_number() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_real_key_service_shows_what_was_used() {
+async fn a_service_that_takes_no_reports_is_told_of_once_and_left_alone() {
+    // The key service of the tests answers 404 where it was told nothing else.
+    let gateway = Gateway::scripted()
+        .settings(json!({"usage": {"every": "1s"}}))
+        .workers(2)
+        .start()
+        .await;
+    let key = gateway.knows(records::active("one"));
+    let request = Request::get("/").header("x-api-key", &key);
+    wait::until("each worker to have sent a report", async || {
+        gateway.passed(&request).await;
+        match reporters(&gateway).len() {
+            0 | 1 => Err("not yet".to_owned()),
+            _ => Ok(()),
+        }
+    })
+    .await
+    .unwrap();
+    for _ in 0..30 {
+        gateway.passed(&request).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(
+        reports(&gateway).len(),
+        2,
+        "each worker asks once in ten minutes"
+    );
+    gateway.log_says("takes no reports of usage").await;
+    let told = gateway.envoy.log();
+    assert_eq!(told.matches("takes no reports of usage").count(), 1);
+}
+
+fn reporters(gateway: &Gateway) -> BTreeSet<String> {
+    let reports = reports(gateway);
+    reports
+        .iter()
+        .map(|report| report["reporter"].to_string())
+        .collect()
+}
+
+/// With the configuration that comes with it: no setting of usage but how often.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_real_key_service_shows_what_was_used_and_until_then_that_nobody_knows() {
     let mut gateway = Gateway::real()
-        .settings(json!({"usage": {"enabled": true, "every": "1s"}}))
+        .settings(json!({"usage": {"every": "1s"}}))
         .start()
         .await;
     let service = gateway.key_service();
@@ -129,13 +173,19 @@ async fn the_real_key_service_shows_what_was_used() {
         .key(&user, &json!({"name": "batch job"}))
         .await
         .unwrap();
+    let path = format!("/keys/{}", made.id);
+    let key = service.must("GET", &path, None).await.unwrap();
+    assert_eq!(
+        (&key["last_used_at"], &key["usage_reported"]),
+        (&Value::Null, &json!(false))
+    );
+    is_in_use(service, &user, &made.id, "usage_not_reported").await;
     gateway.secret(&made.key);
     for _ in 0..7 {
         gateway
             .passed(&Request::get("/").header("x-api-key", &made.key))
             .await;
     }
-    let path = format!("/keys/{}", made.id);
     let service = gateway.key_service();
     wait::until("the key's use to be shown", async || {
         let key = service
@@ -144,7 +194,7 @@ async fn the_real_key_service_shows_what_was_used() {
             .map_err(|error| error.to_string())?;
         let days = key["usage"].as_array().cloned().unwrap_or_default();
         let allowed: u64 = days.iter().filter_map(|day| day["allowed"].as_u64()).sum();
-        if allowed == 7 && key["last_used_at"].is_u64() {
+        if allowed == 7 && key["last_used_at"].is_u64() && key["usage_reported"] == true {
             Ok(())
         } else {
             Err(key.to_string())
@@ -153,11 +203,22 @@ async fn the_real_key_service_shows_what_was_used() {
     .await
     .unwrap();
     // The story "Overnight", prevented: who used a key a moment ago is not stopped unawares.
-    let stop = json!({"status": "deactivated"});
-    let refused = service
-        .admin("PATCH", &format!("/users/{user}"), Some(&stop))
-        .await
-        .unwrap();
-    assert_eq!(refused.status, 409, "{}", refused.text());
-    assert!(refused.text().contains(&made.id));
+    is_in_use(service, &user, &made.id, "used_recently").await;
+}
+
+/// Every way of stopping the key is refused for this reason.
+async fn is_in_use(service: &KeyService, user: &str, key: &str, reason: &str) {
+    for (path, status) in [
+        (format!("/users/{user}"), "suspended"),
+        (format!("/users/{user}"), "locked"),
+        (format!("/users/{user}"), "deactivated"),
+        (format!("/keys/{key}"), "disabled"),
+    ] {
+        let stop = json!({"status": status});
+        let refused = service.admin("PATCH", &path, Some(&stop)).await.unwrap();
+        assert_eq!(refused.status, 409, "{}", refused.text());
+        let refused = refused.json();
+        assert_eq!(refused["reason"], reason, "{refused}");
+        assert_eq!(refused["keys"][0]["id"], key, "{refused}");
+    }
 }

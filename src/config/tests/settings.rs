@@ -89,7 +89,7 @@ fn the_smallest_configuration_has_the_defaults_of_the_documentation() {
     assert_eq!(
         settings.usage,
         Usage {
-            enabled: false,
+            enabled: true,
             every: Duration::from_secs(10)
         }
     );

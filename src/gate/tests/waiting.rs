@@ -107,6 +107,37 @@ fn usage_is_reported_and_a_report_that_was_not_taken_comes_again() {
 }
 
 #[test]
+fn usage_is_not_reported_to_a_service_that_takes_none() {
+    let fresh = json!({"fresh_for": "1h", "max_staleness": "1h"});
+    let mut world = World::new(&json!({"freshness": fresh, "usage": {}}));
+    world.ask("k");
+    world.teach("k", 5, &good(1));
+    world.pass(10_000);
+    let report = world.gate.next_call(at(world.millis)).unwrap();
+    assert_eq!(report.path, "/v1/usage", "it is on where nothing is said");
+    world.gate.sent(1, report.purpose);
+    world.end(
+        1,
+        &CallEnd::Answered {
+            status: 404,
+            marked: false,
+            body: Some(b""),
+            retry_after: None,
+        },
+    );
+    for _ in 0..9 {
+        world.pass(60_000);
+        world.ask("k");
+        assert!(world.gate.next_call(at(world.millis)).is_none());
+    }
+    world.pass(60_000);
+    world.ask("k");
+    world.pass(10_000);
+    let again = world.gate.next_call(at(world.millis)).unwrap();
+    assert_eq!(again.path, "/v1/usage");
+}
+
+#[test]
 fn who_goes_after_the_answer_has_come_is_forgotten_too() {
     let mut world = World::new(&json!({}));
     world.ask("k");
