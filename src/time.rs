@@ -1,9 +1,22 @@
 //! Time as it comes into the core: as values, read by the outermost layer.
 
 use std::ops::{Add, Sub};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+
+/// The last Unix second that has a date of four digits, at the end of the year 9999: no record has a later one.
+pub const LAST_SECOND: u64 = 253_402_300_799;
+
+/// A time as HTTP writes it (RFC 9110 section 5.6.7); nothing where it has no such form. What formats it panics
+/// on those, and a value may come from another version of the filter by way of the shared cache.
+pub fn http_date(unix: u64) -> Option<String> {
+    if unix > LAST_SECOND {
+        return None;
+    }
+    let time = UNIX_EPOCH.checked_add(Duration::from_secs(unix))?;
+    Some(httpdate::fmt_http_date(time))
+}
 
 /// The two clocks at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,5 +64,23 @@ impl Sub for Instant {
 
     fn sub(self, earlier: Self) -> Duration {
         self.since(earlier)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::test;
+
+    #[test]
+    fn a_time_beyond_four_digits_of_a_year_has_no_date() {
+        assert_eq!(http_date(0).unwrap(), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(
+            http_date(LAST_SECOND).unwrap(),
+            "Fri, 31 Dec 9999 23:59:59 GMT"
+        );
+        for beyond in [LAST_SECOND + 1, 1_790_000_000_000, u64::MAX] {
+            assert_eq!(http_date(beyond), None);
+        }
     }
 }

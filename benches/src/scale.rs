@@ -203,6 +203,7 @@ fn listener(keys: u32, cache: Cache, modules: &Modules) -> Listener {
         "freshness": {"fresh_for": "1d", "max_staleness": "2d"},
         "limits": {
             "local_entries": local,
+            "local_bytes": "1GiB",
             "shared_entries": u64::from(keys) * 5 / 2,
             "waiting_requests": COLD_CONNECTIONS * 2,
         },

@@ -30,6 +30,7 @@ fn main() {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus-seed");
     let limits = Limits {
         local_entries: 100,
+        local_bytes: 1 << 20,
         shared_entries: 1,
         waiting_requests: 1,
         lookups_in_flight: 1,
@@ -50,7 +51,7 @@ fn main() {
                 continue;
             };
             let now = Instant::from_millis(1_000_000);
-            Cache::new(&limits, freshness).learn(&digest, resolved, answer.as_of, now, &bucket);
+            Cache::new(&limits, freshness, "keybound").learn(&digest, resolved, answer.as_of, now, &bucket);
         }
         let bytes = bucket.0.into_inner();
         if !bytes.is_empty() {

@@ -15,19 +15,23 @@ use super::tested::digest::Digest;
 use super::tested::gate::Gate;
 use super::tested::headers::{Headers, pack};
 use super::tested::percent;
-use super::tested::record::{KeyStatus, Resolved, TenantStatus, UserStatus, is_name, parse_answer};
+use super::tested::record::{
+    Changed, Content, Key, KeyStatus, MOST_CHANGES, Resolved, TenantStatus, User, UserStatus,
+    is_name, parse_answer, parse_changes,
+};
 use super::tested::request::{Circumstances, Request};
-use super::tested::time::{Instant, Now};
+use super::tested::time::{Instant, LAST_SECOND, Now, http_date};
 use super::tested::verdict::{Chain, Facts, Knowledge, Outcome, Reason, decide, explain};
 
 /// A target: it takes any bytes and panics where something does not hold.
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its folder in the seed corpus.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("credential", credential),
     ("configuration", configuration),
     ("answer", answer),
+    ("changes", changes),
     ("bucket", bucket),
     ("explanation", explanation),
 ];
@@ -197,7 +201,8 @@ pub fn answer(body: &[u8]) {
         if let Resolved::Known { key, user, tenant } = &resolved {
             let ids = [Some(&key.id), key.user_id.as_ref(), key.tenant_id.as_ref()];
             assert!(ids.into_iter().flatten().all(|id| is_name(id)));
-            assert!(key.scopes.iter().all(is_name));
+            check_key(key);
+            user.iter().for_each(check_user);
             assert!(
                 user.as_ref()
                     .is_none_or(|user| Some(&user.id) == key.user_id.as_ref())
@@ -229,6 +234,62 @@ pub fn answer(body: &[u8]) {
     }
 }
 
+/// What a key holds is within the bounds of the protocol, and can be told to a client.
+fn check_key(key: &Key) {
+    assert!(key.scopes.iter().all(is_name));
+    assert!(key.scopes.iter().count() <= 256);
+    let times = [key.not_before, key.expires_at, key.replaced_at];
+    for time in times.into_iter().flatten() {
+        assert!(time <= LAST_SECOND);
+        assert!(http_date(time).is_some());
+    }
+}
+
+fn check_user(user: &User) {
+    let scopes: Vec<&str> = user
+        .scopes
+        .iter()
+        .flat_map(|scopes| scopes.iter())
+        .collect();
+    assert!(scopes.len() <= 256 && scopes.into_iter().all(is_name));
+    let apis: Vec<_> = user.apis.iter().flatten().collect();
+    assert!(apis.len() <= 256 && apis.iter().all(|api| (1..=128).contains(&api.len())));
+}
+
+/// An answer of the change feed: what is taken from it is valid and in order, and all of it goes into the shared
+/// cache.
+pub fn changes(body: &[u8]) {
+    const AFTER: u64 = 10;
+    let Ok(news) = parse_changes(body, AFTER) else {
+        return;
+    };
+    assert!(news.reset || news.cursor >= AFTER);
+    assert!(news.changes.len() <= news.given && news.given <= MOST_CHANGES);
+    let (store, mut cache) = (Shelf::default(), cache());
+    let mut last = AFTER;
+    for change in &news.changes {
+        assert!(last < change.sequence && change.sequence <= news.cursor);
+        last = change.sequence;
+        assert!(cache.apply(&change.changed, last, NOW.instant, 1, &store));
+        match &change.changed {
+            Changed::Key(digest, content) => {
+                if let Content::Record(key) = content {
+                    check_key(key);
+                }
+                let _ = cache.lookup(digest, NOW.instant, &store);
+            }
+            Changed::User(id, content) => {
+                assert!(is_name(id));
+                if let Content::Record(user) = content {
+                    check_user(user);
+                }
+            }
+            Changed::Tenant(id, _) => assert!(is_name(id)),
+        }
+    }
+    assert!(store.largest_written() <= 16 * 1024);
+}
+
 /// A bucket of the shared cache, whatever another filter, an older version or a fault has left there: it is
 /// read without harm, and written over within its bounds.
 pub fn bucket(bytes: &[u8]) {
@@ -242,7 +303,8 @@ pub fn bucket(bytes: &[u8]) {
     if let Lookup::Fresh(chain, _) | Lookup::Stale(chain, _) =
         cache().lookup(&digest, NOW.instant, &store)
     {
-        // It may say anything, but a verdict can be made of it.
+        // It may say anything, but a verdict can be made of it, and what clients are told.
+        let _ = chain.key.expires_at.and_then(http_date);
         let packed = pack([(&b":path"[..], &b"/v1/orders"[..])]);
         check_explanation(&chain, &packed, NOW.unix);
     }
@@ -372,6 +434,7 @@ const NOW: Now = Now {
 fn cache() -> Cache {
     let limits = Limits {
         local_entries: 100,
+        local_bytes: 1 << 20,
         shared_entries: 1000,
         waiting_requests: 10,
         lookups_in_flight: 1,

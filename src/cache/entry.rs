@@ -5,8 +5,9 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::local::Weighed;
 use crate::digest::Digest;
-use crate::record::{Changed, Key, Tenant, User};
+use crate::record::{Changed, Key, Networks, Tenant, User};
 use crate::time::Instant;
 
 /// What stands for a key, a user or a tenant in the caches: 128 bits of a SHA-256.
@@ -104,6 +105,17 @@ impl Record {
         }
     }
 
+    /// Bytes that it takes on the heap, about.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Key(key, _) => key_bytes(key),
+            Self::User(user) => user.as_deref().map_or(0, user_bytes),
+            Self::Tenant(tenant) => tenant.as_deref().map_or(0, |tenant| {
+                shared_bytes::<Tenant>().saturating_add(text_bytes(&tenant.id))
+            }),
+        }
+    }
+
     pub(super) fn user(&self) -> Option<Option<Rc<User>>> {
         match self {
             Self::User(user) => Some(user.clone()),
@@ -117,4 +129,66 @@ impl Record {
             Self::Key(..) | Self::User(_) => None,
         }
     }
+}
+
+impl Weighed for Entry {
+    fn bytes(&self) -> usize {
+        self.record.bytes()
+    }
+}
+
+/// When a digest was last unknown.
+impl Weighed for Instant {
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+/// What an allocator takes for itself, and for rounding up, of each allocation.
+const ALLOCATION: usize = 16;
+
+fn text_bytes(text: &str) -> usize {
+    ALLOCATION.saturating_add(text.len())
+}
+
+fn optional_bytes(text: Option<&str>) -> usize {
+    text.map_or(0, text_bytes)
+}
+
+/// What stands behind an `Rc`.
+fn shared_bytes<T>() -> usize {
+    ALLOCATION
+        .saturating_add(size_of::<T>())
+        .saturating_add(2 * size_of::<usize>())
+}
+
+fn key_bytes(key: &Key) -> usize {
+    let networks = match &key.networks {
+        Some(Networks::Ranges(ranges)) => ALLOCATION.saturating_add(size_of_val(&**ranges)),
+        Some(Networks::Unreadable) | None => 0,
+    };
+    [
+        text_bytes(&key.id),
+        optional_bytes(key.user_id.as_deref()),
+        optional_bytes(key.tenant_id.as_deref()),
+        optional_bytes(key.environment.as_deref()),
+        text_bytes(key.scopes.joined()),
+        networks,
+    ]
+    .into_iter()
+    .fold(shared_bytes::<Key>(), usize::saturating_add)
+}
+
+fn user_bytes(user: &User) -> usize {
+    let scopes = user.scopes.as_ref().map(|scopes| scopes.joined());
+    let apis = user.apis.iter().flatten();
+    let apis = apis.map(|api| text_bytes(api).saturating_add(size_of::<Box<str>>()));
+    [
+        text_bytes(&user.id),
+        optional_bytes(user.tenant_id.as_deref()),
+        optional_bytes(scopes),
+    ]
+    .into_iter()
+    .chain(apis)
+    .fold(shared_bytes::<User>(), usize::saturating_add)
 }

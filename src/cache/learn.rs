@@ -111,6 +111,7 @@ impl Cache {
         self.records.remove(&id);
         self.shared.remove(id, as_of, self.continuity.epoch, store);
         self.negatives.insert(id, asked);
+        self.unknown_since = self.unknown_since.min(as_of);
         Learned::Unknown
     }
 

@@ -6,7 +6,13 @@ use hashbrown::HashTable;
 
 use super::entry::EntityId;
 
-/// A map that never holds more than its limit. Where it is full, the first entry under a moving hand that
+/// What takes memory beside its own place in a map.
+pub trait Weighed {
+    /// Bytes of it, about.
+    fn bytes(&self) -> usize;
+}
+
+/// A map that never holds more entries, nor more bytes, than its limits. Where it is full, the first entry under a moving hand that
 /// was not read since the hand last passed makes room (the CLOCK algorithm: F. J. Corbató, "A Paging
 /// Experiment with the Multics System", 1968): nearly as good as least-recently-used, and a hit writes one
 /// flag only.
@@ -16,6 +22,8 @@ pub struct Bounded<V> {
     index: HashTable<u32>,
     slots: Vec<Slot<V>>,
     limit: usize,
+    most_bytes: usize,
+    bytes: usize,
     hand: usize,
     evicted: u64,
 }
@@ -27,13 +35,15 @@ struct Slot<V> {
     read: bool,
 }
 
-impl<V> Bounded<V> {
-    /// An empty map for at most `limit` entries, at least one.
-    pub fn new(limit: usize) -> Self {
+impl<V: Weighed> Bounded<V> {
+    /// An empty map for at most `limit` entries, of so many bytes together; for one at least.
+    pub fn new(limit: usize, most_bytes: usize) -> Self {
         Self {
             index: HashTable::new(),
             slots: Vec::new(),
             limit: limit.max(1),
+            most_bytes,
+            bytes: 0,
             hand: 0,
             evicted: 0,
         }
@@ -53,31 +63,63 @@ impl<V> Bounded<V> {
         usize::try_from(*place).ok()
     }
 
+    /// What an entry takes. Its slot counts twice and its place in the index with it, for both grow by doubling.
+    fn weight(value: &V) -> usize {
+        let slot = size_of::<Slot<V>>().saturating_add(size_of::<u32>());
+        slot.saturating_mul(2).saturating_add(value.bytes())
+    }
+
     /// Adds or replaces an entry.
     pub fn insert(&mut self, id: EntityId, value: V) {
+        let bytes = Self::weight(&value);
         if let Some(known) = self.get(&id) {
-            *known = value;
-            return;
+            let before = Self::weight(known);
+            if bytes <= before {
+                *known = value;
+                self.bytes = self.bytes.saturating_sub(before).saturating_add(bytes);
+                return;
+            }
+            self.remove(&id);
         }
+        let place = self.make_room(bytes);
         let slot = Slot {
             id,
             value,
             read: false,
         };
-        if self.slots.len() < self.limit {
-            self.slots.push(slot);
-            self.point(&id, self.slots.len().saturating_sub(1));
-            return;
+        self.bytes = self.bytes.saturating_add(bytes);
+        match place.and_then(|place| self.slots.get_mut(place)) {
+            Some(free) => *free = slot,
+            None => self.slots.push(slot),
         }
-        let victim = self.victim();
-        if let Some(old) = self.slots.get(victim).map(|slot| slot.id) {
-            self.unpoint(&old);
-        }
-        if let Some(place) = self.slots.get_mut(victim) {
-            *place = slot;
+        let last = self.slots.len().saturating_sub(1);
+        self.point(&id, place.unwrap_or(last));
+    }
+
+    /// Lets entries go until there is room for one more of so many bytes. Gives the place of the last that went,
+    /// which the new one takes, so that the hand comes to it last; none where nobody had to go.
+    fn make_room(&mut self, bytes: usize) -> Option<usize> {
+        while self.slots.len() >= self.limit || self.lacks(bytes) {
+            let victim = self.victim();
+            let Some(slot) = self.slots.get(victim) else {
+                break;
+            };
+            let (id, freed) = (slot.id, Self::weight(&slot.value));
             self.evicted = self.evicted.saturating_add(1);
+            if self.lacks(bytes.saturating_sub(freed)) {
+                self.remove(&id);
+            } else {
+                self.unpoint(&id);
+                self.bytes = self.bytes.saturating_sub(freed);
+                return Some(victim);
+            }
         }
-        self.point(&id, victim);
+        None
+    }
+
+    /// Whether there is no room for so many bytes more.
+    fn lacks(&self, bytes: usize) -> bool {
+        self.bytes.saturating_add(bytes) > self.most_bytes
     }
 
     /// Removes an entry.
@@ -96,7 +138,9 @@ impl<V> Bounded<V> {
             self.unpoint(moved);
         }
         if place < self.slots.len() {
-            self.slots.swap_remove(place);
+            let removed = self.slots.swap_remove(place);
+            let freed = Self::weight(&removed.value);
+            self.bytes = self.bytes.saturating_sub(freed);
         }
         if let Some(moved) = &moved {
             self.point(moved, place);
@@ -123,11 +167,19 @@ impl<V> Bounded<V> {
         usize::try_from(place).ok()
     }
 
-    /// Removes all entries.
+    /// Removes all entries, and gives their memory back.
     pub fn clear(&mut self) {
-        self.index.clear();
-        self.slots.clear();
+        self.index = HashTable::new();
+        self.slots = Vec::new();
+        self.bytes = 0;
         self.hand = 0;
+    }
+
+    /// Removes all entries; from now on there are other limits.
+    pub fn limit(&mut self, limit: usize, most_bytes: usize) {
+        self.clear();
+        self.limit = limit.max(1);
+        self.most_bytes = most_bytes;
     }
 
     /// How many entries there are.
@@ -143,12 +195,13 @@ impl<V> Bounded<V> {
     fn victim(&mut self) -> usize {
         // After one round every flag is cleared, so the second round finds one at once.
         for _ in 0..self.slots.len().saturating_mul(2) {
-            let at = self.hand;
-            self.hand = if at.saturating_add(1) < self.slots.len() {
-                at.saturating_add(1)
+            // Entries may have gone from under the hand.
+            let at = if self.hand < self.slots.len() {
+                self.hand
             } else {
                 0
             };
+            self.hand = at.saturating_add(1);
             match self.slots.get_mut(at) {
                 Some(slot) if slot.read => slot.read = false,
                 _ => return at,
@@ -201,13 +254,25 @@ mod tests {
     use super::*;
     use crate::tests::test;
 
+    impl Weighed for u64 {
+        fn bytes(&self) -> usize {
+            0
+        }
+    }
+
+    impl Weighed for String {
+        fn bytes(&self) -> usize {
+            self.len()
+        }
+    }
+
     fn id(number: u64) -> EntityId {
         EntityId::user(&number.to_string())
     }
 
     #[test]
     fn it_holds_no_more_than_its_limit_and_forgets_what_is_not_read() {
-        let mut map = Bounded::new(10);
+        let mut map = Bounded::new(10, usize::MAX);
         for number in 0..10 {
             map.insert(id(number), number);
         }
@@ -223,7 +288,7 @@ mod tests {
 
     #[test]
     fn what_is_removed_is_gone_and_the_rest_is_found() {
-        let mut map = Bounded::new(100);
+        let mut map = Bounded::new(100, usize::MAX);
         for number in 0..100 {
             map.insert(id(number), number);
         }
@@ -237,5 +302,40 @@ mod tests {
         assert_eq!(map.len(), 66);
         map.insert(id(1), 7);
         assert_eq!((map.len(), map.get(&id(1))), (66, Some(&mut 7)));
+    }
+
+    #[test]
+    fn it_holds_no_more_bytes_than_its_limit_whatever_their_sizes() {
+        const MOST: usize = 20_000;
+        let mut map = Bounded::new(1000, MOST);
+        let mut random = crate::backoff::Random::new(7);
+        let mut most = 0;
+        for number in 0..10_000 {
+            let (name, length) = (random.number() % 300, random.number() % 3000);
+            let text = "x".repeat(usize::try_from(length).unwrap());
+            map.insert(id(name), text.clone());
+            assert_eq!(map.get(&id(name)), Some(&mut text.clone()), "{number}");
+            if number % 7 == 0 {
+                map.remove(&id(random.number() % 300));
+            }
+            let held: usize = map.slots.iter().map(|slot| slot.value.len()).sum();
+            let counted: usize = map
+                .slots
+                .iter()
+                .map(|slot| Bounded::weight(&slot.value))
+                .sum();
+            assert_eq!((map.bytes, map.index.len()), (counted, map.slots.len()));
+            assert!(counted <= MOST, "{counted}");
+            most = most.max(held);
+        }
+        assert!(most > MOST / 2, "{most}");
+        assert!(map.take_evicted() > 1000);
+        // One that is too large for all stands alone.
+        map.insert(id(1), "x".repeat(2 * MOST));
+        assert_eq!(map.len(), 1);
+        map.limit(1, MOST);
+        map.insert(id(2), "x".to_owned());
+        map.insert(id(3), "y".to_owned());
+        assert_eq!((map.len(), map.get(&id(3))), (1, Some(&mut "y".to_owned())));
     }
 }

@@ -52,13 +52,23 @@ pub enum Source {
 /// What the change feed says of everything in the caches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Continuity {
-    /// Counts how often the feed had to begin anew; what was learned before such a moment is not believed.
-    /// Zero where no feed was ever followed.
-    pub epoch: u64,
+    /// In which epoch of the feed this VM is.
+    pub epoch: Epoch,
     /// When all that is in the caches, with the changes that came, was last known to be true.
     pub confirmed: Instant,
     /// Until when the feed counts as followed without a gap.
     pub until: Instant,
+}
+
+/// The time between two moments at which the feed had to begin anew: what was learned in an earlier one is not
+/// believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Epoch {
+    /// How often the feed had to begin anew; zero where none was ever followed.
+    pub number: u64,
+    /// The cursor with which the feed was first followed. What was learned before, as of this sequence or a later
+    /// one, is believed: the feed tells of all that came after. Nothing where no such knowledge is.
+    pub began: Option<u64>,
 }
 
 /// Both caches.
@@ -67,10 +77,13 @@ pub struct Cache {
     records: Bounded<Entry>,
     /// When a digest was last unknown. Apart from the records, so that made-up keys cannot push them out.
     negatives: Bounded<Instant>,
+    /// The oldest sequence as of which one of those was unknown.
+    unknown_since: u64,
     shared: Shared,
     freshness: Freshness,
     continuity: Continuity,
-    slept: Option<Sleep>,
+    /// Times that the machine stood still, in order.
+    sleeps: Vec<Sleep>,
 }
 
 /// The machine stood still: its monotonic clock did not count that time, but what was confirmed before is
@@ -81,36 +94,49 @@ struct Sleep {
     lasted: Duration,
 }
 
+/// Sleeps that are told apart. Of more, the shortest counts as a part of the one after it: what was learned in
+/// between then seems older by that.
+const SLEEPS: usize = 16;
+
 /// What one part in this many of the local cache is kept for unknown digests.
 const NEGATIVE_SHARE: usize = 8;
 
 impl Cache {
     /// Empty caches. What other VMs have put into the shared one of this namespace is found there.
     pub fn new(limits: &Limits, freshness: Freshness, namespace: &str) -> Self {
-        let negatives = (limits.local_entries / NEGATIVE_SHARE).max(1);
+        let Room { records, negatives } = Room::of(limits.local_entries, limits.local_bytes);
         Self {
-            records: Bounded::new(limits.local_entries.saturating_sub(negatives)),
-            negatives: Bounded::new(negatives),
+            records: Bounded::new(records.0, records.1),
+            negatives: Bounded::new(negatives.0, negatives.1),
             shared: Shared::new(namespace, limits.shared_entries),
+            unknown_since: u64::MAX,
             freshness,
             continuity: Continuity::default(),
-            slept: None,
+            sleeps: Vec::new(),
         }
     }
 
-    /// Takes over what the change feed says. Where it had to begin anew, this VM's own cache is emptied; the
-    /// shared one tells its epochs apart itself.
+    /// From now on this VM's own cache has so much room, and nothing in it.
+    pub fn limit(&mut self, entries: usize, bytes: usize) {
+        let Room { records, negatives } = Room::of(entries, bytes);
+        self.records.limit(records.0, records.1);
+        self.negatives.limit(negatives.0, negatives.1);
+        self.unknown_since = u64::MAX;
+    }
+
+    /// Takes over what the change feed says.
     pub fn follow(&mut self, continuity: Continuity) {
-        if continuity.epoch != self.continuity.epoch {
-            self.clear();
-        }
         self.continuity = continuity;
     }
 
-    /// Forgets what this VM alone knows.
-    pub fn clear(&mut self) {
+    /// Forgets what this VM alone knows, but what was unknown as of a sequence or a later one. The shared cache
+    /// tells for itself what is to be believed.
+    pub fn clear(&mut self, believed_from: Option<u64>) {
         self.records.clear();
-        self.negatives.clear();
+        if believed_from.is_none_or(|from| self.unknown_since < from) {
+            self.negatives.clear();
+            self.unknown_since = u64::MAX;
+        }
     }
 
     /// Forgets what this VM knows of an entity that has changed. The change is in the shared cache.
@@ -153,17 +179,29 @@ impl Cache {
             confirmed,
         });
         let id = EntityId::of(changed);
+        let epoch = Epoch {
+            number: epoch,
+            ..self.continuity.epoch
+        };
         self.shared
             .apply(id, entry.as_ref(), sequence, epoch, store)
     }
 
     /// The machine stood still until now.
     pub fn slept(&mut self, lasted: Duration, now: Instant) {
-        let before = self.slept.map_or(Duration::ZERO, |slept| slept.lasted);
-        self.slept = Some(Sleep {
-            ended: now,
-            lasted: before.saturating_add(lasted),
-        });
+        // What was confirmed before such a sleep is too old without it.
+        self.sleeps
+            .retain(|slept| now.since(slept.ended) < self.freshness.max_staleness);
+        self.sleeps.push(Sleep { ended: now, lasted });
+        if self.sleeps.len() > SLEEPS {
+            let shortest =
+                (0..SLEEPS).min_by_key(|at| self.sleeps.get(*at).map(|slept| slept.lasted));
+            let shortest = shortest.unwrap_or_default();
+            let merged = self.sleeps.remove(shortest);
+            if let Some(next) = self.sleeps.get_mut(shortest) {
+                next.lasted = next.lasted.saturating_add(merged.lasted);
+            }
+        }
     }
 
     /// What is known of a digest.
@@ -268,16 +306,20 @@ impl Cache {
     /// How long ago a record was last known to be true, by an answer or by the change feed.
     fn age(&self, confirmed: Instant, now: Instant) -> Duration {
         let confirmed = confirmed.max(self.continuity.confirmed);
-        let slept = self.slept.filter(|slept| confirmed < slept.ended);
-        now.since(confirmed)
-            .saturating_add(slept.map_or(Duration::ZERO, |slept| slept.lasted))
+        self.sleeps
+            .iter()
+            .filter(|slept| confirmed < slept.ended)
+            .fold(now.since(confirmed), |age, slept| {
+                age.saturating_add(slept.lasted)
+            })
     }
 
     /// Whether a record may be used without asking for it again.
     fn is_fresh(&self, id: &EntityId, confirmed: Instant, now: Instant) -> bool {
         let unbroken = now < self.continuity.until
             && self
-                .slept
+                .sleeps
+                .last()
                 .is_none_or(|slept| slept.ended <= self.continuity.confirmed);
         unbroken || self.age(confirmed, now) < self.fresh_for(id)
     }
@@ -287,6 +329,22 @@ impl Cache {
         let [.., last] = id.0;
         let parts = 900_u32.saturating_add(u32::from(last).saturating_mul(200) / 255);
         self.freshness.fresh_for.saturating_mul(parts) / 1000
+    }
+}
+
+/// Entries and bytes of the two maps of this VM's own cache.
+struct Room {
+    records: (usize, usize),
+    negatives: (usize, usize),
+}
+
+impl Room {
+    fn of(entries: usize, bytes: usize) -> Self {
+        let negatives = (entries / NEGATIVE_SHARE).max(1);
+        Self {
+            records: (entries.saturating_sub(negatives), bytes),
+            negatives: (negatives, bytes / NEGATIVE_SHARE),
+        }
     }
 }
 

@@ -5,8 +5,11 @@
 //! is bounded by construction, whatever clients send. A bucket is changed by compare-and-swap. Only records
 //! are kept here, never "unknown": what a client made up takes no room.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
+use super::Epoch;
 use super::entry::{EntityId, Entry, Record};
 use super::store::{self, Store};
 use crate::time::Instant;
@@ -26,13 +29,15 @@ pub struct Shared {
 }
 
 /// What stands before the entries of a bucket; an empty bucket may lack it.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Header {
     /// Which epoch of the change feed the entries belong to. Those of an earlier one count as absent.
     epoch: u64,
     /// What was true before this sequence is not taken in: what this bucket does not hold any more, or
     /// never held, may have changed in between.
     floor: u64,
+    /// All entries were true as of this sequence or a later one.
+    since: u64,
 }
 
 /// One entry of a bucket: the id as it is and the length of the rest (16 bits, little-endian), so that a search
@@ -69,7 +74,7 @@ impl Shared {
     }
 
     /// Reads an entry of an epoch.
-    pub fn get(&self, id: &EntityId, epoch: u64, store: &dyn Store) -> Option<Entry> {
+    pub fn get(&self, id: &EntityId, epoch: Epoch, store: &dyn Store) -> Option<Entry> {
         self.get_with_floor(id, epoch, store).0
     }
 
@@ -77,14 +82,13 @@ impl Shared {
     pub fn get_with_floor(
         &self,
         id: &EntityId,
-        epoch: u64,
+        epoch: Epoch,
         store: &dyn Store,
     ) -> (Option<Entry>, u64) {
         let (bucket, _) = store.get(&self.bucket(id)).unwrap_or_default();
-        let (header, entries) = open(&bucket);
-        if header.epoch != epoch {
+        let Some((header, entries)) = open(&bucket, epoch) else {
             return (None, 0);
-        }
+        };
         let entry = find(entries, id).and_then(|packed| {
             Some(Entry {
                 record: postcard::from_bytes::<Record>(packed.record)
@@ -107,26 +111,33 @@ impl Shared {
         entry: &Entry,
         as_of: u64,
         anew: bool,
-        epoch: u64,
+        epoch: Epoch,
         store: &dyn Store,
     ) {
-        self.replace(id, Some(entry), epoch, store, |floor, known, fits| {
-            let newer = |known: &Packed<'_>| {
-                (known.version, known.confirmed) >= (entry.version, entry.confirmed.millis())
-            };
-            if as_of < floor || (!anew && known.is_some_and(newer)) {
-                return None;
-            }
-            Some(Edit {
-                insert: fits,
-                floor: if fits { floor } else { floor.max(as_of) },
-            })
-        });
+        self.replace(
+            id,
+            Some(entry),
+            as_of,
+            epoch,
+            store,
+            |floor, known, fits| {
+                let newer = |known: &Packed<'_>| {
+                    (known.version, known.confirmed) >= (entry.version, entry.confirmed.millis())
+                };
+                if as_of < floor || (!anew && known.is_some_and(newer)) {
+                    return None;
+                }
+                Some(Edit {
+                    insert: fits,
+                    floor: if fits { floor } else { floor.max(as_of) },
+                })
+            },
+        );
     }
 
     /// Removes an entry that is no newer than a sequence as of which there is none.
-    pub fn remove(&self, id: EntityId, as_of: u64, epoch: u64, store: &dyn Store) {
-        self.replace(id, None, epoch, store, |floor, known, _| {
+    pub fn remove(&self, id: EntityId, as_of: u64, epoch: Epoch, store: &dyn Store) {
+        self.replace(id, None, as_of, epoch, store, |floor, known, _| {
             known.filter(|known| known.version <= as_of).map(|_| Edit {
                 insert: false,
                 floor: floor.max(as_of),
@@ -142,10 +153,10 @@ impl Shared {
         id: EntityId,
         entry: Option<&Entry>,
         sequence: u64,
-        epoch: u64,
+        epoch: Epoch,
         store: &dyn Store,
     ) -> bool {
-        self.replace(id, entry, epoch, store, |floor, known, fits| {
+        self.replace(id, entry, sequence, epoch, store, |floor, known, fits| {
             let raised = Edit {
                 insert: false,
                 floor: floor.max(sequence),
@@ -167,12 +178,13 @@ impl Shared {
 
     /// Puts a new entry, or none, in the place of the known one as `edit` says, which is given the bucket's
     /// floor, the known entry, and whether the new one is there and small enough; nothing leaves all as it
-    /// is. A bucket of a later epoch is left alone.
+    /// is. A bucket of a later epoch is left alone. The new one is true as of a sequence.
     fn replace(
         &self,
         id: EntityId,
         new: Option<&Entry>,
-        epoch: u64,
+        as_of: u64,
+        epoch: Epoch,
         store: &dyn Store,
         edit: impl Fn(u64, Option<&Packed<'_>>, bool) -> Option<Edit>,
     ) -> bool {
@@ -187,25 +199,43 @@ impl Shared {
             .as_ref()
             .is_some_and(|record| record.len() <= BUCKET_BYTES / 2);
         store::change(store, &self.bucket(&id), |bucket| {
-            let (mut header, mut entries) = open(bucket);
-            if header.epoch > epoch {
-                return None;
-            }
-            if header.epoch < epoch {
-                (header, entries) = (Header { epoch, floor: 0 }, &[]);
-            }
+            let (mut header, entries) = open(bucket, epoch)?;
             let known = find(entries, &id);
             let edit = edit(header.floor, known.as_ref(), fits)?;
             header.floor = edit.floor;
+            if edit.insert {
+                header.since = header.since.min(as_of);
+            }
             let others = unpack(entries).filter(|packed| packed.id != id).collect();
             Some(pack(header, new.as_ref().filter(|_| edit.insert), others))
         })
     }
 }
 
-/// The header of a bucket and the bytes of its entries.
-fn open(bucket: &[u8]) -> (Header, &[u8]) {
-    postcard::take_from_bytes(bucket).unwrap_or_default()
+/// The header of a bucket and the bytes of its entries, as an epoch sees them: those of an earlier epoch are none,
+/// and of a later one there is nothing to see.
+fn open(bucket: &[u8], epoch: Epoch) -> Option<(Header, &[u8])> {
+    let empty = Header {
+        epoch: epoch.number,
+        floor: 0,
+        since: u64::MAX,
+    };
+    let Ok((header, entries)) = postcard::take_from_bytes::<Header>(bucket) else {
+        return Some((empty, &[]));
+    };
+    let believed = header.epoch == 0 && epoch.began.is_some_and(|began| header.since >= began);
+    match header.epoch.cmp(&epoch.number) {
+        Ordering::Greater => None,
+        Ordering::Less if believed => Some((
+            Header {
+                epoch: epoch.number,
+                ..header
+            },
+            entries,
+        )),
+        Ordering::Less => Some((empty, &[])),
+        Ordering::Equal => Some((header, entries)),
+    }
 }
 
 /// The ids of a bucket's entries, each with the rest of its entry. One that is cut off ends the bucket.
@@ -288,7 +318,10 @@ mod tests {
         }
     }
 
-    const EPOCH: u64 = 3;
+    const EPOCH: Epoch = Epoch {
+        number: 3,
+        began: None,
+    };
 
     fn put(shared: &Shared, name: &str, entry: &Entry, store: &MemoryStore) {
         shared.put(id(name), entry, 1000, false, EPOCH, store);
@@ -355,6 +388,43 @@ mod tests {
         large.record = Record::key(key.key);
         put(&shared, "a", &large, &store);
         assert!(shared.get(&id("a"), EPOCH, &store).is_none());
+    }
+
+    #[test]
+    fn of_what_was_there_before_the_first_epoch_that_counts_which_is_not_older_than_its_beginning()
+    {
+        let before = Epoch::default();
+        for (as_of, began, believed) in [
+            (5, Some(5), true),
+            (6, Some(5), true),
+            (4, Some(5), false),
+            (5, None, false),
+        ] {
+            let (shared, store) = (Shared::new("k", 1), MemoryStore::default());
+            shared.put(id("a"), &entry(1, 1), 9, false, before, &store);
+            shared.put(id("b"), &entry(2, 1), as_of, false, before, &store);
+            let first = Epoch { number: 1, began };
+            for name in ["a", "b"] {
+                let known = shared.get(&id(name), first, &store).is_some();
+                assert_eq!(known, believed, "{as_of} {began:?} {name}");
+            }
+            assert!(shared.apply(id("c"), None, 10, first, &store));
+            let known = shared.get(&id("a"), first, &store).is_some();
+            assert_eq!(known, believed, "after a change: {as_of} {began:?}");
+            // Who has not noticed yet changes nothing any more.
+            shared.put(id("a"), &entry(3, 2), 9, false, before, &store);
+            assert_ne!(
+                shared
+                    .get(&id("a"), first, &store)
+                    .map(|known| known.version),
+                Some(3)
+            );
+            let second = Epoch {
+                number: 2,
+                began: None,
+            };
+            assert!(shared.get(&id("a"), second, &store).is_none());
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::durations::{DAY, HOUR, SECOND, written};
 use super::reader::{Object, Value};
 use super::settings::{Freshness, Limits, Usage};
+use super::sizes::MEBIBYTE;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -36,6 +37,7 @@ pub(super) fn limits(value: &Value<'_>) -> Limits {
     let object = value.object();
     Limits {
         local_entries: object.number("local_entries", 1..=10_000_000),
+        local_bytes: object.size("local_bytes", MEBIBYTE..=1024 * MEBIBYTE),
         shared_entries: object.number("shared_entries", 1..=10_000_000),
         waiting_requests: object.number("waiting_requests", 1..=1_000_000),
         lookups_in_flight: object.number("lookups_in_flight", 1..=1000),

@@ -118,6 +118,7 @@ pub(super) static CONFIGURATION: Shape = Shape::Object(&[
     Field::or("warn_before", r#""7d""#),
     Field::or("limits", "{}").holding(Shape::Object(&[
         Field::or("local_entries", "10000"),
+        Field::or("local_bytes", r#""64MiB""#),
         Field::or("shared_entries", "100000"),
         Field::or("waiting_requests", "1000"),
         Field::or("lookups_in_flight", "8"),

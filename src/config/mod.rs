@@ -10,6 +10,7 @@ mod names;
 mod policies;
 mod reader;
 mod settings;
+mod sizes;
 
 #[cfg(test)]
 mod tests;

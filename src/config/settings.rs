@@ -152,6 +152,8 @@ pub struct Freshness {
 pub struct Limits {
     /// Entries of a worker's own cache.
     pub local_entries: usize,
+    /// Bytes that the records of a worker's own cache take at most.
+    pub local_bytes: usize,
     /// Entries of the cache that the workers share.
     pub shared_entries: usize,
     /// Requests of a worker that may wait for the key service.

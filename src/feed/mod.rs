@@ -14,10 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::backoff::{self, Random};
 use crate::cache::store::{self, Store};
-use crate::cache::{Continuity, EntityId};
+use crate::cache::{Continuity, EntityId, Epoch};
 use crate::config::Settings;
 use crate::fetch::Call;
-use crate::record::MOST_CHANGES;
 use crate::time::Instant;
 use lease::Leadership;
 use state::{Head, Link, State};
@@ -39,6 +38,15 @@ const UNSUPPORTED: Duration = Duration::from_secs(60);
 
 /// Least time between a poll that brought nothing at once and the next.
 const PACE: Duration = Duration::from_millis(500);
+
+/// Least time between two polls that each brought something, in the long run.
+const STEP: Duration = Duration::from_millis(5);
+
+/// By how much such polls may be ahead of that.
+const AHEAD: Duration = Duration::from_secs(1);
+
+/// Beginnings in a row, of which the first is followed by the next poll at once and each other one later.
+const RESTARTS: u32 = 6;
 
 /// Stands for a queue by which a VM is rung; its meaning is the host's.
 pub type Queue = u32;
@@ -64,6 +72,8 @@ pub struct Feed {
     poll: Option<(Call, Poll)>,
     /// Before this the next poll is not sent.
     next_poll: Instant,
+    /// When the polls that brought something would be over, had each taken one [`STEP`].
+    stepped: Instant,
     /// Times in a row that the feed had to begin anew.
     restarts: u32,
     rings: Vec<Queue>,
@@ -76,8 +86,23 @@ pub struct Poll {
     pub after: Option<u64>,
     /// The epoch that it continues.
     pub epoch: u64,
+    /// How many changes it asks for at most.
+    pub limit: usize,
     /// When it was sent.
     pub asked: Instant,
+}
+
+/// What a poll brought.
+#[derive(Debug, Clone, Copy)]
+pub struct News<'a> {
+    /// The sequence up to which it told everything.
+    pub cursor: u64,
+    /// Whether the service may have cut it short, so that more may have come before it was made.
+    pub cut: bool,
+    /// Whether an answer of four times as many changes would fit, too.
+    pub small: bool,
+    /// What has changed, in order, each with its sequence.
+    pub changes: &'a [(u64, EntityId)],
 }
 
 /// What this VM has to forget of what it alone knows.
@@ -128,6 +153,7 @@ impl Feed {
             announced: None,
             poll: None,
             next_poll: Instant::default(),
+            stepped: Instant::default(),
             restarts: 0,
             rings: Vec::new(),
         }
@@ -206,7 +232,10 @@ impl Feed {
     pub fn continuity(&self) -> Continuity {
         let head = &self.view.head;
         Continuity {
-            epoch: head.epoch,
+            epoch: Epoch {
+                number: head.epoch,
+                began: head.began,
+            },
             confirmed: head.confirmed,
             until: head.until,
         }
@@ -220,6 +249,19 @@ impl Feed {
     /// The epoch that this VM is in.
     pub fn epoch(&self) -> u64 {
         self.view.head.epoch
+    }
+
+    /// Whether what was asked for in an epoch belongs to this one, as of a sequence.
+    pub fn continues(&self, epoch: u64, as_of: u64) -> bool {
+        let head = &self.view.head;
+        epoch == head.epoch || (epoch == 0 && head.began.is_some_and(|began| as_of >= began))
+    }
+
+    /// From which sequence on all that is known is as new as the changes that this VM obeys, whenever it was
+    /// learned; nothing where a sequence says nothing about that.
+    pub fn believed_from(&self) -> Option<u64> {
+        let head = &self.view.head;
+        Some(head.began?.max(head.applied))
     }
 
     /// Whether knowledge of some entities as of a sequence is as new as all changes that this VM obeys.
@@ -239,18 +281,17 @@ impl Feed {
         due.then(|| Poll {
             after: (head.epoch > 0).then_some(head.applied),
             epoch: head.epoch,
+            limit: head.limit(),
             asked: now,
         })
     }
 
     /// What a poll asks for, after the prefix of the protocol's paths.
     pub fn path(&self, poll: &Poll) -> String {
+        let limit = poll.limit;
         match poll.after {
-            Some(after) => format!(
-                "/changes?after={after}&wait={}&limit={MOST_CHANGES}",
-                self.wait
-            ),
-            None => format!("/changes?limit={MOST_CHANGES}"),
+            Some(after) => format!("/changes?after={after}&wait={}&limit={limit}", self.wait),
+            None => format!("/changes?limit={limit}"),
         }
     }
 
@@ -270,37 +311,67 @@ impl Feed {
         Some(poll)
     }
 
-    /// The changes after a poll's sequence are in the shared cache up to a cursor: lets all VMs know. A full
-    /// answer confirms nothing, for the next change may be one of long ago. True where the operator is to be
-    /// told that the feed works.
+    /// The changes after a poll's sequence are in the shared cache up to a cursor: lets all VMs know. An answer
+    /// that was cut confirms nothing, for the next change may be one of long ago. True where the operator is to
+    /// be told that the feed works.
     pub fn publish(
         &mut self,
         poll: &Poll,
-        (cursor, full): (u64, bool),
-        changes: &[(u64, EntityId)],
+        news: News<'_>,
         now: Instant,
         store: &dyn Store,
     ) -> bool {
         self.restarts = 0;
-        if changes.is_empty() {
-            self.next_poll = poll.asked + PACE;
-        } else {
+        self.pace(poll, news, now);
+        if !news.changes.is_empty() {
             self.ring_others(now, store);
         }
-        self.take_in(poll, !full, now, store, |state| {
+        self.take_in(poll, !news.cut, now, store, |state| {
             let continues = Some(state.head.applied) == poll.after;
+            if continues && news.small {
+                state.head.fewer = state.head.fewer.saturating_sub(1);
+            }
             if continues {
-                state.append(changes, cursor);
+                state.append(news.changes, news.cursor);
             }
             continues
+        })
+    }
+
+    /// What brings something is followed by the next poll at once, as long as it does not go on so without end;
+    /// what brings nothing is not. Where the cursor alone has moved, the next change may be there already.
+    fn pace(&mut self, poll: &Poll, news: News<'_>, now: Instant) {
+        if news.changes.is_empty() && Some(news.cursor) == poll.after {
+            self.next_poll = poll.asked + PACE;
+        } else {
+            self.stepped = self.stepped.max(now) + STEP;
+            self.next_poll = now + self.stepped.since(now).saturating_sub(AHEAD);
+        }
+    }
+
+    /// An answer was too large, or could not be read: the next poll asks for fewer changes. False where there
+    /// are no fewer.
+    pub fn ask_for_fewer(&mut self, poll: &Poll, now: Instant, store: &dyn Store) -> bool {
+        if poll.limit <= 1 || poll.after.is_none() {
+            return false;
+        }
+        self.next_poll = now;
+        store::change(store, &self.state_name, |bytes| {
+            let mut state = State::read(bytes);
+            // Another VM may have found out meanwhile.
+            if state.head.limit() < poll.limit {
+                return None;
+            }
+            state.head.fewer = state.head.fewer.saturating_add(1);
+            Some(state.write())
         })
     }
 
     /// The feed began anew: lets all VMs know. True where the operator is to be told that the feed works.
     pub fn restart(&mut self, poll: &Poll, cursor: u64, now: Instant, store: &dyn Store) -> bool {
         // Once is a restored backup. Again and again is a fault that must not keep emptying the caches; but who
-        // waits long falls behind again.
-        self.restarts = self.restarts.saturating_add(1);
+        // waits long falls behind again, so that it is tried without a delay now and then.
+        self.restarts = self.restarts % RESTARTS + 1;
         let delay = backoff::delay(self.restarts, None, self.random.number());
         self.next_poll = now + delay.min(PACE);
         self.ring_others(now, store);

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::cache::EntityId;
+use crate::record::MOST_CHANGES;
 use crate::time::Instant;
 
 /// Changes that the journal keeps. A VM that has missed more empties its own cache.
@@ -26,6 +27,8 @@ pub(super) struct Head {
     pub(super) applied: u64,
     /// The journal holds all changes after this one.
     pub(super) journal_from: u64,
+    /// The sequence at which the first epoch began; nothing in later ones.
+    pub(super) began: Option<u64>,
     /// When the last answer was asked for: all that it left unchanged was true after that.
     pub(super) confirmed: Instant,
     /// When the last answer came.
@@ -33,6 +36,8 @@ pub(super) struct Head {
     /// Until when the feed counts as followed without a gap: the long poll under way ends before.
     pub(super) until: Instant,
     pub(super) link: Link,
+    /// How often fewer changes were asked for, since an answer was of no use.
+    pub(super) fewer: u8,
 }
 
 /// Whether the feed works, as the operator was last told.
@@ -66,6 +71,9 @@ impl State {
 
     /// Begins anew at a sequence.
     pub(super) fn restart(&mut self, cursor: u64) {
+        // Where it was tried in vain for long, a backup may have been restored meanwhile.
+        let first = self.head.epoch == 0 && self.head.link == Link::Unknown;
+        self.head.began = first.then_some(cursor);
         self.journal.clear();
         self.head.epoch = self.head.epoch.saturating_add(1);
         self.head.applied = cursor;
@@ -85,6 +93,11 @@ impl State {
 }
 
 impl Head {
+    /// How many changes are asked for at once.
+    pub(super) fn limit(&self) -> usize {
+        (MOST_CHANGES >> u32::from(self.fewer).saturating_mul(2).min(usize::BITS - 1)).max(1)
+    }
+
     /// The head of a state in the store.
     pub(super) fn read(bytes: &[u8]) -> Self {
         postcard::take_from_bytes(bytes).map_or_else(|_| Self::default(), |(head, _)| head)

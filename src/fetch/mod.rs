@@ -65,6 +65,8 @@ struct Wanted {
     refresh: bool,
     /// How often it has been sent.
     attempts: u8,
+    /// The most digests of a call in which it is asked for.
+    most: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -134,6 +136,7 @@ impl Fetcher {
                     waiters: vec![waiter],
                     refresh: false,
                     attempts: 0,
+                    most: BATCH,
                 });
                 self.queued.push_back(digest);
                 Admission::Queued
@@ -150,6 +153,7 @@ impl Fetcher {
                 waiters: Vec::new(),
                 refresh: true,
                 attempts: 0,
+                most: BATCH,
             };
             self.wanted.insert(digest, nobody);
             self.queued.push_back(digest);
@@ -177,12 +181,21 @@ impl Fetcher {
         if !self.ready(now) {
             return None;
         }
-        let count = self.queued.len().min(BATCH);
-        let digests: Vec<Digest> = self.queued.drain(..count).collect();
-        for digest in &digests {
-            if let Some(wanted) = self.wanted.get_mut(digest) {
+        let mut digests = Vec::new();
+        let mut most = BATCH;
+        while let Some(digest) = self.queued.front().copied() {
+            let wanted = self.wanted.get_mut(&digest);
+            most = wanted
+                .as_ref()
+                .map_or(most, |wanted| most.min(wanted.most.max(1)));
+            if digests.len() >= most {
+                break;
+            }
+            if let Some(wanted) = wanted {
                 wanted.attempts = wanted.attempts.saturating_add(1);
             }
+            self.queued.pop_front();
+            digests.push(digest);
         }
         Some(Batch {
             digests,
@@ -239,6 +252,23 @@ impl Fetcher {
             self.queued.push_back(digest);
         }
         again
+    }
+
+    /// Digests of a call that asked for too many at once are asked for before all others, in calls of half as many.
+    /// This is no attempt of theirs, and cannot go on without end.
+    pub fn ask_for_less(&mut self, digests: &[Digest], asked: usize) {
+        for digest in digests.iter().rev() {
+            let Some(wanted) = self.wanted.get_mut(digest) else {
+                continue;
+            };
+            if wanted.waiters.is_empty() && !wanted.refresh {
+                self.wanted.remove(digest);
+                continue;
+            }
+            wanted.most = asked / 2;
+            wanted.attempts = wanted.attempts.saturating_sub(1);
+            self.queued.push_front(*digest);
+        }
     }
 
     /// A batch is under way.

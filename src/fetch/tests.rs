@@ -9,6 +9,7 @@ fn fetcher(waiting_requests: usize, lookups_in_flight: usize) -> Fetcher {
     Fetcher::new(
         &Limits {
             local_entries: 1,
+            local_bytes: 1,
             shared_entries: 1,
             waiting_requests,
             lookups_in_flight,

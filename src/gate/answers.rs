@@ -68,6 +68,17 @@ impl Gate {
                 .fetch_took(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
             match self.usable_body(end, now) {
                 Some(body) => self.learn(batch, body, now, store),
+                None if end.is_too_long() => {
+                    // The service works, but for so much at once.
+                    if batch.digests.len() > 1 {
+                        self.fetcher.succeeded(now.instant);
+                    }
+                    self.ask_for_less(batch, now);
+                }
+                // Envoy breaks off what is longer than it takes, and does not say so.
+                None if matches!(end, CallEnd::Broken) && batch.digests.len() > 1 => {
+                    self.ask_for_less(batch, now);
+                }
                 None => self.give_up(batch, failure(end), now),
             }
         }
@@ -164,7 +175,8 @@ impl Gate {
                     .warn(Warning::AnswerUnusable, now.instant, || {
                         format!("key service: its answer is not well-formed: {malformed}")
                     });
-                self.give_up(batch, Failure::Other(None), now);
+                // One record may have spoiled it for all.
+                self.ask_for_less(batch, now);
                 return;
             }
         };
@@ -176,11 +188,12 @@ impl Gate {
                     format!("key service: {doubt}")
                 });
         }
+        let mut left_out = Vec::new();
         for digest in &batch.digests {
             let mut results = answer.results.iter().filter(|(given, _)| given == digest);
             let resolution = match (results.next(), results.next()) {
                 (Some((_, Ok(resolved))), None) => {
-                    let current = batch.epoch == self.feed.epoch()
+                    let current = self.feed.continues(batch.epoch, answer.as_of)
                         && self.feed.vouches(answer.as_of, &entities(digest, resolved));
                     if !current {
                         // What it says may have changed since, and this VM has obeyed the change already.
@@ -214,12 +227,25 @@ impl Gate {
                     self.warn_unusable(now, "its answer has two results for a digest");
                     Resolution::Unavailable
                 }
+                (None, _) if batch.digests.len() > 1 => {
+                    left_out.push(*digest);
+                    continue;
+                }
                 (None, _) => {
                     self.warn_unusable(now, "its answer has no result for a digest");
                     Resolution::Unavailable
                 }
             };
             self.release(digest, &resolution);
+        }
+        self.fetcher.ask_for_less(&left_out, batch.digests.len());
+    }
+
+    /// An answer was of no use, maybe since too much was asked for at once.
+    fn ask_for_less(&mut self, batch: Batch, now: Now) {
+        match batch.digests.len() {
+            ..=1 => self.give_up(batch, Failure::Other(None), now),
+            asked => self.fetcher.ask_for_less(&batch.digests, asked),
         }
     }
 
@@ -302,6 +328,19 @@ fn failure(end: &CallEnd<'_>) -> Failure {
 }
 
 impl CallEnd<'_> {
+    /// Whether it is an answer that would be knowledge, were it not too long.
+    fn is_too_long(&self) -> bool {
+        matches!(
+            self,
+            Self::Answered {
+                status: 200,
+                marked: true,
+                body: None,
+                ..
+            }
+        )
+    }
+
     /// How long the service asks to be left alone: it counts on 429 and 503.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match *self {

@@ -1,11 +1,15 @@
 //! From an answer of the change feed to what this VM, and all others, no longer believe.
 
-use super::{CallEnd, Gate, Resolution};
+use super::{CallEnd, Gate, LONGEST_BODY, Resolution};
 use crate::cache::{EntityId, Store};
-use crate::feed::{Failure, Outdated, Poll};
+use crate::feed::{Failure, News, Outdated, Poll};
 use crate::record::parse_changes;
 use crate::telemetry::{Counter, Warning};
 use crate::time::Now;
+
+/// An answer of so many bytes may have been cut by its length. A service that does so leaves little room unused:
+/// no change is nearly as long.
+const LEAST_CUT: usize = LONGEST_BODY / 4;
 
 impl Gate {
     /// This VM has been rung: something has changed.
@@ -18,7 +22,7 @@ impl Gate {
         let outdated = self.feed.look(store);
         match &outdated {
             None => {}
-            Some(Outdated::All) => self.cache.clear(),
+            Some(Outdated::All) => self.cache.clear(self.feed.believed_from()),
             Some(Outdated::Changed(changed, heard)) => {
                 changed.iter().for_each(|id| self.cache.forget(id));
                 let took = now.instant.since(*heard).as_millis();
@@ -70,22 +74,28 @@ impl Gate {
             CallEnd::Answered {
                 status: 200,
                 marked: true,
-                body: Some(body),
+                body,
                 ..
             } => body,
             CallEnd::Answered { status: 404, .. } => {
                 return self.feed_failed(Failure::Unsupported, now, store);
             }
-            _ => return self.feed_failed(Failure::Broken(end.retry_after()), now, store),
+            _ => {
+                // Envoy breaks off what is longer than it takes, and does not say so.
+                if matches!(end, CallEnd::Broken) {
+                    self.feed.ask_for_fewer(poll, now.instant, store);
+                }
+                return self.feed_failed(Failure::Broken(end.retry_after()), now, store);
+            }
+        };
+        let Some(body) = body else {
+            return self.poll_in_vain(poll, "is longer than the protocol allows", now, store);
         };
         let news = match parse_changes(body, poll.after.unwrap_or_default()) {
             Ok(news) => news,
             Err(malformed) => {
-                self.warnings
-                    .warn(Warning::AnswerUnusable, now.instant, || {
-                        format!("key service: its change feed is not well-formed: {malformed}")
-                    });
-                return self.feed_failed(Failure::Broken(None), now, store);
+                let problem = format!("is not well-formed: {malformed}");
+                return self.poll_in_vain(poll, &problem, now, store);
             }
         };
         if let Some(doubt) = news.doubts.first() {
@@ -118,13 +128,38 @@ impl Gate {
                 Counter::ChangesApplied,
                 u64::try_from(changes.len()).unwrap_or_default(),
             );
-            self.feed
-                .publish(poll, (news.cursor, news.full), &changes, now.instant, store)
+            let news = News {
+                cursor: news.cursor,
+                cut: news.given >= poll.limit || body.len() >= LEAST_CUT,
+                small: body.len() < LONGEST_BODY / 8,
+                changes: &changes,
+            };
+            self.feed.publish(poll, news, now.instant, store)
         };
         if reconnected {
             log::info!("change feed: connected");
         }
         self.obey_changes(now, store);
+    }
+
+    /// An answer of the feed is of no use. Where it spoke of several changes, fewer are asked for: what is wrong
+    /// may be the size of all, or one of them.
+    fn poll_in_vain(&mut self, poll: &Poll, problem: &str, now: Now, store: &dyn Store) {
+        if self.feed.ask_for_fewer(poll, now.instant, store) {
+            log::info!(
+                "change feed: the answer for up to {} changes {problem}: fewer are asked for",
+                poll.limit
+            );
+            return self.obey_changes(now, store);
+        }
+        self.warnings.warn(Warning::AnswerUnusable, now.instant, || match poll.after {
+            Some(after) => format!(
+                "change feed: the change that comes after number {after} cannot be taken, for its answer {problem}: \
+                 mend or remove it at the key service, since no later change is heard of before"
+            ),
+            None => format!("change feed: its answer {problem}"),
+        });
+        self.feed_failed(Failure::Broken(None), now, store);
     }
 
     pub(super) fn feed_failed(&mut self, failure: Failure, now: Now, store: &dyn Store) {

@@ -6,6 +6,7 @@
 mod answers;
 mod changes;
 mod decision;
+mod edition;
 mod judge;
 
 #[cfg(test)]
@@ -20,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 use answers::resolve_body;
 pub use answers::{CallEnd, LONGEST_BODY};
 pub use decision::{Decision, Notice, Passage, Refusal};
+pub use edition::Edition;
 
 use crate::cache::{Cache, Store};
 use crate::config::Settings;
@@ -40,6 +42,10 @@ use crate::verdict::Chain;
 /// and more than what is lost by counting whole seconds.
 const LEAST_SLEEP: Duration = Duration::from_secs(2);
 
+/// Entries and bytes of the cache of a VM whose configuration is no longer the newest: enough for what it is asked
+/// again and again, and for the longest records.
+const SUPERSEDED: (usize, usize) = (64, 256 * 1024);
+
 /// All that one VM knows and does.
 #[derive(Debug)]
 pub struct Gate {
@@ -52,6 +58,7 @@ pub struct Gate {
     ready: VecDeque<Ready>,
     /// The two clocks at the last tick.
     ticked: Option<Now>,
+    edition: Option<Edition>,
     usage: Usage,
     /// Where the VMs note that one has told of a key service without reports of usage.
     usage_told: String,
@@ -126,12 +133,18 @@ impl Gate {
             feed: Feed::new(&settings, &namespace, seed),
             ready: VecDeque::new(),
             ticked: None,
+            edition: None,
             usage: Usage::new(settings.usage, name),
             usage_told: format!("{namespace}/usage"),
             telemetry: Telemetry::default(),
             warnings: Warnings::default(),
             settings: Rc::new(settings),
         }
+    }
+
+    /// Which configuration this is, so that it makes room for a newer one.
+    pub fn runs(&mut self, edition: Edition) {
+        self.edition = Some(edition);
     }
 
     /// What was configured.
@@ -224,6 +237,7 @@ impl Gate {
     /// regularly.
     pub fn tick(&mut self, now: Now, store: &dyn Store) {
         self.notice_sleep(now);
+        self.make_room(now, store);
         self.feed.tick(now.instant, store);
         self.obey_changes(now, store);
         for (waiter, digest) in self.fetcher.take_late(now.instant) {
@@ -236,6 +250,21 @@ impl Gate {
         }
         self.telemetry
             .add(Counter::CacheEvicted, self.cache.take_evicted());
+    }
+
+    /// Where a newer configuration runs, the cache of this one is let go; what it is still asked comes from the
+    /// shared one.
+    fn make_room(&mut self, now: Now, store: &dyn Store) {
+        let edition = self.edition.as_mut();
+        let Some(superseded) = edition.and_then(|edition| edition.look(now.instant, store)) else {
+            return;
+        };
+        let limits = &self.settings.limits;
+        let (entries, bytes) = match superseded {
+            true => SUPERSEDED,
+            false => (limits.local_entries, limits.local_bytes),
+        };
+        self.cache.limit(entries.min(limits.local_entries), bytes);
     }
 
     /// While a machine stands still, its monotonic clock does, and the wall clock does not: what was
@@ -312,7 +341,7 @@ fn namespace(settings: &Settings) -> String {
         &entries,
         followed,
     ];
-    format!("keybound/3/{:016x}", number(&parts))
+    format!("keybound/4/{:016x}", number(&parts))
 }
 
 /// A number that stands for some texts.

@@ -221,7 +221,7 @@ impl Circumstances for Stream {
 }
 
 /// A property; the segments of its path are separated by zero bytes.
-fn property(path: &[u8]) -> Option<Vec<u8>> {
+pub fn property(path: &[u8]) -> Option<Vec<u8>> {
     // SAFETY: the host reads the path during the call and writes to the two places that it is given.
     take(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
 }

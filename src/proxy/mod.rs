@@ -15,7 +15,7 @@ use proxy_wasm::types::LogLevel;
 use crate::gate::{Decision, Gate, Notice, Passage, Refusal};
 use crate::headers::Headers;
 use crate::request::Request;
-use crate::time::Now;
+use crate::time::{Now, http_date};
 use host::{Clock, Stream};
 
 proxy_wasm::main! {{
@@ -98,11 +98,8 @@ fn write_filter_state(refusal: &Refusal) {
 
 /// Envoy makes response headers of these (`response_headers_to_add`), which costs other requests nothing.
 fn write_notice(notice: Notice) {
-    if let Some(sunset) = notice.sunset {
-        let time = std::time::UNIX_EPOCH.checked_add(std::time::Duration::from_secs(sunset));
-        if let Some(time) = time {
-            Stream::set_filter_state("keybound.sunset", &httpdate::fmt_http_date(time));
-        }
+    if let Some(date) = notice.sunset.and_then(http_date) {
+        Stream::set_filter_state("keybound.sunset", &date);
     }
     if let Some(replaced_at) = notice.deprecation {
         Stream::set_filter_state("keybound.deprecation", &format!("@{replaced_at}"));

@@ -6,14 +6,15 @@ use std::time::Duration;
 use log::error;
 use proxy_wasm::hostcalls;
 
-use super::host::{CallAnswer, SharedData, Stream};
+use super::host::{CallAnswer, SharedData, Stream, property};
 use super::http::Filter;
 use super::metrics::Metrics;
 use super::{Carried, Vm, Waker, unique_name};
 use crate::config::{self, Settings};
-use crate::gate::{CallEnd, Gate, LONGEST_BODY, Outgoing};
+use crate::gate::{CallEnd, Edition, Gate, LONGEST_BODY, Outgoing};
 use crate::headers::Headers;
 use crate::request::Request;
+use crate::time::Instant;
 
 /// How often a VM looks at the clock, hands over what it counted and gives up who waited too long.
 const TICK: Duration = Duration::from_millis(100);
@@ -53,7 +54,10 @@ impl Root {
         let text = text.ok().flatten().unwrap_or_default();
         match config::parse(&text, &|name| std::env::var(name).ok()) {
             Ok(settings) => {
-                self.vm = Some(Rc::new(Vm::new(Gate::new(settings, unique_name()))));
+                let vm = Vm::new(Gate::new(settings, unique_name()));
+                let now = vm.clock.now().instant;
+                vm.gate.borrow_mut().runs(edition(&text, now));
+                self.vm = Some(Rc::new(vm));
                 let _ = hostcalls::set_tick_period(TICK);
                 true
             }
@@ -193,6 +197,25 @@ fn dispatch(settings: &Settings, outgoing: &Outgoing) -> Option<u32> {
         outgoing.timeout,
     )
     .ok()
+}
+
+/// What this runs: Envoy's `name` and `root_id` tell the plugin from others in the process, and its text, its
+/// variables and the module's version tell it from itself before an update.
+fn edition(configuration: &[u8], now: Instant) -> Edition {
+    let plugin = ["plugin_name", "plugin_root_id"].map(|name| {
+        let value = property(name.as_bytes()).unwrap_or_default();
+        String::from_utf8_lossy(&value).into_owned()
+    });
+    let mut parts = vec![
+        env!("CARGO_PKG_VERSION").into(),
+        String::from_utf8_lossy(configuration).into_owned(),
+    ];
+    for (name, value) in std::env::vars_os() {
+        parts.push(name.to_string_lossy().into_owned());
+        parts.push(value.to_string_lossy().into_owned());
+    }
+    let borrowed: Vec<&str> = parts.iter().map(String::as_str).collect();
+    Edition::new(&plugin.each_ref().map(String::as_str), &borrowed, now)
 }
 
 /// How long a service asks to be left alone, in seconds (RFC 9110 section 10.2.3). Reading the other form, a

@@ -20,8 +20,8 @@ pub struct Changes {
     pub reset: bool,
     /// What has changed, in order.
     pub changes: Vec<Change>,
-    /// Whether it holds as many changes as were asked for, so that more may have come before it was made.
-    pub full: bool,
+    /// How many there were, with those that this filter has no use for.
+    pub given: usize,
     /// What could not be understood, for the operator.
     pub doubts: Vec<Malformed>,
 }
@@ -77,7 +77,7 @@ pub fn parse_changes(body: &[u8], after: u64) -> Result<Changes, Malformed> {
             cursor,
             reset,
             changes,
-            full: false,
+            given: 0,
             doubts,
         });
     }
@@ -103,7 +103,7 @@ pub fn parse_changes(body: &[u8], after: u64) -> Result<Changes, Malformed> {
         cursor,
         reset,
         changes,
-        full: list.len() == MOST_CHANGES,
+        given: list.len(),
         doubts,
     })
 }

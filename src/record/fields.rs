@@ -5,6 +5,13 @@ use std::fmt;
 
 use super::{Scopes, is_name};
 use crate::json::Json;
+use crate::time::LAST_SECOND;
+
+/// Most entries of a list of a record (contract of the key service protocol).
+const ENTRIES: usize = 256;
+
+/// Most bytes of an entry of such a list.
+const ENTRY_BYTES: usize = 128;
 
 /// A field that is not as the protocol wants it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,12 +82,17 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A list of a record.
     pub(super) fn strings(&self, name: &str) -> Result<Option<Vec<&'a str>>, Malformed> {
         let Some(items) = self.list(name)? else {
             return Ok(None);
         };
+        if items.len() > ENTRIES {
+            return Err(self.wrong(name, "must hold at most 256 entries"));
+        }
         let string = |item: &'a Json| match item {
-            Json::String(text) => Ok(text.as_str()),
+            Json::String(text) if (1..=ENTRY_BYTES).contains(&text.len()) => Ok(text.as_str()),
+            Json::String(_) => Err(self.wrong(name, "must hold 1 to 128 bytes each")),
             _ => Err(self.wrong(name, "must hold strings")),
         };
         items.iter().map(string).collect::<Result<_, _>>().map(Some)
@@ -135,6 +147,17 @@ impl<'a> Fields<'a> {
             None => Ok(None),
             Some(Json::Unsigned(number)) => Ok(Some(*number)),
             Some(_) => Err(self.wrong(name, "must be a whole number that is not negative")),
+        }
+    }
+
+    /// A time. What is later than any that can be written as a date would be milliseconds, most likely.
+    pub(super) fn time(&self, name: &str) -> Result<Option<u64>, Malformed> {
+        match self.unsigned(name)? {
+            Some(time) if time > LAST_SECOND => Err(self.wrong(
+                name,
+                "must be Unix seconds up to 253402300799, the end of the year 9999 (are these milliseconds?)",
+            )),
+            time => Ok(time),
         }
     }
 

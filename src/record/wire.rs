@@ -124,10 +124,10 @@ pub(super) fn parse_key(
                 KeyStatus::Disabled
             }
         },
-        not_before: fields.unsigned("not_before")?,
-        expires_at: fields.unsigned("expires_at")?,
+        not_before: fields.time("not_before")?,
+        expires_at: fields.time("expires_at")?,
         replaced: fields.name("replaced_by")?.is_some(),
-        replaced_at: fields.unsigned("replaced_at")?,
+        replaced_at: fields.time("replaced_at")?,
         scopes: fields.scopes("scopes")?.unwrap_or_default(),
         networks: fields.strings("networks")?.map(|ranges| {
             let networks = Networks::parse(ranges);
@@ -214,6 +214,7 @@ mod tests {
     use super::*;
     use crate::record::Scopes;
     use crate::tests::test;
+    use crate::time::LAST_SECOND;
 
     const DIGEST: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
@@ -320,6 +321,7 @@ mod tests {
     #[test]
     fn a_wrong_field_spoils_its_own_result_alone() {
         let long = "x".repeat(129);
+        let many = format!("[{}]", vec![r#""mon""#; 257].join(","));
         for (from, to, field) in [
             (r#""id": "key_01""#, r#""id": 7"#, "key.id"),
             (r#""id": "key_01""#, r#""id": """#, "key.id"),
@@ -334,6 +336,38 @@ mod tests {
             (r#"["orders:read"]"#, r#""orders:read""#, "key.scopes"),
             (r#"["orders:read"]"#, r#"["a b"]"#, "key.scopes"),
             (r#"["10.0.0.0/8"]"#, "[7]", "key.networks"),
+            (r#"["10.0.0.0/8"]"#, r#"[""]"#, "key.networks"),
+            (r#"["orders:read"]"#, &many, "key.scopes"),
+            (r#"["10.0.0.0/8"]"#, &many, "key.networks"),
+            (r#"["mon"]"#, &many, "hours.days"),
+            (
+                r#""apis": ["orders"]"#,
+                &format!(r#""apis": {many}"#),
+                "user.apis",
+            ),
+            (
+                r#"["orders:read"]"#,
+                &format!(r#"["{long}"]"#),
+                "key.scopes",
+            ),
+            (
+                r#""apis": ["orders"]"#,
+                &format!(r#""apis": ["{long}"]"#),
+                "user.apis",
+            ),
+            ("1790000000", "253402300800", "key.expires_at"),
+            ("1790000000", "1790000000000", "key.expires_at"),
+            ("1790000000", "18446744073709551615", "key.expires_at"),
+            (
+                r#""not_before": null"#,
+                r#""not_before": 253402300800"#,
+                "key.not_before",
+            ),
+            (
+                r#""replaced_at": 5"#,
+                r#""replaced_at": 1790000000000"#,
+                "key.replaced_at",
+            ),
             (r#""days": ["mon"], "#, "", "hours.days"),
             (r#""id": "usr_7""#, r#""id": "usr_8""#, "user.id"),
             (r#""id": "ten_2""#, r#""id": "ten_3""#, "tenant.id"),
@@ -349,6 +383,28 @@ mod tests {
             r#"{{"as_of": 1, "results": [{{"digest": "x", "key": null}}, 7, {{"digest": "{DIGEST}", "key": null}}]}}"#
         );
         assert_eq!(parse_answer(body.as_bytes()).unwrap().results.len(), 1);
+    }
+
+    #[test]
+    fn the_longest_lists_and_the_last_time_are_read() {
+        let long = format!("[{}]", vec![format!("{:x<128}", "mon"); 256].join(","));
+        let long = long
+            .replace("mon", r#""mon"#)
+            .replace(",", r#"","#)
+            .replace(']', r#""]"#);
+        let many = format!("[{}]", vec![r#""mon""#; 256].join(","));
+        let result = FULL
+            .replace(r#"["orders:read"]"#, &long)
+            .replace(r#"["orders"]"#, &long)
+            .replace(r#"["mon"]"#, &many)
+            .replace("1790000000", "253402300799");
+        let Ok(Resolved::Known { key, user, .. }) = one(&result) else {
+            panic!("{:?}", one(&result));
+        };
+        assert_eq!(key.scopes.iter().count(), 256);
+        assert_eq!(user.unwrap().apis.unwrap().len(), 256);
+        assert_eq!(key.hours, Some(Hours::parse(["mon"], "08:00", "18:00")));
+        assert_eq!(key.expires_at, Some(LAST_SECOND));
     }
 
     #[test]

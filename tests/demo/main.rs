@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use support::client::Request;
 use support::config::{Ports, shipped_with};
-use support::envoy::{Envoy, Start};
+use support::envoy::{DRAIN, Envoy, Start};
 use support::failure::{Failure, Result};
 use support::key_service::{KeyService, Tokens};
 use support::upstream::Upstream;
@@ -88,6 +88,7 @@ impl Parts {
             workers: 2,
             environment: vec![("KEYBOUND_GATEWAY_TOKEN".to_owned(), tokens.gateway)],
             folder: folder.to_owned(),
+            drain: DRAIN,
             hot_restart: false,
             debug: true,
         })

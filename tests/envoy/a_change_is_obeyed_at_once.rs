@@ -65,7 +65,7 @@ async fn everywhere(gateway: &Gateway, key: &str, code: Option<&str>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_users_suspension_stops_all_of_its_keys_and_its_end_lets_them_work() {
     let mut followed = followed().await;
-    let path = format!("/users/{}?force=true", followed.user);
+    let path = format!("/users/{}", followed.user);
     for (status, code) in [
         ("suspended", Some("user_suspended")),
         ("locked", Some("user_locked")),

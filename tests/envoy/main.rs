@@ -28,6 +28,7 @@ mod the_real_key_service;
 mod upstreams_can_trust_identity;
 mod usage_is_counted_once;
 mod virtual_machines_come_and_go;
+mod what_a_service_answers_is_bounded;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -2,7 +2,8 @@
 //! ones: what is known stays known, and changes go on being obeyed.
 
 use serde_json::json;
-use support::client::Request;
+use std::time::Duration;
+use support::client::{Connection, Request};
 use support::config::{Config, Ports};
 use support::gateway::{Builder, Gateway};
 use support::key_service::CreatedKey;
@@ -130,6 +131,76 @@ async fn two_plugins_in_one_machine_keep_apart() {
             );
         }
     }
+}
+
+/// The old configuration's listener goes on draining for longer than this test runs.
+async fn makes_room_after(update: fn(&mut Config)) {
+    const KEYS: usize = 20;
+    let mut gateway = Gateway::scripted().updates().drains_for(600).start().await;
+    let mut old = Connection::open(gateway.port()).await.unwrap();
+    let requests: Vec<Request> = (0..KEYS)
+        .map(|number| {
+            let key = gateway.knows(records::active(&format!("one-{number}")));
+            Request::get("/").header("x-api-key", &key)
+        })
+        .collect();
+    for request in &requests {
+        assert_eq!(old.send(request).await.unwrap().status, 200);
+    }
+    // Each a key, a user and a tenant.
+    gateway.counted("cache.entries", 3 * KEYS as u64).await;
+    let calls = gateway.service.resolves().len();
+
+    gateway.update(update).await.unwrap();
+
+    gateway.counted("cache.entries", 0).await;
+    let draining = "listener_manager.total_filter_chains_draining";
+    let stats = gateway.envoy.stats(draining).await.unwrap();
+    assert_eq!(stats.get(draining), Some(&1), "the old one is still there");
+    // Whoever is still connected to it is served, from the cache of the process.
+    for request in &requests {
+        assert_eq!(old.send(request).await.unwrap().status, 200);
+    }
+    assert_eq!(gateway.service.resolves().len(), calls);
+    for request in &requests {
+        gateway.passed(request).await;
+    }
+    gateway.counted("allowed", 3 * KEYS as u64).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_plugin_makes_the_old_one_let_go_of_its_cache() {
+    makes_room_after(another_setting).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_machine_makes_the_old_one_let_go_of_its_cache() {
+    makes_room_after(another_machine).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plugins_of_two_names_both_keep_their_caches() {
+    let gateway = Gateway::scripted()
+        .workers(1)
+        .configure(|config| {
+            a_second_plugin(config);
+            config.http_manager()["http_filters"][1]["typed_config"]["config"]["name"] =
+                json!("second");
+        })
+        .start()
+        .await;
+    let (first, second) = (
+        gateway.knows(records::active("one")),
+        gateway.knows(records::active("two")),
+    );
+    let both = Request::get("/")
+        .header("x-api-key", &first)
+        .header("x-second-key", &second);
+    gateway.passed(&both).await;
+    gateway.counted("cache.entries", 6).await;
+    // Longer than it takes to learn of another configuration.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(gateway.counters().await["cache.entries"], 6);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,8 +21,8 @@ const CRASHES: [&str; 6] = [
     "panicked at",
 ];
 
-/// How long connections of a replaced listener or process have to end, in seconds.
-const DRAIN: u32 = 2;
+/// How long connections of a replaced listener or process have to end, in seconds, unless a test says otherwise.
+pub const DRAIN: u32 = 2;
 
 /// A running Envoy.
 #[derive(Debug)]
@@ -49,6 +49,8 @@ pub struct Start {
     pub environment: Vec<(String, String)>,
     /// Where its files go.
     pub folder: PathBuf,
+    /// How long connections of a replaced listener or process have to end, in seconds.
+    pub drain: u32,
     /// Whether another process may take over from it.
     pub hot_restart: bool,
     /// Whether it logs what the filter says to those who look for a fault in it.
@@ -173,8 +175,8 @@ fn launch(start: &Start, epoch: u32) -> Result<Process> {
         .arg(&file)
         .args(["--concurrency", &start.workers.to_string()])
         .args(["--log-level", "info"])
-        .args(["--drain-time-s", &DRAIN.to_string()])
-        .args(["--parent-shutdown-time-s", &(2 * DRAIN).to_string()])
+        .args(["--drain-time-s", &start.drain.to_string()])
+        .args(["--parent-shutdown-time-s", &(2 * start.drain).to_string()])
         // Access log lines are wanted at once, not every ten seconds.
         .args(["--file-flush-interval-msec", "20"])
         .envs(start.environment.iter().map(|(name, value)| (name, value)));

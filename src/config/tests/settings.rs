@@ -81,6 +81,7 @@ fn the_smallest_configuration_has_the_defaults_of_the_documentation() {
         settings.limits,
         Limits {
             local_entries: 10_000,
+            local_bytes: 64 << 20,
             shared_entries: 100_000,
             waiting_requests: 1_000,
             lookups_in_flight: 8,
@@ -176,6 +177,7 @@ fn every_field_is_read() {
         settings.limits,
         Limits {
             local_entries: 1,
+            local_bytes: 1 << 30,
             shared_entries: 10_000_000,
             waiting_requests: 2,
             lookups_in_flight: 1_000,

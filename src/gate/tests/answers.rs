@@ -103,13 +103,132 @@ fn a_broken_result_is_the_trouble_of_its_own_digest_alone() {
     let unavailable = || Fate::Refused(Reason::KeyServiceUnavailable);
     assert_eq!(
         fates,
-        [
-            (1, allowed()),
-            (2, unavailable()),
-            (3, unavailable()),
-            (4, unavailable())
-        ]
+        [(1, allowed()), (2, unavailable()), (4, unavailable())]
     );
+    // What was left out is asked for once more, alone in the end.
+    assert_eq!(world.call(2), [digest("c")]);
+    world.answer(2, &answer(5, &[]));
+    assert_eq!(world.resume("c"), [(3, unavailable())]);
+    assert_eq!(world.batch(), None);
+}
+
+/// The keys that a service is asked for in the next call, if there is one.
+fn asked(world: &mut World, call: u32) -> Vec<String> {
+    let Some(batch) = world.batch() else {
+        return Vec::new();
+    };
+    let digests = batch.digests.iter();
+    let digests = digests.map(|digest| URL_SAFE_NO_PAD.encode(digest.bytes()));
+    let digests = digests.collect();
+    world.gate.sent(call, Purpose::Resolve(batch));
+    digests
+}
+
+/// What a service says of some digests, each of which it knows as the same key.
+fn known_as(digests: &[String]) -> Value {
+    let results: Vec<Value> = digests
+        .iter()
+        .map(|digest| {
+            let mut result = good(1);
+            result["digest"] = json!(digest);
+            result
+        })
+        .collect();
+    json!({"as_of": 5, "results": results})
+}
+
+#[test]
+fn what_a_service_leaves_out_is_asked_for_in_smaller_calls_and_is_no_outage_of_the_others() {
+    let mut world = World::new(&json!({"limits": {"lookups_in_flight": 1}}));
+    for key in 0..64 {
+        world.ask(&key.to_string());
+    }
+    // As many as fit: five.
+    let (mut calls, mut answered) = (0, 0);
+    loop {
+        let digests = asked(&mut world, 1);
+        if digests.is_empty() {
+            break;
+        }
+        calls += 1;
+        let fitting = digests.get(..5).unwrap_or(&digests);
+        world.answer(1, &known_as(fitting));
+        let fates = world.resume("0");
+        assert_eq!(fates.len(), fitting.len());
+        assert!(fates.iter().all(|(_, fate)| *fate == allowed()));
+        answered += fates.len();
+    }
+    assert_eq!(answered, 64);
+    assert!(calls <= 16, "{calls} calls");
+    assert_eq!(world.counted("fetch.error"), 0);
+}
+
+#[test]
+fn an_answer_that_is_too_long_or_spoiled_by_one_is_asked_for_in_halves() {
+    let too_long = || CallEnd::Answered {
+        status: 200,
+        marked: true,
+        body: None,
+        retry_after: None,
+    };
+    let no_json = || CallEnd::Answered {
+        status: 200,
+        marked: true,
+        body: Some(b"{\"as_of\": 5, \"results\": [\x01"),
+        retry_after: None,
+    };
+    // What breaks off is tried once more when it is alone.
+    let broken = || CallEnd::Broken;
+    let spoiled: [(&dyn Fn() -> CallEnd<'static>, usize); 3] =
+        [(&too_long, 13), (&no_json, 13), (&broken, 14)];
+    for (spoiled, expected) in spoiled {
+        let mut world = World::new(&json!({"limits": {"lookups_in_flight": 1}}));
+        for key in 0..64 {
+            world.ask(&key.to_string());
+        }
+        let bad = digest("7");
+        let (mut calls, mut fates) = (0, Vec::new());
+        loop {
+            let digests = asked(&mut world, 1);
+            if digests.is_empty() {
+                break;
+            }
+            calls += 1;
+            if digests.contains(&bad) {
+                world.end(1, &spoiled());
+            } else {
+                world.answer(1, &known_as(&digests));
+            }
+            fates.extend(world.resume("0"));
+        }
+        // Down to the one that is bad: 64, 32, 16, 8, 4, 2, 1, and the other half each time.
+        assert_eq!(calls, expected);
+        let (refused, passed): (Vec<_>, Vec<_>) =
+            fates.into_iter().partition(|(_, fate)| *fate != allowed());
+        assert_eq!(refused, [(8, Fate::Refused(Reason::KeyServiceUnavailable))]);
+        assert_eq!(passed.len(), 63);
+    }
+}
+
+#[test]
+fn a_service_that_never_answers_well_is_left_alone_all_the_same() {
+    let mut world = World::new(&json!({}));
+    for key in 0..64 {
+        world.ask(&key.to_string());
+    }
+    let mut calls = 0;
+    while !asked(&mut world, 1).is_empty() {
+        calls += 1;
+        let end = CallEnd::Answered {
+            status: 200,
+            marked: true,
+            body: Some(b"<html>"),
+            retry_after: None,
+        };
+        world.end(1, &end);
+    }
+    assert!(calls <= 9, "{calls}");
+    assert_eq!(world.resume("0").len(), 64);
 }
 
 #[test]

@@ -286,6 +286,33 @@ fn a_record_that_is_older_by_the_time_that_the_machine_slept_is_asked_for_again(
 }
 
 #[test]
+fn a_sleep_counts_once_however_often_the_clock_is_set_later() {
+    let mut world = World::new(&json!({"freshness": {"fresh_for": "1s", "max_staleness": "60s"}}));
+    let mut ahead = 0;
+    let mut step = |world: &mut World, seconds: u64| {
+        ahead += seconds;
+        world.millis += 100;
+        let mut now = at(world.millis);
+        now.unix += ahead;
+        world.gate.tick(now, &*world.store);
+    };
+    step(&mut world, 0);
+    world.ask("k");
+    world.teach("k", 5, &good(1));
+    step(&mut world, 3_600);
+    assert!(matches!(world.ask("k"), Fate::Waits(_)));
+    world.teach("k", 5, &good(1));
+    // Whatever was learned after the sleep is as old as the steps after that.
+    for steps in 1..=19 {
+        step(&mut world, 3);
+        assert_eq!(world.ask("k"), allowed(), "{steps} steps");
+    }
+    step(&mut world, 3);
+    let waits = world.next;
+    assert_eq!(world.ask("k"), Fate::Waits(waits));
+}
+
+#[test]
 fn a_change_that_cannot_be_read_is_asked_for() {
     let (mut first, _) = two();
     first.connect(5);
@@ -299,13 +326,213 @@ fn a_change_that_cannot_be_read_is_asked_for() {
     assert!(matches!(first.ask("k"), Fate::Waits(_)));
 }
 
+/// An answer whose body is too long to be read.
+fn too_long() -> CallEnd<'static> {
+    CallEnd::Answered {
+        status: 200,
+        marked: true,
+        body: None,
+        retry_after: None,
+    }
+}
+
 #[test]
 fn a_feed_that_is_not_well_formed_is_no_feed() {
     let (mut first, _) = two();
     first.connect(5);
-    first.poll();
-    first.answer(50, &json!({"cursor": 4, "reset": false, "changes": []}));
+    for limit in [500, 125, 31, 7, 1] {
+        assert!(first.gate.feed_link(at(0)).unwrap().0);
+        let path = format!("/v1/changes?after=5&wait=20&limit={limit}");
+        assert_eq!(first.poll().unwrap(), path);
+        first.answer(50, &json!({"cursor": 4, "reset": false, "changes": []}));
+    }
     assert!(!first.gate.feed_link(at(0)).unwrap().0);
+}
+
+#[test]
+fn of_an_answer_that_is_too_long_fewer_changes_are_asked_for_until_it_fits() {
+    let (mut first, mut second) = two();
+    first.connect(5);
+    second.rung();
+    first.poll();
+    first.ask("k");
+    first.teach("k", 5, &good(1));
+    first.end(50, &too_long());
+    assert_eq!(
+        first.poll().unwrap(),
+        "/v1/changes?after=5&wait=20&limit=125"
+    );
+    first.end(50, &too_long());
+    assert_eq!(
+        first.poll().unwrap(),
+        "/v1/changes?after=5&wait=20&limit=31"
+    );
+    first.news(6, &user_suspended(6));
+    second.rung();
+    for world in [&mut first, &mut second] {
+        assert_eq!(world.ask("k"), Fate::Refused(Reason::UserSuspended));
+        assert!(world.gate.feed_link(at(0)).unwrap().0);
+    }
+    // What fits is followed by more.
+    for limit in [125, 500, 500] {
+        let path = format!("/v1/changes?after=6&wait=20&limit={limit}");
+        assert_eq!(first.poll().unwrap(), path);
+        first.news(6, &json!([]));
+        first.pass(500);
+    }
+}
+
+#[test]
+fn a_single_change_that_cannot_be_taken_is_a_feed_that_does_not_work_for_whoever_follows_it() {
+    let (mut first, mut second) = two();
+    first.connect(5);
+    for _ in 0..5 {
+        first.poll().unwrap();
+        first.end(50, &too_long());
+    }
+    assert!(!first.gate.feed_link(at(0)).unwrap().0);
+    second.pass(0);
+    assert_eq!(
+        second.poll().unwrap(),
+        "/v1/changes?after=5&wait=20&limit=1"
+    );
+    second.news(6, &user_suspended(6));
+    assert_eq!(
+        second.poll().unwrap(),
+        "/v1/changes?after=6&wait=20&limit=7"
+    );
+}
+
+#[test]
+fn an_answer_that_was_cut_by_its_length_confirms_nothing() {
+    let (mut first, _) = two();
+    first.connect(5);
+    first.poll();
+    first.end(50, &CallEnd::Broken);
+    first.pass(1_000);
+    first.poll().unwrap();
+    let scopes = vec!["x".repeat(128); 256];
+    let changes: Vec<Value> = (6..16)
+        .map(|seq| {
+            let id = format!("usr_{seq}");
+            let user = json!({"id": id, "version": seq, "status": "active", "scopes": scopes});
+            json!({"seq": seq, "kind": "user", "id": id, "user": user})
+        })
+        .collect();
+    first.news(15, &json!(changes));
+    assert!(!first.gate.feed_link(at(first.millis)).unwrap().0);
+    first.poll().unwrap();
+    first.news(16, &user_suspended(16));
+    assert!(first.gate.feed_link(at(first.millis)).unwrap().0);
+}
+
+#[test]
+fn a_cursor_that_has_moved_is_followed_at_once_and_one_that_has_not_is_not() {
+    let (mut first, _) = two();
+    first.connect(5);
+    for cursor in 6..60 {
+        first.poll().expect("the cursor has moved");
+        first.news(cursor, &json!([]));
+    }
+    first.poll().unwrap();
+    first.news(59, &json!([]));
+    assert_eq!(first.poll(), None);
+    first.pass(499);
+    assert_eq!(first.poll(), None);
+    first.pass(1);
+    first.poll().unwrap();
+}
+
+#[test]
+fn a_feed_that_goes_on_and_on_is_not_asked_without_end() {
+    let (mut first, _) = two();
+    first.connect(5);
+    let (mut polls, mut cursor) = (0, 5);
+    for _ in 0..3_000 {
+        while first.poll().is_some() {
+            polls += 1;
+            cursor += 1;
+            let changes = match polls % 2 {
+                0 => user_suspended(cursor),
+                _ => json!([]),
+            };
+            first.news(cursor, &changes);
+        }
+        first.pass(1);
+    }
+    assert!(
+        (790..=810).contains(&polls),
+        "{polls} polls in three seconds"
+    );
+}
+
+#[test]
+fn what_was_learned_before_the_first_answer_of_the_feed_counts_if_it_is_not_older() {
+    for (as_of, counts) in [(4, false), (5, true), (6, true)] {
+        let (mut first, mut second) = two();
+        first.poll();
+        first.ask("k");
+        first.teach("k", as_of, &good(1));
+        first.ask("u");
+        first.teach("u", as_of, &json!({"key": null}));
+        // The answer to one is on its way.
+        second.ask("v");
+        second.call(7);
+        first.answer(50, &json!({"cursor": 5, "reset": true, "changes": []}));
+        first.poll().unwrap();
+        second.rung();
+        second.answer(7, &answer(as_of, &[("v", good(1))]));
+        let asked_again = second.resume("v").is_empty();
+        assert_eq!(asked_again, !counts, "{as_of}");
+        for world in [&mut first, &mut second] {
+            let known = world.ask("k") == allowed();
+            assert_eq!(known, counts, "{as_of}");
+        }
+        let known = first.ask("u") == Fate::Refused(Reason::KeyUnknown);
+        assert_eq!(known, counts, "{as_of}");
+        // From there on the feed tells of everything.
+        first.news(7, &user_suspended(7));
+        second.rung();
+        if counts {
+            for world in [&mut first, &mut second] {
+                assert_eq!(world.ask("k"), Fate::Refused(Reason::UserSuspended));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_feed_has_told_of_since_its_first_answer_counts_for_those_who_look_later() {
+    let (mut first, mut second) = two();
+    first.poll();
+    second.ask("k");
+    second.teach("k", 5, &good(1));
+    second.ask("u");
+    second.teach("u", 5, &json!({"key": null}));
+    first.answer(50, &json!({"cursor": 5, "reset": true, "changes": []}));
+    first.poll();
+    let key = json!({"id": "key_9", "version": 7, "user_id": "usr_1", "status": "active"});
+    let mut changes = user_suspended(6);
+    changes.as_array_mut().unwrap().push(json!(
+        {"seq": 7, "kind": "key", "id": "key_9", "digest": digest("u"), "key": key}
+    ));
+    first.news(7, &changes);
+    second.rung();
+    assert_eq!(second.ask("k"), Fate::Refused(Reason::UserSuspended));
+    assert_ne!(second.ask("u"), Fate::Refused(Reason::KeyUnknown));
+}
+
+#[test]
+fn where_the_feed_began_late_nothing_counts_that_was_learned_before() {
+    let (mut first, _) = two();
+    first.poll();
+    first.end(50, &CallEnd::Broken);
+    first.pass(0);
+    first.ask("k");
+    first.teach("k", 900, &good(400));
+    // A backup has been restored meanwhile.
+    first.connect(300);
+    assert!(matches!(first.ask("k"), Fate::Waits(_)));
 }
 
 #[test]

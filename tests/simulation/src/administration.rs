@@ -1,7 +1,7 @@
 //! What administrators do, at random.
 
 use crate::truth::{Entity, Key, Record, Tenant, User};
-use crate::world::World;
+use crate::world::{Event, World};
 
 impl World {
     /// An administrator does one thing, or many at once.
@@ -14,6 +14,17 @@ impl World {
         for _ in 0..times {
             self.administer_once();
         }
+        self.wake_polls();
+        if self.scenario.shares_its_log {
+            let delay = self.around(self.scenario.administer_every);
+            self.add(delay, Event::WriteOther);
+        }
+    }
+
+    /// Somebody else writes to the log of changes: the cursor moves on, and nothing has changed.
+    pub fn write_other(&self) {
+        self.service.borrow_mut().truth.write_other();
+        self.note(|| "something else is written".to_owned());
         self.wake_polls();
     }
 

@@ -4,12 +4,13 @@ use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use keybound::gate::LONGEST_BODY;
 
 use crate::agenda::Time;
 use crate::oracle::Kind;
 use crate::outgoing::{Asked, End};
 use crate::scenario::Feed;
-use crate::service::{Answer, Digest, Evidence, Poll};
+use crate::service::{Answer, Digest, Evidence, Manner, Poll};
 use crate::weather::{Fate, Fault};
 use crate::world::{Event, World};
 
@@ -64,7 +65,8 @@ impl World {
         match &flight.asked {
             Asked::Resolve(digests) => {
                 let commit = self.visible_commit(now);
-                let answer = self.service.borrow().resolve(digests, commit, now);
+                let manner = self.manner(false);
+                let answer = self.service.borrow().resolve(digests, manner, commit, now);
                 self.answers(call, flight.kind, whole(answer));
             }
             Asked::Changes(_) if self.scenario.feed == Feed::Unsupported => {
@@ -85,6 +87,19 @@ impl World {
                 };
                 self.answers(call, flight.kind, end);
             }
+        }
+    }
+
+    /// How the service answers at the moment.
+    fn manner(&self, feed: bool) -> Manner {
+        let weather = self.weather.borrow();
+        let extreme = weather
+            .faults(feed, self.now())
+            .any(|fault| fault == Fault::Extreme);
+        if extreme {
+            Manner::Extreme
+        } else {
+            Manner::Right
         }
     }
 
@@ -113,10 +128,14 @@ impl World {
             return;
         };
         let now = self.now();
-        let answer =
-            self.service
-                .borrow()
-                .changes(poll, waited, |number| self.credential(number).1, now);
+        let manner = self.manner(true);
+        let answer = self.service.borrow().changes(
+            poll,
+            waited,
+            manner,
+            |number| self.credential(number).1,
+            now,
+        );
         if let Some(answer) = answer {
             self.parked.borrow_mut().remove(&call);
             self.answers(call, Kind::Changes, whole(answer));
@@ -249,8 +268,9 @@ fn whole(answer: Answer) -> End {
     End::Answer {
         status: 200,
         marked: true,
+        // What is too long is not read.
+        evidence: (answer.body.len() <= LONGEST_BODY).then(|| Rc::new(answer.evidence)),
         body: Rc::from(answer.body),
         retry_after: None,
-        evidence: Some(Rc::new(answer.evidence)),
     }
 }

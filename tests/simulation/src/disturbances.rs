@@ -128,7 +128,7 @@ impl World {
         });
         self.wall_jumped.set(self.wall_jumped.get() + by);
         let now = self.now();
-        self.oracle.borrow_mut().clock_jumped(now);
+        self.oracle.borrow_mut().clock_jumped(by, now);
     }
 
     /// Many requests with made-up keys come at once.

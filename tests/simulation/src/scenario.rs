@@ -58,6 +58,12 @@ pub struct Scenario {
     pub retention: usize,
     /// Whether only the last change of an entity is given.
     pub only_last: bool,
+    /// Whether others write to the log of changes too.
+    pub shares_its_log: bool,
+    /// Whether records are as long as they may be.
+    pub long_records: bool,
+    /// Whether the service cuts what would be too long, and does not leave that to those who ask.
+    pub cuts: bool,
     /// Mean time between two requests of a worker.
     pub request_every: Time,
     /// Share of requests with a made-up key.
@@ -83,7 +89,8 @@ pub struct Scenario {
 impl Scenario {
     /// The world of a seed.
     pub fn new(random: &mut Random) -> Self {
-        let roomy = random.chance(0.5);
+        let long_records = random.chance(0.05);
+        let roomy = !long_records && random.chance(0.5);
         let max_staleness = random.pick(&[2_000, 5_000, 10_000, 30_000]);
         let wait = random.pick(&[1_000, 2_000, 5_000]);
         // Long enough between storms for everything to be fresh again, and for a while of that.
@@ -107,7 +114,11 @@ impl Scenario {
                 _ => Feed::Followed,
             },
             wait,
-            timeout: random.pick(&[100, 200, 500]),
+            timeout: if long_records {
+                500
+            } else {
+                random.pick(&[100, 200, 500])
+            },
             fresh_for: random.pick(&[500, 1_000, 2_000, 5_000]).min(max_staleness),
             max_staleness,
             negative_for: random.pick(&[200, 1_000, 2_000]),
@@ -126,6 +137,9 @@ impl Scenario {
             usage: random.chance(0.2),
             retention: random.pick(&[3, 100, 5_000]),
             only_last: random.chance(0.5),
+            shares_its_log: random.chance(0.3),
+            long_records,
+            cuts: random.chance(0.5),
             request_every: random.pick(&[20, 50, 200]),
             made_up: random.pick(&[0.0, 0.1, 0.4]),
             hangs_up: random.pick(&[0.0, 0.05, 0.3]),
@@ -155,6 +169,7 @@ impl Scenario {
             },
             "limits": {
                 "local_entries": self.local_entries,
+                "local_bytes": if self.long_records { "1MiB" } else { "64MiB" },
                 "shared_entries": self.shared_entries,
                 "waiting_requests": self.waiting_requests,
                 "lookups_in_flight": self.lookups_in_flight,

@@ -153,6 +153,12 @@ impl Truth {
         sequence
     }
 
+    /// Something is written that is neither key nor user nor tenant.
+    pub fn write_other(&mut self) {
+        let sequence = self.next_sequence(self.sequence_after(self.commit()));
+        self.sequences.push(sequence);
+    }
+
     /// Makes true again what was true after an earlier commit.
     pub fn restore(&mut self, earlier: u64, at: Time) {
         self.restores.push(self.commit() + 1);

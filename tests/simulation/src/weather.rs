@@ -25,6 +25,8 @@ pub enum Fault {
     Corrupt,
     /// Answers lack the protocol's marker.
     Unmarked,
+    /// Of keys that do not expire, the service says that they do, in milliseconds.
+    Extreme,
     /// Answers to `/v1/resolve` come from a replica that lags this many writes behind.
     Lagging(u64),
 }
@@ -73,7 +75,7 @@ impl Fault {
                 random.pick(&[None, Some(1), Some(3)]),
             ),
             7 => Self::Broken,
-            8 => random.pick(&[Self::Corrupt, Self::Unmarked]),
+            8 => random.pick(&[Self::Corrupt, Self::Unmarked, Self::Extreme]),
             _ => Self::Lagging(random.between(1, 30)),
         }
     }

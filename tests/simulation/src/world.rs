@@ -43,6 +43,8 @@ pub enum Event {
     Ends(u32, End),
     /// An administrator does something.
     Administer,
+    /// Somebody writes what is none of the gates' business.
+    WriteOther,
     /// Something goes wrong.
     Disturb,
     /// A VM is gone from one moment to the next.
@@ -110,7 +112,7 @@ impl World {
         let world = Self {
             agenda: RefCell::default(),
             shared: RefCell::new(SharedData::new(scenario.first_change)),
-            service: RefCell::new(Service::new(scenario.retention, scenario.only_last)),
+            service: RefCell::new(Service::new(&scenario)),
             parked: RefCell::default(),
             weather: RefCell::default(),
             vms: RefCell::default(),
@@ -265,6 +267,7 @@ impl World {
                 let delay = self.around(self.scenario.administer_every);
                 self.add(delay, Event::Administer);
             }
+            Event::WriteOther => self.write_other(),
             Event::Disturb => self.disturb(),
             Event::Kill(vm) => self.kill(vm),
             Event::Remove(vm) => self.remove(vm),

@@ -2,7 +2,7 @@
 
 use super::Gateway;
 use crate::config::{Config, Ports};
-use crate::envoy::{Envoy, Start};
+use crate::envoy::{DRAIN, Envoy, Start};
 use crate::failure::{Failure, Result};
 use crate::fault_proxy::FaultProxy;
 use crate::key_service::{KeyService, Tokens, filter_configuration};
@@ -37,6 +37,7 @@ pub struct Builder {
     module: Option<PathBuf>,
     script: Option<Script>,
     updates: bool,
+    drain: u32,
     hot_restart: bool,
     debug: bool,
 }
@@ -63,9 +64,17 @@ impl Builder {
             module: None,
             script: None,
             updates: false,
+            drain: DRAIN,
             hot_restart: false,
             debug: true,
         }
+    }
+
+    /// Replaced listeners have this many seconds to end.
+    #[must_use]
+    pub fn drains_for(mut self, seconds: u32) -> Self {
+        self.drain = seconds;
+        self
     }
 
     /// Lays settings of the filter over the shipped ones.
@@ -313,6 +322,7 @@ impl Builder {
             workers: self.workers,
             environment: environment.into_iter().collect(),
             folder: folder.path().to_owned(),
+            drain: self.drain,
             hot_restart: self.hot_restart,
             debug: self.debug,
         };

@@ -156,6 +156,23 @@ fn durations_of_a_wrong_form_or_length() {
 }
 
 #[test]
+fn sizes() {
+    let expected = "limits.local_bytes: must be a size from 1MiB to 1GiB";
+    refused(&[
+        (r#""limits": {"local_bytes": "1023KiB"}"#, expected),
+        (r#""limits": {"local_bytes": "1025MiB"}"#, expected),
+        (
+            r#""limits": {"local_bytes": "64MB"}"#,
+            "limits.local_bytes: must be a size such as \"512KiB\", \"64MiB\" or \"1GiB\"",
+        ),
+        (
+            r#""limits": {"local_bytes": 67108864}"#,
+            "limits.local_bytes: must be a size such as \"512KiB\", \"64MiB\" or \"1GiB\", not a number",
+        ),
+    ]);
+}
+
+#[test]
 fn numbers_out_of_range() {
     refused(&[
         (

@@ -3,7 +3,7 @@
 use keybound::record;
 use keybound::verdict::Chain;
 
-use super::{Invariant, Oracle, SETTLED_WITHIN, unchanged};
+use super::{Invariant, Oracle, unchanged};
 use crate::agenda::Time;
 use crate::scenario::{Feed, Scenario};
 use crate::truth::{Entity, Key, Record, Tenant, Truth, User, verdict};
@@ -249,11 +249,8 @@ impl Oracle {
         };
         let age = now.saturating_sub(told.asked);
         let usable = scenario.roomy
-            && age < scenario.max_staleness
+            && age + self.aged_by_jumps(told.asked) < scenario.max_staleness
             && told.resets == self.feed.resets
-            && self
-                .jumped
-                .is_none_or(|jumped| told.asked > jumped + SETTLED_WITHIN)
             && unchanged(truth, credential, told.commit);
         self.check(Invariant::OutageOutlived, !usable, || {
             format!("VM {vm} refuses credential {credential} as unavailable, though it was told of it {age} ms ago")
@@ -333,7 +330,7 @@ fn is_key(credential: u64, known: &Key, given: &record::Key) -> bool {
         && given.not_before == known.not_before
         && given.expires_at == known.expires_at
         && given.replaced == known.replaced_by.is_some()
-        && given.scopes.joined() == format!("scope:{}", known.scope)
+        && given.scopes.iter().next() == Some(&*format!("scope:{}", known.scope))
 }
 
 fn status(status: &record::UserStatus) -> String {

@@ -86,7 +86,7 @@ pub enum Invariant {
     /// Calls are bounded by what clients ask, by what changes, and by time.
     ///
     /// Of each digest, a VM asks at most [`ASKED_A_REQUEST`] times a request. In each second a VM sends at most one call an
-    /// attempt, one an answer of the feed that held changes, and [`CALLS_A_SECOND`]. `retry-after` is kept.
+    /// attempt, one an answer of the feed that told of something, and [`CALLS_A_SECOND`]. `retry-after` is kept.
     CallsBounded = 14,
     /// The core does not panic.
     NoPanic = 15,
@@ -98,17 +98,14 @@ pub const RECOVERED_WITHIN: Time = 5_000;
 /// Time from the death of a VM, the leader perhaps, until it is calm again.
 pub const REPLACED_WITHIN: Time = 3_500;
 
-/// Changes that the filter asks for at once.
-const FULL: usize = 500;
-
 /// Time from a reset of the feed until every VM knows of it, one that stands still in a storm too.
 const SETTLED_WITHIN: Time = 5_000;
 
 /// Calls of a VM in a second, besides those that requests and changes cause.
 pub const CALLS_A_SECOND: u64 = 30;
 
-/// How often a digest is asked for on behalf of a request.
-pub const ASKED_A_REQUEST: u64 = 3;
+/// How often a digest is asked for on behalf of a request: three attempts, and six times in a call of half as many.
+pub const ASKED_A_REQUEST: u64 = 9;
 
 /// Something that must not happen has happened.
 #[derive(Debug, Clone)]
@@ -141,8 +138,8 @@ pub struct Oracle {
     feed: FeedSeen,
     /// The latest commit that any answer told of. What comes from before it may be left aside as a whole.
     told: u64,
-    /// When the wall clock last jumped: a jump ahead may be taken for a sleep.
-    jumped: Option<Time>,
+    /// When the wall clock jumped, and how far ahead: that may be taken for a sleep.
+    jumps: Vec<(Time, Time)>,
     calls: calls::Calls,
 }
 
@@ -171,21 +168,23 @@ struct Told {
 #[derive(Debug, Clone, Copy)]
 struct Confirmation {
     at: Time,
+    /// The latest commit after which it was told.
+    commit: u64,
     resets: u64,
 }
 
 /// What has arrived of the feed.
 #[derive(Debug, Default)]
 struct FeedSeen {
-    /// When the service made the last answer that arrived.
+    /// When the service made the last answer that arrived and left nothing out.
     at: Time,
     /// The same, of the last answer before the last reset.
     at_before_reset: Time,
     commit: u64,
     resets: u64,
     reset_arrived: Time,
-    /// When an answer last held as many changes as were asked for, so that there may be more.
-    full: Option<Time>,
+    /// The commit with which the feed was first followed: what was told after that commit or a later one counts on.
+    began: u64,
 }
 
 impl FeedSeen {
@@ -224,9 +223,19 @@ impl Oracle {
         self.calm_from = self.calm_from.max(until + recovery);
     }
 
-    /// The wall clock has jumped.
-    pub fn clock_jumped(&mut self, now: Time) {
-        self.jumped = Some(now);
+    /// The wall clock has jumped, by some milliseconds ahead or back.
+    pub fn clock_jumped(&mut self, by: i64, now: Time) {
+        self.jumps.push((now, by.max(0).unsigned_abs()));
+    }
+
+    /// By how much what was asked for at a time may seem older than it is, since the wall clock has jumped.
+    /// A VM sees whole seconds, and may look late.
+    fn aged_by_jumps(&self, asked: Time) -> Time {
+        let since = self
+            .jumps
+            .iter()
+            .filter(|(at, _)| asked <= at + SETTLED_WITHIN);
+        since.map(|(_, by)| by + 1_000).sum()
     }
 
     /// Whether every VM has obeyed the last reset of the feed, if there was one, at a time.
@@ -264,21 +273,29 @@ impl Oracle {
                 commit,
                 at,
                 reset,
-                changes,
+                moved,
+                whole,
+                ..
             } => {
                 self.count("feed answers");
                 self.heard(vm, true);
-                if changes.len() >= FULL {
-                    self.feed.full = Some(now);
-                }
-                if !changes.is_empty() {
+                if *moved {
                     self.calls.caused(vm, now);
                 }
                 if *reset {
                     self.count("feed resets");
-                    self.feed.at_before_reset = self.feed.at;
-                    self.feed.resets += 1;
+                    // Of two that were asked for at a time, the second tells nothing new.
+                    if self.feed.resets == 0 || asked >= self.feed.reset_arrived {
+                        self.feed.at_before_reset = self.feed.at;
+                        self.feed.resets += 1;
+                    }
                     self.feed.reset_arrived = now;
+                    if self.feed.resets == 1 {
+                        self.feed.began = *commit;
+                        for confirmation in self.confirmed.values_mut() {
+                            confirmation.resets = u64::from(confirmation.commit >= *commit);
+                        }
+                    }
                     // What was known before counts for nothing, and sequences may begin anew.
                     for witness in self.witnesses.values_mut() {
                         witness.seen.clear();
@@ -287,7 +304,9 @@ impl Oracle {
                     self.feed.commit = *commit;
                 }
                 self.told = self.told.max(*commit);
-                self.feed.at = self.feed.at.max(*at);
+                if *whole {
+                    self.feed.at = self.feed.at.max(*at);
+                }
                 self.feed.commit = self.feed.commit.max(*commit);
             }
             Evidence::Usage => {}
@@ -343,12 +362,15 @@ impl Oracle {
                 let seen = witness.seen.entry((entity, life)).or_default();
                 *seen = (*seen).max(since);
             }
-            let confirmation = self
-                .confirmed
-                .entry(entity)
-                .or_insert(Confirmation { at, resets: 0 });
+            let confirmation = self.confirmed.entry(entity).or_insert(Confirmation {
+                at,
+                commit,
+                resets: 0,
+            });
             confirmation.at = confirmation.at.max(at);
-            if asked >= self.feed.reset_arrived {
+            confirmation.commit = confirmation.commit.max(commit);
+            let carried = self.feed.resets == 1 && commit >= self.feed.began;
+            if asked >= self.feed.reset_arrived || carried {
                 confirmation.resets = self.feed.resets;
             }
         }
