@@ -10,6 +10,12 @@ pub trait EditRequest {
     fn remove(&mut self, name: &str);
 }
 
+/// A list of headers or trailers from which some can be removed, and nothing else.
+pub trait RemoveHeader {
+    /// Removes everything of a name.
+    fn remove(&mut self, name: &str);
+}
+
 /// A plain header list can be edited too: this is what tests and the simulation look at.
 impl EditRequest for Vec<(String, Vec<u8>)> {
     fn set(&mut self, name: &str, value: &[u8]) {

@@ -46,6 +46,21 @@ impl<'a> Headers<'a> {
         })
     }
 
+    /// The headers whose names have one of these lengths: bit n of the set stands for n bytes, the highest
+    /// for everything longer. Most headers are passed over unread.
+    pub fn of_lengths(self, lengths: u64) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let mut headers = self.iter();
+        std::iter::from_fn(move || {
+            loop {
+                let length = headers.lengths()?;
+                let place = headers.pass_over(length);
+                if lengths & length_bit(length.name) != 0 {
+                    return headers.read(place, length);
+                }
+            }
+        })
+    }
+
     /// The value of the first header of a name.
     pub fn first(self, name: &'a str) -> Option<&'a [u8]> {
         self.all(name).next()
@@ -120,6 +135,12 @@ impl<'a> Iterator for Iter<'a> {
     }
 }
 
+/// The bit that stands for a length of a name, see [`Headers::of_lengths`].
+#[inline]
+pub fn length_bit(length: usize) -> u64 {
+    1 << length.min(63)
+}
+
 /// Packs a header list: what a host does, for tests and for explanations.
 pub fn pack<'a>(headers: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Vec<u8> {
     let headers: Vec<_> = headers.into_iter().collect();
@@ -163,6 +184,26 @@ mod tests {
         assert_eq!(headers.only("x"), None);
         assert_eq!(headers.only("y"), Some(&b""[..]));
         assert_eq!(headers.count("z"), 0);
+    }
+
+    #[test]
+    fn headers_are_found_by_the_length_of_their_names() {
+        let long = "l".repeat(100);
+        let packed = pack([
+            (&b"a"[..], &b"1"[..]),
+            (b"bb", b"2"),
+            (long.as_bytes(), b"3"),
+            (b"cc", b"4"),
+        ]);
+        let of = |lengths| {
+            let found = Headers::new(&packed).of_lengths(lengths);
+            found
+                .map(|(_, value)| value.first().copied().unwrap_or_default())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of(length_bit(2)), b"24");
+        assert_eq!(of(length_bit(1) | length_bit(64)), b"13");
+        assert_eq!(of(0), b"");
     }
 
     #[test]

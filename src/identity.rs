@@ -4,21 +4,30 @@ use std::borrow::Cow;
 
 use crate::config::IdentityHeaders;
 use crate::edit::EditRequest;
-use crate::headers::Headers;
 use crate::verdict::Chain;
 
 impl IdentityHeaders {
+    /// The names, in one order everywhere.
+    pub fn names(&self) -> [&Option<String>; 5] {
+        [
+            &self.key_id,
+            &self.user_id,
+            &self.tenant_id,
+            &self.scopes,
+            &self.environment,
+        ]
+    }
+
     /// Tells the upstream who is calling, or that nobody is known to. Every identity header is set from the
     /// verified chain or removed in the same statement, so that none of the client's own can be left over.
-    pub fn apply(
-        &self,
-        chain: Option<&Chain>,
-        headers: Headers<'_>,
-        request: &mut impl EditRequest,
-    ) {
-        let mut apply = |name: &Option<String>, value: Option<Cow<'_, str>>| {
-            let Some(name) = name else { return };
-            let sent = headers.count(name);
+    ///
+    /// `sent` says how often the client sent each, in the order of [`Self::names`].
+    pub fn apply(&self, chain: Option<&Chain>, sent: [usize; 5], request: &mut impl EditRequest) {
+        let mut names = self.names().into_iter().zip(sent);
+        let mut apply = |value: Option<Cow<'_, str>>| {
+            let Some((Some(name), sent)) = names.next() else {
+                return;
+            };
             match value.filter(|value| !value.is_empty()) {
                 Some(value) => {
                     if sent > 1 {
@@ -32,18 +41,11 @@ impl IdentityHeaders {
             }
         };
         let key = chain.map(|chain| &*chain.key);
-        apply(&self.key_id, key.map(|key| (&*key.id).into()));
+        apply(key.map(|key| (&*key.id).into()));
+        apply(key.and_then(|key| key.user_id.as_deref()).map(Cow::from));
+        apply(key.and_then(|key| key.tenant_id.as_deref()).map(Cow::from));
+        apply(chain.map(effective_scopes));
         apply(
-            &self.user_id,
-            key.and_then(|key| key.user_id.as_deref()).map(Cow::from),
-        );
-        apply(
-            &self.tenant_id,
-            key.and_then(|key| key.tenant_id.as_deref()).map(Cow::from),
-        );
-        apply(&self.scopes, chain.map(effective_scopes));
-        apply(
-            &self.environment,
             key.and_then(|key| key.environment.as_deref())
                 .map(Cow::from),
         );
@@ -70,7 +72,8 @@ fn effective_scopes(chain: &Chain) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::headers::pack;
+    use crate::headers::{Headers, pack};
+    use crate::reserved::Reserved;
     use crate::tests::{chain, test};
 
     fn names() -> IdentityHeaders {
@@ -97,7 +100,10 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
             .collect();
-        names.apply(chain, Headers::new(&packed), &mut edited);
+        let sent = Reserved::new(names, &[])
+            .find(Headers::new(&packed))
+            .identity;
+        names.apply(chain, sent, &mut edited);
         let mut headers: Vec<(String, String)> = edited
             .into_iter()
             .map(|(name, value)| (name, String::from_utf8(value).unwrap()))
@@ -160,11 +166,10 @@ mod tests {
             }
         }
         let sent = [(&b"x-user-id"[..], &b"evil"[..]), (b"x-user-id", b"twice")];
-        let packed = pack(sent);
         let sent =
             sent.map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()));
         let mut host = Host(sent.into());
-        names().apply(Some(&chain(|_, _, _| {})), Headers::new(&packed), &mut host);
+        names().apply(Some(&chain(|_, _, _| {})), [0, 2, 0, 0, 0], &mut host);
         let users: Vec<&[u8]> = host
             .0
             .iter()

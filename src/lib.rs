@@ -43,6 +43,7 @@ pub mod verdict;
 pub mod edit;
 pub mod identity;
 pub mod reply;
+pub mod reserved;
 
 // What joins them.
 pub mod gate;

@@ -15,6 +15,8 @@ pub struct Request<'a> {
     pub headers: Headers<'a>,
     /// What only the host can say.
     pub host: &'a dyn Circumstances,
+    /// Whether more follows the headers: a body, or what becomes of an upgraded connection.
+    pub has_body: bool,
 }
 
 /// What only the host can say about a request.
@@ -31,6 +33,16 @@ impl fmt::Debug for Request<'_> {
         formatter.write_str("Request(…)")
     }
 }
+
+/// What no browser sends with a preflight, and what would make another request of it.
+const NOT_IN_A_PREFLIGHT: [&str; 6] = [
+    ":protocol",
+    "transfer-encoding",
+    "upgrade",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+];
 
 impl<'a> Request<'a> {
     /// The method.
@@ -59,14 +71,31 @@ impl<'a> Request<'a> {
             .ok()
     }
 
-    /// Whether the request is a CORS preflight (Fetch standard, "CORS-preflight request").
+    /// Whether the request is a CORS preflight as a browser sends it (Fetch standard, "CORS-preflight
+    /// fetch"): it says its origin and the method that is to come, and is nothing else besides. What has a
+    /// body, asks for another method or protocol, or speaks gRPC, is no question about a request but one.
     pub fn is_preflight(&self) -> bool {
+        let says = |name| {
+            self.headers
+                .only(name)
+                .is_some_and(|value| !value.is_empty())
+        };
         self.method() == b"OPTIONS"
-            && self.headers.first("origin").is_some()
+            && says("origin")
+            && says("access-control-request-method")
+            && !self.has_body
             && self
                 .headers
-                .first("access-control-request-method")
-                .is_some()
+                .all("content-length")
+                .all(|length| length == b"0")
+            && !self.headers.all("content-type").any(|media_type| {
+                media_type
+                    .to_ascii_lowercase()
+                    .starts_with(b"application/grpc")
+            })
+            && NOT_IN_A_PREFLIGHT
+                .into_iter()
+                .all(|name| self.headers.first(name).is_none())
     }
 
     /// Whether the client speaks gRPC.
@@ -227,6 +256,52 @@ mod tests {
             &at(0),
             "[2001:db8::1]"
         ));
+    }
+
+    #[test]
+    fn a_preflight_is_what_a_browser_sends_and_nothing_else() {
+        let browser = [
+            (":method", "OPTIONS"),
+            (":path", "/orders"),
+            ("origin", "https://shop.example"),
+            ("access-control-request-method", "PUT"),
+            ("access-control-request-headers", "content-type"),
+            ("accept", "*/*"),
+            ("sec-fetch-mode", "cors"),
+        ];
+        let with = |more: &[(&str, &str)]| {
+            let mut headers = browser.to_vec();
+            headers.extend(more);
+            Sent::new(&headers).request().is_preflight()
+        };
+        assert!(with(&[]));
+        assert!(with(&[("content-length", "0")]));
+        for more in [
+            ("content-length", "1"),
+            ("content-length", "00"),
+            ("transfer-encoding", "chunked"),
+            ("x-http-method-override", "POST"),
+            ("x-http-method", "POST"),
+            ("x-method-override", ""),
+            ("content-type", "application/grpc"),
+            ("content-type", "Application/gRPC-Web+proto"),
+            ("upgrade", "websocket"),
+            (":protocol", "websocket"),
+            ("origin", "https://twice.example"),
+        ] {
+            assert!(!with(&[more]), "{more:?}");
+        }
+        for (index, (name, _)) in browser.iter().enumerate().skip(2).take(2) {
+            for value in [None, Some("")] {
+                let mut headers = browser.to_vec();
+                headers.remove(index);
+                headers.extend(value.map(|value| (*name, value)));
+                assert!(!Sent::new(&headers).request().is_preflight(), "{name}");
+            }
+        }
+        let mut sent = Sent::new(&browser);
+        sent.has_body = true;
+        assert!(!sent.request().is_preflight());
     }
 
     #[test]

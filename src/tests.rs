@@ -73,6 +73,7 @@ pub struct Sent {
     packed: Vec<u8>,
     pub source: Option<String>,
     pub policy: Option<String>,
+    pub has_body: bool,
 }
 
 impl Sent {
@@ -104,6 +105,7 @@ impl Sent {
         Request {
             headers: Headers::new(&self.packed),
             host: self,
+            has_body: self.has_body,
         }
     }
 }

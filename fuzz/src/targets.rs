@@ -183,6 +183,7 @@ pub fn configuration(text: &[u8]) {
             let request = Request {
                 headers: Headers::new(&packed),
                 host: &Nowhere,
+                has_body: false,
             };
             let _ =
                 Gate::new(settings, "vm".to_owned()).request(&request, 1, NOW, &Shelf::default());
@@ -364,6 +365,7 @@ fn check_explanation_by(settings: &config::Settings, chain: &Chain, packed: &[u8
     let request = Request {
         headers: Headers::new(packed),
         host: &host,
+        has_body: false,
     };
     let policies = settings
         .policies

@@ -119,24 +119,26 @@ impl Location {
         }
     }
 
-    /// Whether removing from one has removed from the other as well.
-    fn shares_header(&self, other: &Self) -> bool {
-        fn header(location: &Location) -> &str {
-            match location {
-                Location::Header(name) | Location::Scheme { header: name, .. } => name,
-                Location::Query(_) => ":path",
-                Location::Cookie(_) => "cookie",
-            }
+    /// The header that may hold it; none for a query, which is a part of the path.
+    pub fn header(&self) -> Option<&str> {
+        match self {
+            Self::Header(name) | Self::Scheme { header: name, .. } => Some(name),
+            Self::Query(_) => None,
+            Self::Cookie(_) => Some("cookie"),
         }
-        header(self) == header(other)
     }
 
-    /// Whether a value of a header is a credential at this location, an empty one included.
-    fn is_header_value(&self, name: &str, value: &[u8]) -> bool {
+    /// Whether removing from one has removed from the other as well.
+    fn shares_header(&self, other: &Self) -> bool {
+        self.header() == other.header()
+    }
+
+    /// Whether an element of a header's value is a credential at this location, an empty one included.
+    fn is_element(&self, name: &str, element: &[u8]) -> bool {
         match self {
             Self::Header(header) => header == name,
             Self::Scheme { header, scheme } => {
-                header == name && credentials_of_scheme(value, scheme).next().is_some()
+                header == name && scheme_of(element, scheme).is_some()
             }
             Self::Query(_) | Self::Cookie(_) => false,
         }
@@ -144,28 +146,19 @@ impl Location {
 }
 
 /// The credentials of a scheme in one value. Envoy joins repeated `authorization` headers with a comma, and
-/// a comma is no part of a token68 (RFC 9110 section 11.2), so each element of the list is looked at.
-fn credentials_of_scheme<'a>(value: &'a [u8], scheme: &'a str) -> impl Iterator<Item = &'a [u8]> {
-    let mut elements = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    let whole = elements.clone().nth(1).is_none();
-    let more = elements
-        .clone()
-        .skip(1)
-        .any(|element| scheme_of(element, scheme).is_some());
-    let several = !whole && more;
-    let single = (!several)
-        .then(|| scheme_of(value.trim_ascii(), scheme))
-        .flatten();
-    single.into_iter().chain(std::iter::from_fn(move || {
-        if !several {
-            return None;
-        }
-        elements.find_map(|element| scheme_of(element, scheme))
-    }))
+/// a comma is no part of a token68 (RFC 9110 section 11.2): so each element of the list stands for itself,
+/// and what is not of the scheme is not ours.
+fn credentials_of_scheme<'a>(value: &'a [u8], scheme: &str) -> impl Iterator<Item = &'a [u8]> {
+    elements(value).filter_map(move |element| scheme_of(element, scheme))
 }
 
-fn scheme_of<'a>(value: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
-    let (given, credential) = value.split_at_checked(scheme.len())?;
+/// The elements of a list, as they stand between its commas.
+fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',')
+}
+
+fn scheme_of<'a>(element: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
+    let (given, credential) = element.trim_ascii().split_at_checked(scheme.len())?;
     if !given.eq_ignore_ascii_case(scheme.as_bytes()) {
         return None;
     }
@@ -273,21 +266,54 @@ mod tests {
             found(&at, &[("authorization", "Bearer K L")]),
             Err(Fault::Malformed)
         );
+    }
+
+    #[test]
+    fn each_element_of_a_list_of_credentials_stands_for_itself() {
+        let at = [scheme("authorization", "Bearer")];
+        for one in [
+            "Bearer K",
+            "Basic B,Bearer K",
+            "Bearer K, Basic B",
+            "Basic B , bearer K , Digest username=\"u\", realm=\"r\"",
+            "Bearer K,",
+            ",Bearer K,x",
+        ] {
+            assert_eq!(found(&at, &[("authorization", one)]), ok("K"), "{one}");
+        }
         for twice in [
             "Bearer K,Bearer L",
             "Bearer K, bearer K",
             "Basic B,Bearer K , Bearer L",
+            "Bearer K,Basic B,Bearer K",
+            "Bearer ,Bearer K",
         ] {
             assert_eq!(
                 found(&at, &[("authorization", twice)]),
-                Err(Fault::Duplicated)
+                Err(Fault::Duplicated),
+                "{twice}"
             );
         }
-        assert_eq!(
-            found(&at, &[("authorization", "Basic B,Bearer K")]),
-            ok("K")
-        );
-        assert_eq!(found(&at, &[("authorization", "Bearer K,x")]), ok("K,x"));
+        for none in [
+            "Basic B, Digest D",
+            "Basic Bearer K",
+            "Bearer , Basic B",
+            ",",
+        ] {
+            assert_eq!(
+                found(&at, &[("authorization", none)]),
+                Err(Fault::Missing),
+                "{none}"
+            );
+        }
+        // Two places of one header: the order of the places decides, not that in the list.
+        let at = [
+            scheme("authorization", "Bearer"),
+            scheme("authorization", "ApiKey"),
+        ];
+        for both in ["ApiKey L,Bearer K", "Bearer K,ApiKey L"] {
+            assert_eq!(found(&at, &[("authorization", both)]), ok("K"), "{both}");
+        }
     }
 
     #[test]

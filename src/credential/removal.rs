@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Location, cookie};
+use super::{Location, cookie, elements};
 use crate::edit::EditRequest;
 use crate::headers::Headers;
 use crate::percent::Target;
@@ -27,8 +27,7 @@ pub fn remove(locations: &[Location], headers: Headers<'_>, request: &mut impl E
             }
             Location::Header(name) | Location::Scheme { header: name, .. } => {
                 rewrite(name, headers, request, |value| {
-                    let holds = |location: &Location| location.is_header_value(name, value);
-                    (!locations.iter().any(holds)).then_some(Cow::Borrowed(value))
+                    without_elements(name, value, locations)
                 });
             }
             Location::Cookie(_) => {
@@ -57,6 +56,26 @@ fn rewrite<'a>(
     for value in headers.all(name).filter_map(keep) {
         request.add(name, &value);
     }
+}
+
+/// A list of credentials without those that are locations; nothing where none is left.
+fn without_elements<'a>(
+    name: &str,
+    value: &'a [u8],
+    locations: &[Location],
+) -> Option<Cow<'a, [u8]>> {
+    let unwanted = |element: &&[u8]| {
+        locations
+            .iter()
+            .any(|location| location.is_element(name, element))
+    };
+    if !elements(value).any(|element| unwanted(&element)) {
+        return Some(Cow::Borrowed(value));
+    }
+    let left = elements(value).filter(|element| !unwanted(element));
+    let rest = left.collect::<Vec<_>>().join(&b',');
+    let rest = rest.trim_ascii();
+    (!rest.is_empty()).then(|| Cow::Owned(rest.to_vec()))
 }
 
 /// A cookie header without the cookies that are locations; nothing where none is left.
@@ -134,6 +153,11 @@ mod tests {
                 &[("authorization", "Basic B"), ("authorization", "ApiKey K")],
                 &[("authorization", "Basic B")],
             ),
+            (
+                &[("authorization", "Basic B, Bearer K,Digest u=\"v\", r=s")],
+                &[("authorization", "Basic B,Digest u=\"v\", r=s")],
+            ),
+            (&[("authorization", "Bearer K , ApiKey L")], &[]),
             (
                 &[(":path", "/a//b?x=%20&k=1&API_KEY=2&api_key=3#&y")],
                 &[(":path", "/a//b?x=%20&API_KEY=2&y")],

@@ -298,7 +298,7 @@ impl<'a> Question<'a> {
     fn refused(&self, reason: Reason, cause: &str) -> String {
         let state = match self.settings.enforcement {
             Enforcement::Enforce => "refused",
-            Enforcement::Shadow => "refused in shadow only, so it goes on without identity",
+            Enforcement::Shadow => "refused in shadow only, so it goes on unchanged",
         };
         let cause = words::clause(cause);
         format!("{state}: {} - {cause}", reason.code())

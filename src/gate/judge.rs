@@ -8,18 +8,19 @@ use crate::cache::{Lookup, Source, Store};
 use crate::config::{Enforcement, Preflight, Unavailable};
 use crate::credential::{self, Fault};
 use crate::digest::Digest;
-use crate::fetch::Admission;
-use crate::policy::{Authentication, Chosen};
+use crate::fetch::{Admission, Waiter};
+use crate::policy::{Authentication, Chosen, UnknownPolicy};
 use crate::request::Request;
 use crate::telemetry::{Counter, Warning};
-use crate::time::Now;
+use crate::time::{Instant, Now};
 use crate::verdict::{Chain, Class, Facts, Knowledge, Reason, decide};
 
 impl Gate {
     pub(super) fn judge(
         &mut self,
         request: &Request<'_>,
-        stage: Stage,
+        waiter: Waiter,
+        deadline: Instant,
         now: Now,
         store: &dyn Store,
     ) -> Decision {
@@ -30,13 +31,7 @@ impl Gate {
         let settings = Rc::clone(&self.settings);
         let policies = match settings.policies.choose(request) {
             Ok(policies) => policies,
-            Err(unknown) => {
-                self.warnings.warn(Warning::PolicyUnknown, now.instant, || {
-                    let name = String::from_utf8_lossy(&unknown.0).into_owned();
-                    format!("route metadata: there is no policy {name:?}; its requests are refused")
-                });
-                return self.refuse(Reason::PolicyUnknown, None);
-            }
+            Err(unknown) => return self.refuse_unknown_policy(&unknown, now),
         };
         if policies.authentication() == Authentication::None {
             self.telemetry.count(Counter::Anonymous);
@@ -48,6 +43,7 @@ impl Gate {
         match credential::find(&settings.credentials, &settings.key_format, request.headers) {
             Ok(credential) => {
                 let digest = settings.digester.digest(&credential);
+                let stage = Stage::First(waiter, deadline);
                 self.judge_digest(digest, request, policies, stage, now, store)
             }
             Err(Fault::Missing) if policies.authentication() == Authentication::Optional => {
@@ -58,7 +54,15 @@ impl Gate {
         }
     }
 
-    fn judge_digest(
+    pub(super) fn refuse_unknown_policy(&mut self, unknown: &UnknownPolicy, now: Now) -> Decision {
+        self.warnings.warn(Warning::PolicyUnknown, now.instant, || {
+            let name = String::from_utf8_lossy(&unknown.0).into_owned();
+            format!("route metadata: there is no policy {name:?}; its requests are refused")
+        });
+        self.refuse(Reason::PolicyUnknown, None)
+    }
+
+    pub(super) fn judge_digest(
         &mut self,
         digest: Digest,
         request: &Request<'_>,
@@ -91,9 +95,13 @@ impl Gate {
             }
             Lookup::Expired(_) | Lookup::Miss => {
                 let unheard = match self.fetcher.wait(digest, waiter, deadline, now.instant) {
-                    Admission::Queued => return Decision::Wait,
+                    Admission::Queued => {
+                        self.hold(waiter, digest, request, policies);
+                        return Decision::Wait;
+                    }
                     Admission::Joined => {
                         self.telemetry.count(Counter::FetchCoalesced);
+                        self.hold(waiter, digest, request, policies);
                         return Decision::Wait;
                     }
                     Admission::Refused => Knowledge::Overloaded,
@@ -217,7 +225,7 @@ impl Gate {
         }
     }
 
-    fn refuse(&mut self, reason: Reason, chain: Option<Chain>) -> Decision {
+    pub(super) fn refuse(&mut self, reason: Reason, chain: Option<Chain>) -> Decision {
         let refusal = Refusal { reason, chain };
         if self.settings.enforcement == Enforcement::Shadow {
             self.telemetry.count(Counter::Shadowed(reason));

@@ -7,32 +7,35 @@ mod answers;
 mod changes;
 mod decision;
 mod edition;
+mod edits;
+mod held;
 mod judge;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasherDefault;
 use std::rc::Rc;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
 use answers::resolve_body;
+use held::Held;
+
 pub use answers::{CallEnd, LONGEST_BODY};
 pub use decision::{Decision, Notice, Passage, Refusal};
 pub use edition::Edition;
 
-use crate::cache::{Cache, Store};
+use crate::cache::{Cache, Spread, Store};
 use crate::config::Settings;
-use crate::credential;
 use crate::digest::Digest;
-use crate::edit::EditRequest;
 use crate::feed::{Feed, Poll, Queue};
 use crate::fetch::{Batch, Call, Fetcher, Waiter};
-use crate::headers::Headers;
 use crate::reply::{Replies, Reply};
 use crate::request::Request;
+use crate::reserved::Reserved;
 use crate::telemetry::{Counter, Telemetry, Warnings};
 use crate::time::{Instant, Now};
 use crate::usage::Usage;
@@ -51,9 +54,12 @@ const SUPERSEDED: (usize, usize) = (64, 256 * 1024);
 pub struct Gate {
     settings: Rc<Settings>,
     replies: Replies,
+    reserved: Reserved,
     cache: Cache,
     fetcher: Fetcher,
     feed: Feed,
+    /// What is kept of the requests that wait.
+    held: HashMap<Waiter, Held, BuildHasherDefault<Spread>>,
     /// Requests that waited and may go on.
     ready: VecDeque<Ready>,
     /// The two clocks at the last tick.
@@ -128,9 +134,11 @@ impl Gate {
         let seed = number(&[&name]);
         Self {
             replies: Replies::new(&settings.rejection, &settings.credentials),
+            reserved: Reserved::new(&settings.identity_headers, &settings.credentials),
             cache: Cache::new(&settings.limits, settings.freshness, &namespace),
             fetcher: Fetcher::new(&settings.limits, seed),
             feed: Feed::new(&settings, &namespace, seed),
+            held: HashMap::default(),
             ready: VecDeque::new(),
             ticked: None,
             edition: None,
@@ -165,22 +173,12 @@ impl Gate {
             self.obey_changes(now, store);
         }
         let deadline = now.instant + self.settings.key_service.timeout;
-        self.judge(request, Stage::First(waiter, deadline), now, store)
-    }
-
-    /// Decides on a request that has waited.
-    pub fn resume(
-        &mut self,
-        request: &Request<'_>,
-        resolution: Resolution,
-        now: Now,
-        store: &dyn Store,
-    ) -> Decision {
-        self.judge(request, Stage::Waited(resolution), now, store)
+        self.judge(request, waiter, deadline, now, store)
     }
 
     /// A request is gone.
     pub fn forget(&mut self, waiter: Waiter) {
+        self.held.remove(&waiter);
         self.fetcher.forget(waiter);
         self.ready.retain(|ready| ready.waiter != waiter);
     }
@@ -305,21 +303,6 @@ impl Gate {
     /// How many entries the VM's own cache has.
     pub fn cache_entries(&self) -> usize {
         self.cache.local_entries()
-    }
-
-    /// Edits a request that goes upstream.
-    pub fn edit(&self, passage: &Passage, headers: Headers<'_>, request: &mut impl EditRequest) {
-        if passage.strip && self.settings.strip_credential {
-            credential::remove(&self.settings.credentials, headers, request);
-        }
-        self.settings
-            .identity_headers
-            .apply(passage.identity.as_ref(), headers, request);
-    }
-
-    /// Edits a request that is refused: no access log may show an identity that the client made up.
-    pub fn edit_refused(&self, headers: Headers<'_>, request: &mut impl EditRequest) {
-        self.settings.identity_headers.apply(None, headers, request);
     }
 
     /// The answer to a refused request.

@@ -90,7 +90,7 @@ impl World {
             let now = at(self.millis);
             let decision = self
                 .gate
-                .resume(&sent.request(), resolution, now, &*self.store);
+                .resume(waiter, &sent.request(), resolution, now, &*self.store);
             fates.push((waiter, fate(decision, waiter)));
         }
         fates

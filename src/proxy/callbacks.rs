@@ -65,11 +65,11 @@ extern "C" fn on_http_call_response(
 }
 
 #[unsafe(export_name = "keybound_on_request_headers")]
-extern "C" fn on_request_headers(context: u32, _: usize, _: u32) -> u32 {
+extern "C" fn on_request_headers(context: u32, _: usize, end_of_stream: u32) -> u32 {
     let onward = REQUESTS.with_borrow_mut(|requests| {
         requests
             .get_mut(&context)
-            .map(|filter| filter.decide(context))
+            .map(|filter| filter.decide(context, end_of_stream == 0))
     });
     match onward {
         Some(true) => CONTINUE,
@@ -80,6 +80,13 @@ extern "C" fn on_request_headers(context: u32, _: usize, _: u32) -> u32 {
             PAUSE
         }
     }
+}
+
+/// The host calls this for requests that have trailers, and for no others.
+#[unsafe(export_name = "keybound_on_request_trailers")]
+extern "C" fn on_request_trailers(context: u32, _: usize) -> u32 {
+    REQUESTS.with_borrow(|requests| requests.get(&context).map(Filter::clean_trailers));
+    CONTINUE
 }
 
 #[unsafe(export_name = "keybound_on_delete")]

@@ -9,13 +9,14 @@ use std::cell::Cell;
 use std::ptr::null_mut;
 
 use crate::cache::Store;
-use crate::edit::EditRequest;
+use crate::edit::{EditRequest, RemoveHeader};
 use crate::reply::Reply;
 use crate::request::Circumstances;
 use crate::time::{Instant, Now};
 
 const OK: u32 = 0;
 const REQUEST_HEADERS: u32 = 0;
+const REQUEST_TRAILERS: u32 = 1;
 const CALL_RESPONSE_HEADERS: u32 = 6;
 const CALL_RESPONSE_BODY: u32 = 4;
 const REQUEST_STREAM: u32 = 0;
@@ -128,9 +129,7 @@ impl Stream {
 
     /// The request's headers, packed.
     pub fn request_headers() -> Vec<u8> {
-        // SAFETY: the host writes to the two places that it is given.
-        take(|data, size| unsafe { proxy_get_header_map_pairs(REQUEST_HEADERS, data, size) })
-            .unwrap_or_default()
+        pairs(REQUEST_HEADERS)
     }
 
     /// Lets a request that was stopped go on.
@@ -203,10 +202,36 @@ impl EditRequest for Stream {
     }
 
     fn remove(&mut self, name: &str) {
-        // SAFETY: the host reads the byte range during the call and does not keep it.
-        unsafe {
-            proxy_remove_header_map_value(REQUEST_HEADERS, name.as_ptr(), name.len());
-        }
+        remove(REQUEST_HEADERS, name);
+    }
+}
+
+/// The trailers of the request, within their callback.
+#[derive(Debug)]
+pub struct Trailers;
+
+impl Trailers {
+    /// All of them, packed.
+    pub fn all() -> Vec<u8> {
+        pairs(REQUEST_TRAILERS)
+    }
+}
+
+impl RemoveHeader for Trailers {
+    fn remove(&mut self, name: &str) {
+        remove(REQUEST_TRAILERS, name);
+    }
+}
+
+fn pairs(map: u32) -> Vec<u8> {
+    // SAFETY: the host writes to the two places that it is given.
+    take(|data, size| unsafe { proxy_get_header_map_pairs(map, data, size) }).unwrap_or_default()
+}
+
+fn remove(map: u32, name: &str) {
+    // SAFETY: the host reads the byte range during the call and does not keep it.
+    unsafe {
+        proxy_remove_header_map_value(map, name.as_ptr(), name.len());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::host::{SharedData, Stream};
+use super::host::{SharedData, Stream, Trailers};
 use super::{Carried, Vm};
 use crate::headers::Headers;
 use crate::request::Request;
@@ -18,12 +18,14 @@ impl Filter {
         Self { vm, waiting: false }
     }
 
-    /// Decides on the request, whose headers are there. True where it goes on at once.
-    pub(super) fn decide(&mut self, id: u32) -> bool {
+    /// Decides on the request, whose headers are there, and perhaps nothing else will come. True where it goes
+    /// on at once.
+    pub(super) fn decide(&mut self, id: u32, has_body: bool) -> bool {
         let packed = Stream::request_headers();
         let request = Request {
             headers: Headers::new(&packed),
             host: &Stream,
+            has_body,
         };
         let now = self.vm.clock.now();
         let mut gate = self.vm.gate.borrow_mut();
@@ -32,6 +34,13 @@ impl Filter {
         self.vm.wake_if_needed(&gate, now);
         self.waiting = carried == Carried::Waiting;
         carried == Carried::Onward
+    }
+
+    /// The request's trailers are there.
+    pub(super) fn clean_trailers(&self) {
+        let packed = Trailers::all();
+        let gate = self.vm.gate.borrow();
+        gate.edit_trailers(Headers::new(&packed), &mut Trailers);
     }
 
     /// The request is gone.

@@ -61,7 +61,10 @@ impl Vm {
                 Stream::reply(&gate.reply(refusal, request), &details);
                 Carried::Answered
             }
-            Decision::Wait => Carried::Waiting,
+            Decision::Wait => {
+                gate.edit_waiting(request.headers, &mut Stream);
+                Carried::Waiting
+            }
         }
     }
 }

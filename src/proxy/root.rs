@@ -141,8 +141,10 @@ impl Root {
             let request = Request {
                 headers: Headers::new(&packed),
                 host: &Stream,
+                // Asked of new requests only.
+                has_body: false,
             };
-            let decision = gate.resume(&request, resolution, vm.clock.now(), &SharedData);
+            let decision = gate.resume(waiter, &request, resolution, vm.clock.now(), &SharedData);
             if Vm::carry_out(&decision, &gate, &request) == Carried::Onward {
                 Stream::resume();
             }

@@ -81,6 +81,7 @@ fn a_hit_allocates_nothing() {
     let request = Request {
         headers: Headers::new(&packed),
         host: &Nothing,
+        has_body: false,
     };
     assert!(matches!(
         gate.request(&request, 1, NOW, &store),

@@ -146,6 +146,7 @@ fn a_refused_key() {
         ("clock_time_get", 1),
         ("get_header_map_pairs", 1),
         ("get_property", 1),
+        ("remove_header_map_value", 1),
         ("send_local_response", 1),
         ("set_property", 4),
     ];
@@ -163,6 +164,7 @@ fn a_malformed_key() {
         ("clock_time_get", 1),
         ("get_header_map_pairs", 1),
         ("get_property", 1),
+        ("remove_header_map_value", 1),
         ("send_local_response", 1),
         ("set_property", 1),
     ];

@@ -238,6 +238,41 @@ async fn another_scheme_counts_as_absent() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_authorizations_each_stands_for_itself() {
+    let gateway = Gateway::scripted().settings(all_locations()).start().await;
+    let key = gateway.knows(records::active("one"));
+    let other = gateway.stranger();
+    let bearer = |key: &str| format!("Bearer {key}");
+    let sent = |values: &[String]| {
+        values.iter().fold(Request::get("/"), |request, value| {
+            request.header("authorization", value)
+        })
+    };
+    let basic = || "Basic dXNlcjpwYXNz".to_owned();
+
+    // In lines of their own, which Envoy joins, or joined already.
+    for values in [
+        vec![basic(), bearer(&key)],
+        vec![bearer(&key), basic()],
+        vec![format!("{}, {}", bearer(&key), basic())],
+        vec![format!("{},{}", basic(), bearer(&key))],
+    ] {
+        let arrived = gateway.passed(&sent(&values)).await;
+        assert_eq!(arrived.header_values("authorization"), [basic()]);
+        assert_eq!(arrived.header_values("x-key-id"), ["key_one"]);
+    }
+    for values in [
+        vec![bearer(&key), basic(), bearer(&other)],
+        vec![basic(), bearer(&key), bearer(&key)],
+        vec![format!("{}, {}", bearer(&other), bearer(&key))],
+    ] {
+        let answer = gateway.send(&sent(&values)).await;
+        assert_eq!(answer.header("x-keybound-code"), Some("key_duplicated"));
+    }
+    assert_eq!(gateway.service.asked_for(&other), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unless_the_operator_lets_it_pass() {
     let mut settings = all_locations();
     settings["strip_credential"] = json!(false);

@@ -17,6 +17,7 @@ mod every_refusal_names_its_reason;
 mod modes_let_requests_through;
 mod monitors_read_what_is_emitted;
 mod networks_and_hours_fence_a_key;
+mod no_log_shows_what_a_client_sent;
 mod no_spelling_reaches_a_looser_policy;
 mod nothing_is_lost_while_something_breaks;
 mod policies_ask_for_what_they_say;

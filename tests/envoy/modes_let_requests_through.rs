@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use support::client::Request;
 use support::gateway::Gateway;
+use support::http2;
 use support::records;
 use support::scripted::{Answer, Latch};
 use support::upstream::Arrived;
@@ -15,6 +16,13 @@ fn spoofed(request: Request) -> Request {
     IDENTITY
         .into_iter()
         .fold(request, |request, name| request.header(name, "spoofed"))
+}
+
+/// What shadow leaves: the client's own headers.
+fn is_spoofed(arrived: &Arrived) {
+    for name in IDENTITY {
+        assert_eq!(arrived.header_values(name), ["spoofed"], "{arrived:?}");
+    }
 }
 
 fn is_anonymous(arrived: &Arrived) {
@@ -47,12 +55,15 @@ async fn shadow_refuses_nobody_and_tells_whom_it_would_have() {
         ("/locked", &locked, "user_locked", Some("locked")),
         ("/poor", &poor, "scope_missing", Some("poor")),
     ] {
-        let request =
-            Request::get(format!("{path}?a=1&key=another-one&b")).header("x-api-key", key);
-        let arrived = gateway.passed(&spoofed(request)).await;
-        is_anonymous(&arrived);
-        assert!(arrived.header_values("x-api-key").is_empty(), "{path}");
-        assert_eq!(arrived.path, format!("{path}?a=1&b"), "{path}");
+        let sent = spoofed(Request::get(format!("{path}?a=1&key=another-one&b")))
+            .header("x.user.id", "alias")
+            .header("x-api-key", key);
+        let arrived = gateway.passed(&sent).await;
+        // To the byte what a service that checks keys itself has always seen.
+        assert_eq!(arrived.path, format!("{path}?a=1&key=another-one&b"));
+        assert_eq!(arrived.header_values("x-api-key"), [key], "{path}");
+        assert_eq!(arrived.header_values("x.user.id"), ["alias"], "{path}");
+        is_spoofed(&arrived);
 
         let entry = gateway.logged(path).await;
         let id = |kind: &str| whose.map_or(Value::Null, |name| json!(format!("{kind}_{name}")));
@@ -67,18 +78,18 @@ async fn shadow_refuses_nobody_and_tells_whom_it_would_have() {
         assert_eq!(entry["refused_key_id"], id("key"));
         assert_eq!(entry["refused_user_id"], id("usr"));
         assert_eq!(entry["refused_tenant_id"], id("ten"));
-        assert_eq!(entry["key_id"], Value::Null);
     }
-    let nothing = gateway.passed(&spoofed(Request::get("/nothing"))).await;
-    is_anonymous(&nothing);
+    is_spoofed(&gateway.passed(&spoofed(Request::get("/nothing"))).await);
 
-    let arrived = gateway
-        .passed(&spoofed(Request::get("/good")).header("x-api-key", &good))
-        .await;
-    assert_eq!(arrived.header_values("x-key-id"), ["key_good"]);
-    assert!(!arrived.everything().contains("spoofed"));
-    assert!(arrived.header_values("x-api-key").is_empty());
-    assert_eq!(gateway.logged("/good").await["code"], Value::Null);
+    // Once from the key service, then from the cache.
+    for path in ["/good", "/good-again"] {
+        let arrived = gateway
+            .passed(&spoofed(Request::get(path)).header("x-api-key", &good))
+            .await;
+        is_spoofed(&arrived);
+        assert_eq!(arrived.header_values("x-api-key"), [good.as_str()]);
+        assert_eq!(gateway.logged(path).await["code"], Value::Null);
+    }
 
     for (code, count) in [
         ("key_missing", 1),
@@ -90,7 +101,7 @@ async fn shadow_refuses_nobody_and_tells_whom_it_would_have() {
     ] {
         gateway.counted(&format!("shadowed.{code}"), count).await;
     }
-    gateway.counted("allowed", 1).await;
+    gateway.counted("allowed", 2).await;
     let counters = gateway.counters().await;
     assert!(
         !counters
@@ -102,7 +113,7 @@ async fn shadow_refuses_nobody_and_tells_whom_it_would_have() {
     // Trouble with the key service stops nobody either.
     gateway.service.answers(Answer::marked(500, "{}"));
     let request = Request::get("/outage").header("x-api-key", gateway.stranger());
-    is_anonymous(&gateway.passed(&spoofed(request)).await);
+    is_spoofed(&gateway.passed(&spoofed(request)).await);
     assert_eq!(
         gateway.logged("/outage").await["code"],
         "key_service_unavailable"
@@ -110,21 +121,35 @@ async fn shadow_refuses_nobody_and_tells_whom_it_would_have() {
     gateway.counted("shadowed.key_service_unavailable", 1).await;
 }
 
-/// A CORS preflight, and what lacks a part of one.
-fn preflights() -> (Request, [Request; 3]) {
+/// A CORS preflight, and what is none: it lacks a part of one, or is something else besides.
+fn preflights() -> (Request, Vec<Request>) {
     let with = |method: &str, headers: &[(&str, &str)]| {
         spoofed(Request::new(method, "/orders")).headers(headers)
     };
     let origin = ("origin", "https://shop.example");
     let asks = ("access-control-request-method", "POST");
-    (
-        with("OPTIONS", &[origin, asks]),
-        [
-            with("OPTIONS", &[origin]),
-            with("OPTIONS", &[asks]),
-            with("GET", &[origin, asks]),
-        ],
-    )
+    let preflight = || with("OPTIONS", &[origin, asks]);
+    let mut others = vec![
+        with("OPTIONS", &[origin]),
+        with("OPTIONS", &[asks]),
+        with("GET", &[origin, asks]),
+        with("OPTIONS", &[("origin", ""), asks]),
+        with("OPTIONS", &[origin, ("access-control-request-method", "")]),
+        preflight().with_body("{}"),
+        preflight()
+            .header("transfer-encoding", "chunked")
+            .with_body("2\r\n{}\r\n0\r\n\r\n"),
+    ];
+    for (name, value) in [
+        ("x-http-method-override", "DELETE"),
+        ("x-http-method", "DELETE"),
+        ("x-method-override", "DELETE"),
+        ("content-type", "application/grpc"),
+        ("content-type", "application/grpc-web+proto"),
+    ] {
+        others.push(preflight().header(name, value));
+    }
+    (preflight(), others)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -150,6 +175,37 @@ async fn a_preflight_passes_without_a_key() {
     assert!(gateway.service.resolves().is_empty());
     assert_eq!(gateway.upstream.arrived().len(), 2);
     gateway.counted("anonymous", 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_preflight_that_opens_a_tunnel_or_goes_on_is_none() {
+    let gateway = Gateway::scripted()
+        .configure(|config| {
+            config.http_manager()["upgrade_configs"] = json!([{"upgrade_type": "websocket"}]);
+        })
+        .start()
+        .await;
+    let (preflight, _) = preflights();
+    let upgrade = preflight
+        .header("connection", "upgrade")
+        .header("upgrade", "websocket");
+    let answer = gateway.send(&upgrade).await;
+    assert_eq!(answer.header("x-keybound-code"), Some("key_missing"));
+
+    // On HTTP/2 nothing but the end of the stream says that there is no body.
+    let connection = http2::Connection::open(gateway.port()).await.unwrap();
+    let headers: [(&str, &[u8]); 2] = [
+        ("origin", b"https://shop.example"),
+        ("access-control-request-method", b"POST"),
+    ];
+    for (body, status) in [(&b""[..], 200), (b"{}", 401)] {
+        let answer = connection
+            .send(hyper::Method::OPTIONS, "/orders", &headers, body)
+            .await
+            .unwrap();
+        assert_eq!(answer.status, status);
+    }
+    assert_eq!(gateway.upstream.arrived().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -128,6 +128,7 @@ const EXPORTS: &[&str] = &[
     "proxy_on_memory_allocate",
     "proxy_on_queue_ready",
     "proxy_on_request_headers",
+    "proxy_on_request_trailers",
     "proxy_on_tick",
 ];
 

@@ -3,18 +3,20 @@
 use crate::failure::{Failure, Result};
 use crate::wait::PATIENCE;
 use bytes::Bytes;
+use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use tokio::net::TcpStream;
 
 /// A connection on which requests can run side by side.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<BoxBody<Bytes, Infallible>>,
 }
 
 /// An answer.
@@ -48,18 +50,31 @@ impl Connection {
         headers: &[(&str, &[u8])],
         body: &[u8],
     ) -> Result<Response> {
-        let mut request = Request::new(Full::new(Bytes::copy_from_slice(body)));
+        self.send_with_trailers(method, target, headers, body, &[])
+            .await
+    }
+
+    /// Sends one request with trailers behind its body.
+    pub async fn send_with_trailers(
+        &self,
+        method: Method,
+        target: &str,
+        headers: &[(&str, &[u8])],
+        body: &[u8],
+        trailers: &[(&str, &[u8])],
+    ) -> Result<Response> {
+        let trailers = header_map(trailers)?;
+        let body = Full::new(Bytes::copy_from_slice(body));
+        let body = match trailers.is_empty() {
+            true => body.boxed(),
+            false => body.with_trailers(async { Some(Ok(trailers)) }).boxed(),
+        };
+        let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = format!("http://gateway.example{target}")
             .parse()
             .map_err(|error| Failure::new(format!("{target}: {error}")))?;
-        for (name, value) in headers {
-            let name = HeaderName::from_bytes(name.as_bytes())
-                .map_err(|error| Failure::new(format!("{name}: {error}")))?;
-            let value = HeaderValue::from_bytes(value)
-                .map_err(|error| Failure::new(format!("{name}: {error}")))?;
-            request.headers_mut().append(name, value);
-        }
+        *request.headers_mut() = header_map(headers)?;
         let mut sender = self.sender.clone();
         let exchange = async {
             sender.ready().await?;
@@ -95,4 +110,16 @@ impl Connection {
         all.extend_from_slice(headers);
         self.send(Method::POST, method, &all, &[0; 5]).await
     }
+}
+
+fn header_map(headers: &[(&str, &[u8])]) -> Result<HeaderMap> {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        let name = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|error| Failure::new(format!("{name}: {error}")))?;
+        let value = HeaderValue::from_bytes(value)
+            .map_err(|error| Failure::new(format!("{name}: {error}")))?;
+        map.append(name, value);
+    }
+    Ok(map)
 }

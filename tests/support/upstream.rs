@@ -32,6 +32,9 @@ pub struct Arrived {
     pub headers: Vec<(String, String)>,
     /// How long the body was.
     pub body_length: usize,
+    /// The trailers, as the headers are told.
+    #[serde(default)]
+    pub trailers: Vec<(String, String)>,
 }
 
 impl Arrived {
@@ -47,7 +50,7 @@ impl Arrived {
     /// Everything that arrived but the body, as one text to search in.
     pub fn everything(&self) -> String {
         let mut text = format!("{} {}\n", self.method, self.path);
-        for (name, value) in &self.headers {
+        for (name, value) in self.headers.iter().chain(&self.trailers) {
             text.push_str(&format!("{name}: {value}\n"));
         }
         text
@@ -113,13 +116,21 @@ impl Drop for Upstream {
     }
 }
 
+/// Names and values, each byte as the character of its number.
+fn told(headers: &HeaderMap) -> Vec<(String, String)> {
+    headers
+        .iter()
+        .map(|(name, value)| {
+            let value = value.as_bytes().iter().map(|byte| char::from(*byte));
+            (name.to_string(), value.collect())
+        })
+        .collect()
+}
+
 async fn echo(State(memory): State<Memory>, request: Request) -> impl IntoResponse {
     let (head, body) = request.into_parts();
-    let body_length = body
-        .collect()
-        .await
-        .map(|body| body.to_bytes().len())
-        .unwrap_or_default();
+    let body = body.collect().await.unwrap_or_default();
+    let trailers = body.trailers().map(told).unwrap_or_default();
     let mut headers = HeaderMap::new();
     for (name, value) in &head.headers {
         if let Some(Ok(name)) = name.as_str().strip_prefix(ANSWER).map(HeaderName::try_from) {
@@ -132,21 +143,9 @@ async fn echo(State(memory): State<Memory>, request: Request) -> impl IntoRespon
             .uri
             .path_and_query()
             .map_or_else(|| head.uri.to_string(), ToString::to_string),
-        headers: head
-            .headers
-            .iter()
-            .map(|(name, value)| {
-                (
-                    name.to_string(),
-                    value
-                        .as_bytes()
-                        .iter()
-                        .map(|byte| char::from(*byte))
-                        .collect(),
-                )
-            })
-            .collect(),
-        body_length,
+        headers: told(&head.headers),
+        body_length: body.to_bytes().len(),
+        trailers,
     };
     let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
     if memory.len() == REMEMBERED {

@@ -50,6 +50,7 @@ fn verdict(chain: &Chain, now: u64) -> &'static str {
     let request = Request {
         headers: Headers::new(&headers),
         host: &NoRequest,
+        has_body: false,
     };
     let policy = Policy::default();
     let checks = explain(&Facts {

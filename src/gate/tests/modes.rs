@@ -103,38 +103,79 @@ fn a_route_that_names_an_unknown_policy_opens_nothing() {
 
 #[test]
 fn the_credential_goes_no_further_unless_nothing_is_looked_at() {
+    let sent = [
+        ("x-api-key", "k"),
+        ("x-user-id", "evil"),
+        ("x.user.id", "evil"),
+        ("x.api.key", "evil"),
+    ];
     let edited = |configuration: &Value| {
         let mut world = World::new(configuration);
-        let sent = Sent::new(&[("x-api-key", "k"), ("x-user-id", "evil")]);
-        let decision = world.gate.request(&sent.request(), 1, at(0), &*world.store);
-        let Decision::Proceed(passage) = decision else {
-            panic!("{decision:?}");
-        };
-        let mut headers = vec![
-            ("x-api-key".to_owned(), b"k".to_vec()),
-            ("x-user-id".to_owned(), b"evil".to_vec()),
-        ];
-        world
-            .gate
-            .edit(&passage, sent.request().headers, &mut headers);
-        headers
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect::<Vec<_>>()
+        let sent = Sent::new(&sent);
+        let headers = sent.request().headers;
+        let mut list = headers
+            .iter()
+            .map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()))
+            .collect::<Vec<_>>();
+        match world.gate.request(&sent.request(), 1, at(0), &*world.store) {
+            Decision::Proceed(passage) => world.gate.edit(&passage, headers, &mut list),
+            Decision::Refuse(_) => world.gate.edit_refused(headers, &mut list),
+            Decision::Wait => world.gate.edit_waiting(headers, &mut list),
+        }
+        list.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
     };
+    let nothing = Vec::<String>::new();
     let malformed = json!({"min_length": 10});
-    assert_eq!(
-        edited(&json!({"enforcement": "shadow", "key_format": malformed})),
-        Vec::<String>::new()
-    );
-    assert_eq!(
-        edited(
-            &json!({"enforcement": "shadow", "key_format": malformed, "strip_credential": false})
-        ),
-        ["x-api-key"]
-    );
-    assert_eq!(
-        edited(&json!({"default_policy": {"authentication": "none"}})),
-        ["x-api-key"]
-    );
+    let keep = |mut configuration: Value| {
+        configuration["strip_credential"] = json!(false);
+        configuration
+    };
+    let refused = json!({"key_format": malformed});
+    // A refused request loses it in any case: nobody but a log would see it.
+    assert_eq!(edited(&refused), nothing);
+    assert_eq!(edited(&keep(refused)), nothing);
+    let waiting = json!({});
+    assert_eq!(edited(&waiting), nothing);
+    assert_eq!(edited(&keep(waiting)), ["x-api-key"]);
+    let open = json!({"default_policy": {"authentication": "none"}});
+    assert_eq!(edited(&open), ["x-api-key"]);
+    for format in [malformed, json!({})] {
+        let shadow = json!({"enforcement": "shadow", "key_format": format});
+        assert_eq!(edited(&shadow), sent.map(|(name, _)| name));
+    }
+}
+
+#[test]
+fn what_was_stated_in_a_header_that_is_removed_counts_after_waiting() {
+    let configuration = json!({
+        "default_policy": {"tenant": {"header": "x-tenant-id"}, "user": {"header": "x-user"}},
+    });
+    for (tenant, fate) in [
+        (&["ten_1"][..], Fate::Allowed("key_1".to_owned())),
+        (&["ten_2"], Fate::Refused(Reason::TenantMismatch)),
+        (&["ten_1", "ten_1"], Fate::Refused(Reason::TenantMismatch)),
+        (&[], Fate::Refused(Reason::TenantMismatch)),
+    ] {
+        let mut world = World::new(&configuration);
+        let mut headers = vec![("x-api-key", "k"), ("x-user", "usr_1")];
+        headers.extend(tenant.iter().map(|tenant| ("x-tenant-id", *tenant)));
+        let mut record = good(1);
+        record["key"]["tenant_id"] = json!("ten_1");
+        record["tenant"] = json!({"id": "ten_1", "version": 1, "status": "active"});
+        assert_eq!(world.send(&Sent::new(&headers)), Fate::Waits(1));
+        world.call(1);
+        world.answer(1, &answer(5, &[("k", record)]));
+        let (waiter, resolution) = world.gate.next_ready().unwrap();
+        // As it was cleaned before it waited.
+        let cleaned = Sent::new(&[("x-user", "usr_1")]);
+        let now = at(world.millis);
+        let decision =
+            world
+                .gate
+                .resume(waiter, &cleaned.request(), resolution, now, &*world.store);
+        assert_eq!(super::fate(decision, waiter), fate, "{tenant:?}");
+        // From the cache it is the same.
+        let again = world.send(&Sent::new(&headers));
+        assert_eq!(again, fate, "{tenant:?}");
+    }
 }

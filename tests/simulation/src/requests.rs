@@ -37,7 +37,18 @@ impl Sent {
         Request {
             headers: Headers::new(&self.0),
             host: self,
+            has_body: false,
         }
+    }
+
+    /// The same request after an edit of its headers.
+    fn edited(&self, edit: impl FnOnce(Headers<'_>, &mut Vec<(String, Vec<u8>)>)) -> Self {
+        let mut headers = self.list();
+        edit(Headers::new(&self.0), &mut headers);
+        let bytes = headers
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), value.as_slice()));
+        Self(pack(bytes))
     }
 
     fn list(&self) -> Vec<(String, Vec<u8>)> {
@@ -103,7 +114,8 @@ impl World {
         let (text, _) = self.credential(waiting.credential);
         let sent = Sent::new(&text);
         let now = self.clock(vm);
-        let decision = gate.resume(&sent.request(), resolution, now, store);
+        let sent = sent.edited(|headers, list| gate.edit_waiting(headers, list));
+        let decision = gate.resume(request, &sent.request(), resolution, now, store);
         self.decided(vm, gate, &sent, &decision, waiting, request, now.unix, true);
     }
 
@@ -175,6 +187,7 @@ impl World {
                 let mut headers = sent.list();
                 gate.edit_refused(Headers::new(&sent.0), &mut headers);
                 self.went_upstream_as(&headers, [const { None }; 4]);
+                self.no_credential_left(&headers);
                 let reply = gate.reply(refusal, &sent.request());
                 self.shown("an answer", &reply.body);
                 for (_, value) in reply.headers.iter() {
@@ -212,11 +225,15 @@ impl World {
             key.map(|key| key.scopes.joined().to_owned()),
         ];
         self.went_upstream_as(headers, values);
+        self.no_credential_left(headers);
+    }
+
+    fn no_credential_left(&self, headers: &[(String, Vec<u8>)]) {
         let credential = headers.iter().any(|(name, _)| name == "x-api-key");
         self.oracle
             .borrow_mut()
             .check(Invariant::Identity, !credential, || {
-                "the credential went upstream".to_owned()
+                "the credential is left in the request".to_owned()
             });
     }
 

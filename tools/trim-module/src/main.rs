@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use walrus::{Module, ModuleConfig, RawCustomSection};
 
 /// What Envoy needs of the filter.
-const EXPORTS: [&str; 11] = [
+const EXPORTS: [&str; 12] = [
     "_initialize",
     "memory",
     "proxy_abi_version_0_2_1",
@@ -26,6 +26,7 @@ const EXPORTS: [&str; 11] = [
     "proxy_on_memory_allocate",
     "proxy_on_queue_ready",
     "proxy_on_request_headers",
+    "proxy_on_request_trailers",
     "proxy_on_tick",
 ];
 

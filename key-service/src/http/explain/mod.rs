@@ -250,6 +250,7 @@ impl Packed<'_> {
         Request {
             headers: Headers::new(&self.headers),
             host: self.sent,
+            has_body: false,
         }
     }
 }
