@@ -89,7 +89,7 @@ pub struct Scenario {
 impl Scenario {
     /// The world of a seed.
     pub fn new(random: &mut Random) -> Self {
-        let long_records = random.chance(0.05);
+        let long_records = random.chance(0.02);
         let roomy = !long_records && random.chance(0.5);
         let max_staleness = random.pick(&[2_000, 5_000, 10_000, 30_000]);
         let wait = random.pick(&[1_000, 2_000, 5_000]);
