@@ -48,6 +48,11 @@ impl Digester {
         }
     }
 
+    /// Whether there is a pepper in its digests.
+    pub const fn is_peppered(&self) -> bool {
+        matches!(self.0, Algorithm::Peppered(_))
+    }
+
     /// The digest of a credential.
     pub fn digest(&self, credential: &[u8]) -> Digest {
         match &self.0 {

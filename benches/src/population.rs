@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use keybound::credential::{BASE62, crc32};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -11,8 +12,6 @@ const USERS_A_TENANT: u32 = 100;
 
 /// How long a key is still valid: far beyond the time in which its end is announced.
 const LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
-
-const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// What the keys of a population have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,13 +64,8 @@ impl Kind {
             hash.iter()
                 .map(|byte| char::from(BASE62[usize::from(*byte) % 62])),
         );
-        let mut sum = crc32fast::hash(text.as_bytes());
-        let mut check = [b'0'; 6];
-        for digit in check.iter_mut().rev() {
-            *digit = BASE62[(sum % 62) as usize];
-            sum /= 62;
-        }
-        text.extend(check.map(char::from));
+        let checksum = crc32(text.as_bytes());
+        text.extend(checksum.map(char::from));
         text
     }
 

@@ -41,7 +41,8 @@ impl Value<'_> {
                 written(most)
             )),
         }
-        least
+        // The longest: see [`Value::number`].
+        most
     }
 }
 
@@ -77,14 +78,14 @@ pub(super) fn written(duration: Duration) -> String {
     "0s".to_owned()
 }
 
-fn parse(text: &str) -> Option<Duration> {
+/// Reads a duration; one of too many digits is out of every range.
+pub fn parse(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits)?;
     let (_, length) = UNITS.iter().find(|(known, _)| *known == unit)?;
     if number.is_empty() {
         return None;
     }
-    // A number of too many digits is out of every range.
     let number: u64 = number.parse().unwrap_or(u64::MAX);
     Some(Duration::from_millis(number.saturating_mul(*length)))
 }

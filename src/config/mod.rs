@@ -17,11 +17,12 @@ mod tests;
 
 use std::time::Duration;
 
+pub use self::durations::parse as duration;
 pub use self::error::ConfigError;
 pub use self::settings::*;
 
 use self::durations::{DAY, SECOND};
-use self::error::{FirstProblem, Place};
+use self::error::{Place, Problems};
 use self::key_service::Environment;
 use self::names::{PRINTABLE, VISIBLE};
 use self::reader::Value;
@@ -36,14 +37,32 @@ pub fn parse(
     text: &[u8],
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Settings, ConfigError> {
-    let problem = FirstProblem::default();
-    let root = Place::Root(&problem);
+    let problems = Problems::default();
+    let settings = read(text, environment, &problems);
+    problems.or(settings)
+}
+
+/// Reads the filter's configuration for whoever wants to know all that is wrong with it.
+///
+/// # Errors
+/// Every problem, but those that only follow from another.
+#[cfg(not(target_os = "wasi"))]
+pub fn check(
+    text: &[u8],
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Settings, Vec<ConfigError>> {
+    let problems = Problems::default();
+    let settings = read(text, environment, &problems);
+    problems.or_all(settings)
+}
+
+fn read(text: &[u8], environment: Environment<'_>, problems: &Problems) -> Settings {
+    let root = Place::Root(problems);
     let json = json(text, &root);
-    let settings = settings(
+    settings(
         &Value::given(root, &json, &fields::CONFIGURATION),
         environment,
-    );
-    problem.or(settings)
+    )
 }
 
 /// The text as JSON; `null` where it is none, which is refused.

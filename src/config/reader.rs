@@ -1,6 +1,6 @@
 //! Typed access to a configuration's JSON: every value knows its place, so that every problem names it.
 //!
-//! What is wrong is noted there and read as some stand-in: see [`FirstProblem`](super::error::FirstProblem).
+//! What is wrong is noted there and read as some stand-in: see [`Problems`](super::error::Problems).
 
 use std::borrow::Cow;
 use std::fmt::Arguments;
@@ -183,7 +183,8 @@ impl<'a> Value<'a> {
             Json::OtherNumber => self.refuse(format_args!("must be {expected}")),
             _ => self.refuse_type(expected),
         }
-        least
+        // The largest: what another field may be at most is then no problem of that field.
+        most
     }
 
     /// Refuses a value of a wrong type; says what was expected.

@@ -7,6 +7,8 @@ mod settings;
 mod documentation;
 #[cfg(not(target_family = "wasm"))]
 mod robustness;
+#[cfg(not(target_family = "wasm"))]
+mod schema;
 
 /// The smallest configuration with more fields.
 fn with(fields: &str) -> String {

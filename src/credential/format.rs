@@ -60,19 +60,26 @@ fn has_crc32(credential: &[u8]) -> bool {
         return false;
     };
     let (text, checksum) = credential.split_at_checked(at).unwrap_or_default();
-    checksum == base62(CRC32.checksum(text))
+    checksum == crc32(text)
 }
 
 /// Characters of a base62 CRC-32.
 pub const CRC32_LENGTH: usize = 6;
 
-/// A CRC-32 as base62 (0-9A-Za-z), padded with zeroes to the left.
-pub fn base62(mut checksum: u32) -> [u8; CRC32_LENGTH] {
-    const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// Digits of base62 in the order of their value.
+pub const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// The CRC-32 (IEEE 802.3) of a text in base62: what a key of [`Checksum::Crc32`] ends with.
+pub fn crc32(text: &[u8]) -> [u8; CRC32_LENGTH] {
+    base62(CRC32.checksum(text))
+}
+
+/// A CRC-32 as base62, padded with zeroes to the left.
+fn base62(mut checksum: u32) -> [u8; CRC32_LENGTH] {
     let mut text = [b'0'; CRC32_LENGTH];
     for character in text.iter_mut().rev() {
         let digit = usize::try_from(checksum % 62).unwrap_or_default();
-        *character = ALPHABET.get(digit).copied().unwrap_or(b'0');
+        *character = BASE62.get(digit).copied().unwrap_or(b'0');
         checksum /= 62;
     }
     text
@@ -91,10 +98,7 @@ mod tests {
             min_length: 20,
             max_length: 30,
         };
-        let key = |text: &str| {
-            let checksum = base62(CRC32.checksum(text.as_bytes()));
-            [text.as_bytes(), checksum.as_slice()].concat()
-        };
+        let key = |text: &str| [text.as_bytes(), crc32(text.as_bytes()).as_slice()].concat();
         assert!(format.accepts(&key("kb_live_abcdefgh")));
         assert!(format.accepts(&key("kb_test_abcdefgh")));
         assert!(!format.accepts(&key("kb_dev_abcdefghi")));
@@ -112,6 +116,7 @@ mod tests {
     fn a_checksum_is_base62_of_the_ieee_crc() {
         // CRC-32 of "123456789" is 0xCBF43926: the check value of the IEEE 802.3 polynomial.
         assert_eq!(CRC32.checksum(b"123456789"), 0xCBF4_3926);
+        assert_eq!(&crc32(b"123456789"), b"3jZRME");
         assert_eq!(&base62(0xCBF4_3926), b"3jZRME");
         assert_eq!(&base62(0), b"000000");
         assert_eq!(&base62(61), b"00000z");

@@ -5,7 +5,7 @@ mod removal;
 
 use std::borrow::Cow;
 
-pub use format::{CRC32_LENGTH, Checksum, KeyFormat, base62};
+pub use format::{BASE62, CRC32_LENGTH, Checksum, KeyFormat, crc32};
 pub use removal::remove;
 
 use crate::headers::Headers;

@@ -11,6 +11,7 @@ use client::Remote;
 
 mod audit;
 mod backup;
+mod check_config;
 mod client;
 mod completions;
 mod connection;
@@ -43,6 +44,7 @@ Examples:
   key-service user deactivate usr_stock-sync
   key-service backup keybound-2026-11-23.db --database keybound.db
   key-service explain --key-id key_0aB1cD2eF3gH4iJ5 --path /v1/orders
+  key-service check-config filter.json
 
 Exit codes:
   0  done
@@ -86,6 +88,8 @@ enum Command {
     Key(key::Command),
     /// Why a gateway allows or refuses a request: every check, and what to do
     Explain(explain::Arguments),
+    /// Check a configuration of the filter, before a gateway gets it
+    CheckConfig(check_config::Arguments),
     /// Who changed what
     #[command(subcommand)]
     Audit(audit::Command),
@@ -144,6 +148,7 @@ pub fn main() -> ExitCode {
         Command::User(command) => user::run(command, &remote),
         Command::Key(command) => key::run(command, &remote),
         Command::Explain(arguments) => explain::run(arguments, &remote),
+        Command::CheckConfig(arguments) => check_config::run(&arguments),
         Command::Audit(command) => audit::run(command, &remote),
         Command::Completions(arguments) => completions::completions(&arguments),
         Command::Man(arguments) => completions::man(&arguments),

@@ -47,9 +47,10 @@ pub struct Arguments {
     database: Database,
     #[command(flatten)]
     pepper: Pepper,
-    /// The filter's configuration (the JSON that Envoy hands to the plugin), by which explain finds
-    /// the verdicts; its defaults where it is missing. The variables of its token_env and pepper_env
-    /// need not be set here: digests are made with --pepper-env
+    /// The filter's configuration, by which explain finds the verdicts: the JSON that Envoy hands to
+    /// the plugin, or a file that holds it (Envoy's, a WasmPlugin, an EnvoyExtensionPolicy). Without it,
+    /// what depends on a policy is not known. Variables that it names need not be set here: digests are
+    /// made with --pepper-env
     #[arg(long, env = "KEYBOUND_FILTER_CONFIG", value_name = "FILE")]
     filter_config: Option<PathBuf>,
     /// How logs are written to stderr

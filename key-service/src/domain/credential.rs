@@ -1,18 +1,16 @@
-//! A credential in clear, and the digest that is all we keep of it.
+//! A credential in clear, and the digest that is all we keep of it. Checksum and digest are the filter's own.
 
 use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest as _, Sha256};
+use keybound::credential::{CRC32_LENGTH, crc32};
+use keybound::digest;
 
-use super::text::{BASE62, random_base62};
+use super::text::random_base62;
 
 /// Random characters of a generated key: 190 bits.
 const RANDOM_LENGTH: usize = 32;
-/// Characters of the checksum: six base62 digits hold any CRC-32.
-const CHECKSUM_LENGTH: usize = 6;
 /// Below this length the last four characters of a foreign key would give too much of it away.
 const SHORTEST_WITH_TAIL: usize = 16;
 
@@ -40,8 +38,10 @@ impl Credential {
             Some(environment) => format!("kb_{environment}_{body}"),
             None => format!("kb_{body}"),
         };
-        let checksum = checksum(head.as_bytes());
-        Self(head + &checksum)
+        let checksum = crc32(head.as_bytes());
+        let mut text = head;
+        text.extend(checksum.map(char::from));
+        Self(text)
     }
 
     /// A key from elsewhere: whatever can be sent in a header.
@@ -63,7 +63,7 @@ impl Credential {
             "kb_".len() + environment
         });
         let prefix = ours
-            .filter(|length| text.len() == length + RANDOM_LENGTH + CHECKSUM_LENGTH)
+            .filter(|length| text.len() == length + RANDOM_LENGTH + CRC32_LENGTH)
             .and_then(|length| text.get(..length))
             .unwrap_or_default();
         let tail = if text.len() >= SHORTEST_WITH_TAIL {
@@ -78,17 +78,6 @@ impl Credential {
     pub fn reveal(&self) -> &str {
         &self.0
     }
-}
-
-/// CRC-32 (IEEE) in six base62 digits, padded on the left.
-fn checksum(bytes: &[u8]) -> String {
-    let mut rest = crc32fast::hash(bytes) as usize;
-    let mut digits = [b'0'; CHECKSUM_LENGTH];
-    for digit in digits.iter_mut().rev() {
-        *digit = BASE62[rest % BASE62.len()];
-        rest /= BASE62.len();
-    }
-    digits.iter().copied().map(char::from).collect()
 }
 
 /// The digest of a credential, as the protocol writes it: base64url of 32 bytes, no padding.
@@ -124,27 +113,31 @@ impl Digest {
     }
 }
 
-/// How credentials become digests: the same in the filter's `digest` configuration.
-#[derive(Clone, Default)]
-pub struct Digester {
-    pepper: Option<Hmac<Sha256>>,
-}
+/// The filter's own digester, whose digests are written as the protocol does.
+#[derive(Clone)]
+pub struct Digester(digest::Digester);
 
 impl fmt::Debug for Digester {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self.pepper {
-            Some(_) => "Digester(HMAC-SHA-256)",
-            None => "Digester(SHA-256)",
-        })
+        self.0.fmt(formatter)
+    }
+}
+
+impl Default for Digester {
+    fn default() -> Self {
+        Self(digest::Digester::plain())
     }
 }
 
 impl Digester {
     /// HMAC-SHA-256 with this pepper.
     pub fn peppered(pepper: &[u8]) -> Self {
-        // Never a silent fall back to digests without a pepper.
-        let mac = Hmac::new_from_slice(pepper).expect("HMAC takes a key of any length");
-        Self { pepper: Some(mac) }
+        Self(digest::Digester::peppered(pepper))
+    }
+
+    /// Whether it uses a pepper.
+    pub const fn is_peppered(&self) -> bool {
+        self.0.is_peppered()
     }
 
     /// The digest of a credential.
@@ -152,21 +145,9 @@ impl Digester {
         self.digest_bytes(credential.reveal().as_bytes())
     }
 
-    /// Whether it uses a pepper.
-    pub const fn is_peppered(&self) -> bool {
-        self.pepper.is_some()
-    }
-
     /// The digest of whatever a gateway takes as a credential.
     pub fn digest_bytes(&self, bytes: &[u8]) -> Digest {
-        Digest(match &self.pepper {
-            Some(mac) => {
-                let mut mac = mac.clone();
-                mac.update(bytes);
-                URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
-            }
-            None => URL_SAFE_NO_PAD.encode(Sha256::digest(bytes)),
-        })
+        Digest(URL_SAFE_NO_PAD.encode(self.0.digest(bytes).bytes()))
     }
 }
 
@@ -181,20 +162,24 @@ mod tests {
         assert!(text.starts_with("kb_live_"));
         assert_eq!(text.len(), "kb_live_".len() + 38);
         let (head, tail) = text.split_at(text.len() - 6);
-        assert_eq!(checksum(head.as_bytes()), tail);
+        assert_eq!(crc32(head.as_bytes()), tail.as_bytes());
         assert_ne!(key, Credential::generate(Some("live")));
         assert_eq!(Credential::generate(None).reveal().len(), "kb_".len() + 38);
     }
 
     #[test]
-    fn the_checksum_is_crc_32_ieee_in_base62() {
-        // The check value of CRC-32 for "123456789" is 0xCBF43926 = 3421780262.
-        let digits = checksum(b"123456789");
-        let value = digits.bytes().fold(0_u64, |value, digit| {
-            value * 62 + BASE62.iter().position(|known| *known == digit).unwrap() as u64
-        });
-        assert_eq!(value, 0xCBF4_3926);
-        assert_eq!(checksum(b""), "000000");
+    fn the_filter_takes_a_generated_key_and_finds_a_typing_error() {
+        let format = keybound::credential::KeyFormat {
+            prefixes: vec!["kb_live_".to_owned()],
+            checksum: keybound::credential::Checksum::Crc32,
+            min_length: 46,
+            max_length: 46,
+        };
+        let text = Credential::generate(Some("live")).0;
+        assert!(format.accepts(text.as_bytes()));
+        let swapped = if text.ends_with('0') { "1" } else { "0" };
+        let mistyped = format!("{}{swapped}", &text[..text.len() - 1]);
+        assert!(!format.accepts(mistyped.as_bytes()));
     }
 
     #[test]

@@ -1,9 +1,7 @@
 //! Texts with rules of their own: ids, names, environments.
 
+use keybound::credential::BASE62;
 use rand::RngExt;
-
-/// Digits of base62 in the order of their value.
-pub const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// Characters after the prefix of a generated id: 95 bits, so two never meet by chance.
 const ID_LENGTH: usize = 16;

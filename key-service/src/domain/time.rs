@@ -23,26 +23,17 @@ pub fn shown(seconds: i64) -> String {
     )
 }
 
-/// Reads a duration such as `30s`, `5m`, `24h` or `7d`, into seconds.
+/// Reads a duration as the filter's configuration writes it, such as `30s`, `5m`, `24h` or `7d`, into seconds.
 pub fn duration(text: &str) -> Result<i64, String> {
-    let wrong = || "must be a duration such as \"30s\", \"5m\", \"24h\" or \"7d\"".to_owned();
-    let unit = text.chars().next_back().ok_or_else(wrong)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => DAY,
-        _ => return Err(wrong()),
-    };
-    let number = text.strip_suffix(unit).ok_or_else(wrong)?;
-    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(wrong());
+    let duration = keybound::config::duration(text).ok_or_else(|| {
+        "must be a duration such as \"30s\", \"5m\", \"24h\" or \"7d\"".to_owned()
+    })?;
+    if duration.subsec_nanos() != 0 {
+        return Err("must be whole seconds, such as \"2s\"".to_owned());
     }
-    number
-        .parse::<i64>()
+    i64::try_from(duration.as_secs())
         .ok()
-        .and_then(|number| number.checked_mul(seconds))
-        .filter(|total| *total <= 3_650 * DAY)
+        .filter(|seconds| *seconds <= 3_650 * DAY)
         .ok_or_else(|| "must be at most 3650d".to_owned())
 }
 
@@ -55,6 +46,8 @@ mod tests {
         assert_eq!(duration("0s"), Ok(0));
         assert_eq!(duration("24h"), Ok(86_400));
         assert_eq!(duration("7d"), Ok(604_800));
+        assert_eq!(duration("3650d"), Ok(315_360_000));
+        assert_eq!(duration("2000ms"), Ok(2));
         for bad in [
             "",
             "24",
@@ -65,6 +58,7 @@ mod tests {
             "24 h",
             "9999999999999999999d",
             "4000d",
+            "500ms",
             "1ä",
         ] {
             assert!(duration(bad).is_err(), "{bad:?}");

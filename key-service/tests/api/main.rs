@@ -9,6 +9,7 @@ mod admin_users;
 mod audit_chain;
 mod backup;
 mod backup_files;
+mod check_config;
 mod command_connection;
 mod command_import;
 mod command_output;

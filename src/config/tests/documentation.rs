@@ -106,7 +106,10 @@ fn examples() -> Vec<&'static str> {
 
 fn parsed(example: &str) -> Settings {
     match parse(example.as_bytes(), &|_| Some("secret".to_owned())) {
-        Ok(settings) => settings,
+        Ok(settings) => {
+            super::schema::takes(example.as_bytes());
+            settings
+        }
         Err(error) => panic!("{example}\n{error}"),
     }
 }

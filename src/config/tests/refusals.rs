@@ -10,7 +10,12 @@ fn refusal(text: impl AsRef<[u8]>) -> String {
     let text = text.as_ref();
     match parse(text, &environment) {
         Ok(_) => panic!("accepted: {}", String::from_utf8_lossy(text)),
-        Err(error) => error.to_string(),
+        Err(error) => {
+            let message = error.to_string();
+            #[cfg(not(target_family = "wasm"))]
+            super::schema::refuses(text, &message);
+            message
+        }
     }
 }
 

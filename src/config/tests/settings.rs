@@ -10,7 +10,11 @@ use crate::tests::test;
 
 fn parsed(text: &str) -> Settings {
     match parse(text.as_bytes(), &environment) {
-        Ok(settings) => settings,
+        Ok(settings) => {
+            #[cfg(not(target_family = "wasm"))]
+            super::schema::takes(text.as_bytes());
+            settings
+        }
         Err(error) => panic!("{text}\n{error}"),
     }
 }

@@ -1,6 +1,8 @@
 //! The filter's own configuration, by which verdicts are explained.
 
-use keybound::config::{self, ConfigError, Settings};
+pub mod file;
+
+use keybound::config::{self, Settings};
 
 use crate::domain::credential::Digester;
 
@@ -17,20 +19,44 @@ pub struct Filter {
 const DEFAULT: &str = r#"{"key_service": {"cluster": "key_service"}}"#;
 
 impl Filter {
-    /// Reads the filter's configuration, as strictly as the filter does. Its environment variables are the
-    /// gateway's: they need not be set here, where the service's own pepper is used.
-    pub fn parse(text: &[u8]) -> Result<Self, ConfigError> {
-        Ok(Self {
-            settings: config::parse(text, &|_| Some("set-at-the-gateway".to_owned()))?,
-            given: true,
-        })
+    /// Reads the filter's configuration, as strictly as the filter does: its JSON, or a file that brings it to
+    /// Envoy. Its environment variables are the gateway's: they need not be set here, where the service's own
+    /// pepper is used.
+    ///
+    /// # Errors
+    /// What is wrong with it, all of it.
+    pub fn parse(text: &[u8]) -> Result<Self, String> {
+        let configurations = file::configurations(text)?;
+        let mut all = Vec::new();
+        for configuration in &configurations {
+            let settings = configuration.read().map_err(|problems| {
+                let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                problems.join("; ")
+            })?;
+            all.push(settings);
+        }
+        let first = all.pop();
+        match first {
+            Some(settings)
+                if all
+                    .iter()
+                    .all(|other| format!("{other:?}") == format!("{settings:?}")) =>
+            {
+                Ok(Self {
+                    settings,
+                    given: true,
+                })
+            }
+            _ => Err(format!(
+                "holds {} configurations of the filter that differ: give the one to explain verdicts by",
+                configurations.len()
+            )),
+        }
     }
 
     /// Whether gateways of this configuration make other digests than this service: they would find no key.
     pub fn peppers_otherwise(&self, service: &Digester) -> bool {
-        let plain = keybound::digest::Digester::plain();
-        let filter_is_plain = self.settings.digester.digest(b"") == plain.digest(b"");
-        self.given && filter_is_plain == service.is_peppered()
+        self.given && self.settings.digester.is_peppered() != service.is_peppered()
     }
 }
 
@@ -58,11 +84,6 @@ mod tests {
         assert!(!filter.peppers_otherwise(&Digester::peppered(b"pepper")));
         assert!(!Filter::default().peppers_otherwise(&Digester::peppered(b"pepper")));
         let error = Filter::parse(br#"{"key_service": {"cluster": "c"}, "preflight": "pas"}"#);
-        assert!(
-            error
-                .unwrap_err()
-                .to_string()
-                .starts_with("preflight: must be")
-        );
+        assert!(error.unwrap_err().starts_with("preflight: must be"));
     }
 }
