@@ -9,6 +9,9 @@ use crate::verdict::{Chain, Reason};
 impl Question<'_> {
     /// By which policies the request is judged, and why by those.
     pub(super) fn policy(&self, policies: Chosen<'_>) -> String {
+        if !self.configured {
+            return "Not known: this is what the filter does by default.".to_owned();
+        }
         let named: Vec<String> = policies
             .iter()
             .map(|policy| match self.origin(policy) {
@@ -53,6 +56,10 @@ impl Question<'_> {
         chain: &Chain,
         policies: Chosen<'_>,
     ) -> String {
+        if !self.configured {
+            return "Not known: depends on the policy, and the filter's configuration is not known here."
+                .to_owned();
+        }
         let sentences: Vec<String> = policies
             .iter()
             .filter_map(|policy| {

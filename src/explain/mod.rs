@@ -26,8 +26,10 @@ use crate::verdict::{self, Chain, Facts, Knowledge, Outcome, Reason};
 /// What is to be explained.
 #[derive(Clone, Copy)]
 pub struct Question<'a> {
-    /// The filter's own configuration.
+    /// The filter's own configuration, or what the filter does by default.
     pub settings: &'a Settings,
+    /// Whether the configuration is the gateway's. Else its policies are not known, nor what depends on them.
+    pub configured: bool,
     /// The request. Its route's metadata names a policy only where the question does.
     pub request: &'a Request<'a>,
     /// Whose key.
@@ -67,6 +69,8 @@ pub struct Known<'a> {
 pub struct Explanation {
     /// Why the request is refused; nothing where it is allowed.
     pub verdict: Option<Reason>,
+    /// Whether the verdict is that of the gateway: not where it depends on a configuration that is not known.
+    pub conclusive: bool,
     /// The verdict and its cause in one line.
     pub summary: String,
     /// By which policy the request is judged, and why by that.
@@ -159,6 +163,8 @@ impl<'a> Question<'a> {
         }
         let policies = match settings.policies.choose(self.request) {
             Ok(policies) => policies,
+            // What it asks for is not known, and the key is.
+            Err(_) if !self.configured => Chosen::one(settings.policies.default_policy()),
             Err(unknown) => return Stand::PolicyUnknown(unknown),
         };
         if policies.authentication() == Authentication::None {
@@ -216,21 +222,34 @@ impl<'a> Question<'a> {
                 }
             })
             .collect();
+        // Whether a key is asked for, and where it is looked for, is the configuration's to say.
+        let carried_none =
+            verdict == Some(Reason::KeyMissing) && matches!(self.subject, Subject::Carried);
+        let conclusive = self.configured || !(verdict.is_none() || carried_none);
+        let cause = |reason: Reason| {
+            let failed = checks.iter().find(|check| check.reason == reason);
+            failed.map_or("", |check| check.detail.as_str())
+        };
         let summary = match (verdict, known) {
+            (None, Some(known)) if !conclusive => not_known(&format!(
+                "all that does not depend on it passes: {}",
+                words::identity(known.chain)
+            )),
             (None, Some(known)) => format!("allowed: {}", words::identity(known.chain)),
             (None, None) => "allowed".to_owned(),
-            (Some(reason), _) => {
-                let failed = checks.iter().find(|check| check.reason == reason);
-                let cause = failed.map_or("", |check| check.detail.as_str());
-                self.refused(reason, cause)
-            }
+            (Some(reason), _) if !conclusive => not_known(&words::clause(cause(reason))),
+            (Some(reason), _) => self.refused(reason, cause(reason)),
         };
         Explanation {
             verdict,
+            conclusive,
             summary,
             policy: self.policy(policies),
             checks,
-            next_step: self.advice(verdict, known, policies),
+            next_step: match conclusive {
+                true => self.advice(verdict, known, policies),
+                false => TO_KNOW.to_owned(),
+            },
         }
     }
 
@@ -266,9 +285,14 @@ impl<'a> Question<'a> {
                 "Nothing is to be done; to be known to the upstream, the client has to send its key.",
             ),
         };
+        let (summary, next_step) = match self.configured {
+            true => (format!("allowed: without identity - {because}"), next_step),
+            false => (not_known(because), TO_KNOW),
+        };
         Explanation {
             verdict: None,
-            summary: format!("allowed: without identity - {because}"),
+            conclusive: self.configured,
+            summary,
             policy,
             checks: skipped(&format!("Not looked at: {because}.")),
             next_step: next_step.to_owned(),
@@ -285,6 +309,7 @@ impl<'a> Question<'a> {
         let cause = format!("There is no policy {name}: {known}.");
         Explanation {
             verdict: Some(Reason::PolicyUnknown),
+            conclusive: true,
             summary: self.refused(Reason::PolicyUnknown, &cause),
             policy: cause,
             checks: skipped("Not looked at: there is no policy to check by."),
@@ -303,6 +328,16 @@ impl<'a> Question<'a> {
         let cause = words::clause(cause);
         format!("{state}: {} - {cause}", reason.code())
     }
+}
+
+/// What to do about a verdict that depends on a configuration which is not known.
+const TO_KNOW: &str = "Start the key service with the filter's configuration (serve --filter-config FILE), and ask \
+                       again.";
+
+fn not_known(rest: &str) -> String {
+    format!(
+        "not known: depends on the policy, and the filter's configuration is not known here - {rest}"
+    )
 }
 
 fn skipped(detail: &str) -> Vec<Check> {

@@ -41,6 +41,7 @@ fn explain(
     let request = sent.request();
     let question = Question {
         settings,
+        configured: true,
         request: &request,
         subject,
         now: at(0).unix,
@@ -438,4 +439,68 @@ fn a_path_of_two_readings_has_two_policies() {
         "{}",
         told.policy
     );
+}
+
+#[test]
+fn without_the_filters_configuration_what_depends_on_it_is_not_known() {
+    let settings = settings(json!({}));
+    let ask = |sent: &Sent, subject, known| {
+        let request = sent.request();
+        let question = Question {
+            settings: &settings,
+            configured: false,
+            request: &request,
+            subject,
+            now: at(0).unix,
+            utc: &utc,
+        };
+        question.explain(known)
+    };
+    let good = chain(|_, _, _| {});
+    let stopped = chain(|_, user, _| user.status = UserStatus::Suspended);
+    let preflight = Sent::new(&[
+        (":method", "OPTIONS"),
+        ("origin", "https://example.com"),
+        ("access-control-request-method", "PUT"),
+    ]);
+    let plain = Sent::new(&[(":path", "/")]);
+    let named = Sent::new(&[(":path", "/")]).on_route("orders");
+    for (sent, subject, chain, code) in [
+        (&plain, Subject::Named, Some(&good), "allowed"),
+        (&named, Subject::Named, Some(&good), "allowed"),
+        (&plain, Subject::Carried, None, "key_missing"),
+        (&preflight, Subject::Carried, None, "allowed"),
+    ] {
+        let told = ask(sent, subject, chain.map(known));
+        assert_eq!((told.code(), told.conclusive), (code, false));
+        assert!(
+            told.summary.starts_with("not known: depends on the policy"),
+            "{}",
+            told.summary
+        );
+        assert!(
+            told.next_step.contains("--filter-config"),
+            "{}",
+            told.next_step
+        );
+    }
+    let told = ask(&plain, Subject::Named, Some(known(&good)));
+    for reason in [
+        Reason::UserMismatch,
+        Reason::TenantMismatch,
+        Reason::EnvironmentMismatch,
+        Reason::ApiNotApproved,
+        Reason::ScopeMissing,
+    ] {
+        let check = told.checks.iter().find(|check| check.reason == reason);
+        let check = check.unwrap();
+        assert_eq!(check.outcome, Outcome::Skipped);
+        assert!(check.detail.starts_with("Not known: depends on the policy"));
+    }
+    // What fails before any policy is asked fails at every gateway.
+    for sent in [&plain, &named] {
+        let told = ask(sent, Subject::Named, Some(known(&stopped)));
+        assert_eq!((told.code(), told.conclusive), ("user_suspended", true));
+        assert!(told.summary.starts_with("refused: user_suspended"));
+    }
 }

@@ -46,6 +46,11 @@ impl Policies {
         })
     }
 
+    /// The policy of requests for which nothing names another.
+    pub const fn default_policy(&self) -> &Policy {
+        &self.default
+    }
+
     /// The names of all policies that have one.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.named.iter().map(|(name, _)| name.as_str())

@@ -15,7 +15,7 @@ use support::client::Request;
 use support::config::{Ports, shipped_with};
 use support::envoy::{DRAIN, Envoy, Start};
 use support::failure::{Failure, Result};
-use support::key_service::{KeyService, Tokens};
+use support::key_service::{KeyService, Tokens, filter_configuration};
 use support::upstream::Upstream;
 use support::{paths, wait};
 use table::Case;
@@ -64,6 +64,10 @@ impl Parts {
             gateway: setting::kept_token(&folder.join("gateway-token"))?,
         };
 
+        let module = paths::module()?;
+        // What `explain` judges by is what Envoy gets.
+        let configuration = shipped_with(ports, &module)?;
+        std::fs::write(filter_configuration(folder), &configuration)?;
         println!(
             "starting the key service on 127.0.0.1:{}",
             ports.key_service
@@ -82,7 +86,7 @@ impl Parts {
             ports.gateway, ports.admin
         );
         let envoy = Envoy::start(Start {
-            configuration: shipped_with(ports, &paths::module()?)?,
+            configuration,
             port: ports.gateway,
             admin: ports.admin,
             workers: 2,

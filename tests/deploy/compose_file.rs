@@ -66,6 +66,28 @@ fn nothing_is_open_beyond_this_machine() {
     assert_eq!(upstream["networks"], serde_json::json!(["upstream"]));
 }
 
+/// `explain` judges by what the gateway judges by: there is one file for both.
+#[test]
+fn the_key_service_reads_envoys_own_file() {
+    let file = file();
+    let volumes = |service: &str| {
+        let volumes = file["services"][service]["volumes"].as_array();
+        volumes.expect("volumes").clone()
+    };
+    let source = |service: &str, target: &str| {
+        let volumes = volumes(service);
+        let volume = volumes.iter().find(|volume| volume["target"] == target);
+        volume.unwrap_or_else(|| panic!("{service} has no {target}"))["source"].clone()
+    };
+    assert_eq!(
+        source("key-service", "/etc/keybound/envoy.yaml"),
+        source("envoy", "/etc/envoy/envoy.yaml")
+    );
+    let command = file["services"]["key-service"]["command"].as_array();
+    let given = serde_json::json!("--filter-config=/etc/keybound/envoy.yaml");
+    assert!(command.expect("a command").contains(&given));
+}
+
 #[test]
 fn secrets_come_from_outside_and_must_be_set() {
     let mut secrets = 0;

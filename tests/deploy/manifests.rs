@@ -141,6 +141,33 @@ fn envoy_gateways_cluster_is_the_one_that_the_filter_asks() {
     );
 }
 
+/// `explain` judges by what the gateway judges by.
+#[test]
+fn the_key_service_has_the_filters_configuration() {
+    let map = of_kind(KUBERNETES, "ConfigMap");
+    let configuration: Value = serde_json::from_str(text(&map["data"]["filter.json"])).unwrap();
+    let plugin = of_kind(ISTIO, "WasmPlugin");
+    let policy = of_kind(GATEWAY, "EnvoyExtensionPolicy");
+    assert_eq!(configuration, plugin["spec"]["pluginConfig"]);
+    // The name of the cluster has no part in a verdict.
+    let mut of_gateway = policy["spec"]["wasm"][0]["config"].clone();
+    of_gateway["key_service"]["cluster"] = configuration["key_service"]["cluster"].clone();
+    assert_eq!(configuration, of_gateway);
+
+    let deployment = of_kind(KUBERNETES, "Deployment");
+    let pod = &deployment["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    let has = |list: &Value, item: &Value| list.as_array().unwrap().contains(item);
+    assert!(has(
+        &container["args"],
+        &json!("--filter-config=/etc/keybound/filter.json")
+    ));
+    let mounted = json!({"name": "filter", "mountPath": "/etc/keybound", "readOnly": true});
+    assert!(has(&container["volumeMounts"], &mounted));
+    let volume = json!({"name": "filter", "configMap": {"name": map["metadata"]["name"]}});
+    assert!(has(&pod["volumes"], &volume));
+}
+
 #[test]
 fn the_key_service_is_confined() {
     let deployment = of_kind(KUBERNETES, "Deployment");

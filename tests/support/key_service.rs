@@ -39,7 +39,8 @@ pub struct CreatedKey {
     pub key: String,
 }
 
-/// Where the filter's configuration is for the service to explain verdicts by; its defaults without.
+/// Where the filter's configuration is for the service to explain verdicts by, as JSON or in a configuration of
+/// Envoy; without one, policies are not known there.
 pub fn filter_configuration(folder: &Path) -> PathBuf {
     folder.join("filter.json")
 }
@@ -165,6 +166,18 @@ impl KeyService {
             )));
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Runs a command that asks the running service, with the admin's token, and gives what it prints: to
+    /// stdout, then to stderr.
+    pub fn asked(&self, arguments: &[&str]) -> Result<(String, String)> {
+        let output = Command::new(paths::key_service()?)
+            .args(arguments)
+            .env("KEYBOUND_SERVER", format!("http://127.0.0.1:{}", self.port))
+            .env("KEYBOUND_TOKEN", &self.tokens.admin)
+            .output()?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok((text(&output.stdout), text(&output.stderr)))
     }
 
     /// Calls the admin API with the admin's token.

@@ -2,28 +2,32 @@
 
 use std::path::{Path, PathBuf};
 
-use comfy_table::{Attribute, Cell, Color, ContentArrangement};
 use serde_json::{Map, Value};
 
 use super::client::{Given, Remote};
-use super::log_line::LogLine;
-use super::output::{new_table, note, print_line, print_table};
+use super::output::note;
 use super::when::when;
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, explained, log_line};
 
 const HELP: &str = "\
 Name the key by --key-id, --digest or --key-file, or let the request carry it (--header, --path). Never put a \
 key into an argument where others can list your processes.
 
-The records are those of now, whatever --at says. The policy is chosen by the service's --filter-config, unless \
+The verdict is by the records of now. Where --at or the line of the access log names an earlier time, it is told \
+what they gave then, as far as the audit log knows. The policy is chosen by the service's --filter-config, unless \
 --policy names the one that the metadata of Envoy's route does.
+
+--access-log takes JSON as envoy/envoy.yaml writes it, or in the default JSON format of Istio or Envoy Gateway. \
+Those two name no key: add --key-id or --key-file.
 
 Examples:
   key-service explain --key-id key_0aB1cD2eF3gH4iJ5 --path /v1/orders --source-address 203.0.113.7
   key-service explain --key-file key.txt --path /v1/orders --header 'x-tenant: ten_shop'
-  tail -n 1 access.log | key-service explain --access-log -
+  key-service explain --access-log access.log --request-id 6f1c9b1e-2c1b-4d2a-8e0f-3a5b7c9d1e2f
+  kubectl logs deploy/gateway | key-service explain --access-log - --request-id ID --key-id ID
 
-Exit code 0: explained, whatever the verdict. Others: see key-service --help.";
+Exit code 0: explained, whatever the verdict; 2: there is nothing to explain, or no line of an access log. Others: \
+see key-service --help.";
 
 /// Which request, with whose key.
 #[derive(clap::Args)]
@@ -60,10 +64,16 @@ pub struct Arguments {
     /// The policy that the metadata of Envoy's route names
     #[arg(long, value_name = "NAME")]
     policy: Option<String>,
-    /// File with one line of the access log of envoy/envoy.yaml; - is standard input. Other options
-    /// replace what the line says
+    /// File with the line of the request in the access log; - is standard input. Other options replace
+    /// what the line says
     #[arg(long, value_name = "FILE")]
     access_log: Option<PathBuf>,
+    /// Which line of the access log: that of this request id
+    #[arg(long, value_name = "ID", requires = "access_log")]
+    request_id: Option<String>,
+    /// Show every check and all changes that the audit log has
+    #[arg(long)]
+    all: bool,
 }
 
 /// The error does not repeat the header, which may hold the key.
@@ -74,17 +84,44 @@ fn header(text: &str) -> Result<(String, String), String> {
         .ok_or_else(|| "must be a name and a value, such as \"x-tenant: ten_shop\"".to_owned())
 }
 
+impl Arguments {
+    /// Whether they name a key, a request, or a line that tells of one.
+    fn ask_something(&self) -> bool {
+        let texts = [
+            &self.key_id,
+            &self.digest,
+            &self.method,
+            &self.host,
+            &self.path,
+            &self.source_address,
+            &self.policy,
+        ];
+        let files = [&self.key_file, &self.access_log];
+        texts.iter().any(|text| text.is_some())
+            || files.iter().any(|file| file.is_some())
+            || !self.headers.is_empty()
+    }
+}
+
 pub fn run(arguments: Arguments, remote: &Remote) -> Outcome {
+    if !arguments.ask_something() {
+        return Err(Failure::Usage(
+            "there is nothing to explain: name a key (--key-id, --digest, --key-file), a request (--path, \
+             --header, ...), or a line of the access log (--access-log); see --help"
+                .to_owned(),
+        ));
+    }
     let is_stdin = |file: &Option<PathBuf>| file.as_deref() == Some(Path::new("-"));
     if is_stdin(&arguments.key_file) && is_stdin(&arguments.access_log) {
         return Err(Failure::Usage(
             "--key-file and --access-log cannot both be read from standard input".to_owned(),
         ));
     }
+    let request_id = arguments.request_id.as_deref();
     let line = arguments
         .access_log
         .as_deref()
-        .map(|file| LogLine::parse(&read(file)?).map_err(Failure::Usage))
+        .map(|file| log_line::choose(&read(file)?, request_id).map_err(Failure::Usage))
         .transpose()?
         .unwrap_or_default();
     let key = arguments.key_file.as_deref().map(read).transpose()?;
@@ -95,6 +132,7 @@ pub fn run(arguments: Arguments, remote: &Remote) -> Outcome {
         _ if names_key => arguments.key_id,
         Ok(key_id) => key_id,
         Err(_) if may_carry => None,
+        Err(_) if arguments.access_log.is_none() => None,
         Err(message) => return Err(Failure::Usage(message)),
     };
     let request = Given::default()
@@ -113,19 +151,13 @@ pub fn run(arguments: Arguments, remote: &Remote) -> Outcome {
         .field("digest", arguments.digest)
         .field("policy", arguments.policy)
         .field("request", Some(request.body()));
-    let Some(answer) = remote.ask("/explain", body.body())? else {
-        return Ok(());
-    };
-    print(&answer);
-    if let Some(then) = line
-        .code
-        .as_deref()
-        .filter(|code| answer["verdict"] != **code)
-    {
-        note(&format!(
-            "The access log says {then}. Since then the records or the configuration have changed, or it \
-             depends on a header or a query, which the log does not hold."
-        ));
+    if let Some(answer) = remote.ask("/explain", body.body())? {
+        explained::print(&answer, &line.decided, arguments.all);
+        if let Some(by) = line.answered_by {
+            note(&format!(
+                "The access log says that the answer was not the filter's: {by}."
+            ));
+        }
     }
     Ok(())
 }
@@ -150,52 +182,4 @@ fn read(file: &Path) -> Result<String, Failure> {
         std::fs::read_to_string(file)
     };
     text.map_err(|error| Failure::Usage(format!("cannot read {}: {error}", file.display())))
-}
-
-/// The cause first, then what led to it, then what to do.
-fn print(answer: &Value) {
-    let text = |value: &Value, name: &str| {
-        let text = value.get(name).and_then(Value::as_str);
-        text.unwrap_or_default().to_owned()
-    };
-    let color = match text(answer, "verdict").as_str() {
-        "allowed" => Color::Green,
-        _ => Color::Red,
-    };
-    let mut headline = new_table();
-    headline.set_content_arrangement(ContentArrangement::Dynamic);
-    let cell = Cell::new(text(answer, "summary")).fg(color);
-    headline.add_row([cell.add_attribute(Attribute::Bold)]);
-    for column in headline.column_iter_mut() {
-        column.set_padding((0, 0));
-    }
-    print_table(&headline);
-    print_line("");
-
-    let mut table = new_table();
-    // Sentences may be wrapped; nobody copies them.
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    let checks = answer.get("checks").and_then(Value::as_array);
-    for check in checks.into_iter().flatten() {
-        let result = text(check, "result");
-        let (mark, color) = match result.as_str() {
-            "passed" => ("✓", Some(Color::Green)),
-            "failed" => ("✗", Some(Color::Red)),
-            _ => ("–", None),
-        };
-        let mark = Cell::new(format!("{mark} {result}"));
-        let mark = match color {
-            Some(color) => mark.fg(color),
-            None => mark,
-        };
-        table.add_row([
-            mark,
-            Cell::new(text(check, "code")),
-            Cell::new(text(check, "detail")),
-        ]);
-    }
-    print_table(&table);
-    print_line("");
-    print_line(&format!("policy: {}", text(answer, "policy")));
-    print_line(&format!("next step: {}", text(answer, "next_step")));
 }

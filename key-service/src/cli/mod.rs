@@ -18,6 +18,7 @@ mod connection;
 mod database;
 mod demo;
 mod explain;
+mod explained;
 mod import;
 mod issue;
 mod key;

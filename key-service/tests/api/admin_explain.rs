@@ -259,6 +259,153 @@ fn the_policy_is_the_filters_own_choice_or_the_one_that_is_named() {
     assert!(policy.contains("without --filter-config"), "{policy}");
 }
 
+/// Without the filter's configuration, what a policy asks is not known: neither passed nor failed.
+#[test]
+fn a_policy_that_is_not_known_makes_no_verdict_conclusive() {
+    let service = Service::furnished();
+    service.make_key(&json!({"id": "key_1"}));
+    let answer = ask(&service, &json!({"key_id": "key_1"}));
+    assert_eq!(answer["verdict"], "allowed");
+    assert_eq!(answer["conclusive"], false);
+    let summary = answer["summary"].as_str().unwrap();
+    assert!(
+        summary.starts_with("not known: depends on the policy"),
+        "{summary}"
+    );
+    for code in [
+        "user_mismatch",
+        "tenant_mismatch",
+        "environment_mismatch",
+        "api_not_approved",
+        "scope_missing",
+    ] {
+        assert_eq!(result(&answer, code)["result"], "skipped");
+        let detail = result(&answer, code)["detail"].as_str().unwrap();
+        assert!(
+            detail.starts_with("Not known: depends on the policy"),
+            "{detail}"
+        );
+    }
+    service
+        .patch(
+            "/admin/v1/users/usr_a?force=true",
+            &json!({"status": "locked"}),
+        )
+        .expect(200);
+    let answer = ask(&service, &json!({"key_id": "key_1", "policy": "orders"}));
+    assert_eq!(
+        (&answer["verdict"], &answer["conclusive"]),
+        (&json!("user_locked"), &json!(true))
+    );
+}
+
+#[test]
+fn the_history_says_since_when_and_by_whom() {
+    let service = service(&json!({}));
+    service.make_key(&json!({"id": "key_1", "scopes": ["a"]}));
+    for change in [json!({"status": "suspended"}), json!({"name": "Ann"})] {
+        service
+            .patch("/admin/v1/users/usr_a?force=true", &change)
+            .expect(200);
+    }
+    service
+        .patch("/admin/v1/keys/key_1", &json!({"scopes": ["a", "b"]}))
+        .expect(200);
+    let answer = ask(&service, &json!({"key_id": "key_1"}));
+    assert_eq!(answer["verdict"], "user_suspended");
+    assert_eq!(
+        answer["then"],
+        Value::Null,
+        "no earlier time is asked about"
+    );
+    let history = answer["history"].as_array().unwrap();
+    let told: Vec<Value> = history
+        .iter()
+        .map(|change| {
+            json!([
+                change["kind"],
+                change["field"],
+                change["from"],
+                change["to"],
+                change["cause"]
+            ])
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            json!(["key", "scopes", ["a"], ["a", "b"], false]),
+            json!(["user", "name", null, "Ann", false]),
+            json!(["user", "status", "active", "suspended", true]),
+            json!(["key", "status", null, "active", false]),
+            json!(["user", "status", null, "active", true]),
+            json!(["tenant", "status", null, "active", false]),
+        ]
+    );
+    let change = &history[2];
+    assert_eq!(
+        (&change["actor"], &change["action"]),
+        (&json!("anna"), &json!("update"))
+    );
+    assert_eq!(change["id"], "usr_a");
+    assert!(change["at"].is_i64() && change["audit_id"].is_i64());
+    // Of a credential that nobody knows there is none.
+    let unknown = ask(&service, &json!({"key": "kb_live_nobodyKnowsThisKey"}));
+    assert_eq!(unknown["history"], json!([]));
+}
+
+/// However much was changed since, the change that matters is told.
+#[test]
+fn the_history_of_what_fails_is_told_however_old() {
+    let service = service(&json!({}));
+    service.make_key(&json!({"id": "key_1"}));
+    let user = "/admin/v1/users/usr_a?force=true";
+    service
+        .patch(user, &json!({"status": "locked"}))
+        .expect(200);
+    for number in 0..30 {
+        let name = json!({"name": format!("Ann {number}")});
+        service.patch(user, &name).expect(200);
+    }
+    let answer = ask(&service, &json!({"key_id": "key_1"}));
+    let history = answer["history"].as_array().unwrap();
+    assert!(history.len() < 20, "{}", history.len());
+    let causes: Vec<&Value> = history
+        .iter()
+        .filter(|change| change["cause"] == true)
+        .collect();
+    assert_eq!(causes[0]["to"], "locked");
+}
+
+#[test]
+fn an_earlier_time_is_judged_by_the_records_of_then() {
+    let service = service(&json!({}));
+    let before = key_service::domain::time::now() - 1_000;
+    service.make_key(&json!({"id": "key_1"}));
+    let user = "/admin/v1/users/usr_a?force=true";
+    service
+        .patch(user, &json!({"status": "suspended"}))
+        .expect(200);
+    let during = key_service::domain::time::now();
+    service
+        .patch(user, &json!({"status": "active"}))
+        .expect(200);
+    let ask = |at: i64| ask(&service, &json!({"key_id": "key_1", "request": {"at": at}}));
+    let answer = ask(during);
+    assert_eq!(answer["verdict"], "allowed");
+    assert_eq!(answer["then"]["verdict"], "user_suspended");
+    assert_eq!(
+        answer["then"]["summary"],
+        "refused: user_suspended - the key's user usr_a is suspended"
+    );
+    assert_eq!(
+        ask(before)["then"]["verdict"],
+        "key_unknown",
+        "it was not made yet"
+    );
+    assert_eq!(ask(during + 1_000)["then"], Value::Null, "that is to come");
+}
+
 #[test]
 fn clear_keys_are_digested_with_the_services_own_pepper() {
     let pepper = Digester::peppered(b"pepper");

@@ -5,6 +5,7 @@ use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::admin_explain::service;
 use crate::program::{Running, program, run, text};
 use crate::support::Service;
 
@@ -24,9 +25,27 @@ fn explain(service: &Service, arguments: &[&str], input: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
+/// What a whole line of the access log of `envoy/envoy.yaml` has, with these fields.
+fn line(fields: Value) -> String {
+    let mut line = json!({
+        "time": "2026-11-23T09:30:00.123Z", "request_id": "r-1", "method": "GET", "host": "127.0.0.1:10000",
+        "path": "/v1/orders", "source_address": "192.0.2.1:4711", "status": 403, "code": null,
+        "refused_key_id": null, "key_id": null,
+    });
+    for (name, value) in fields.as_object().unwrap() {
+        line[name] = value.clone();
+    }
+    format!("{line}\n")
+}
+
+/// A time that the audit log reaches back to, as a log writes it.
+fn now() -> String {
+    jiff::Timestamp::now().to_string()
+}
+
 #[test]
-fn the_cause_comes_first_then_the_checks_then_the_next_step() {
-    let service = Service::furnished();
+fn the_cause_comes_first_then_what_failed_then_the_next_step() {
+    let service = service(&json!({}));
     service.make_key(&json!({"id": "key_1"}));
     service
         .patch(
@@ -34,7 +53,18 @@ fn the_cause_comes_first_then_the_checks_then_the_next_step() {
             &json!({"status": "deactivated"}),
         )
         .expect(200);
-    let output = explain(&service, &["--key-id", "key_1", "--path", "/stock"], "");
+    let ask = ["--key-id", "key_1", "--path", "/stock"];
+    let short = text(&explain(&service, &ask, "").stdout);
+    assert!(short.lines().count() < 10, "{short}");
+    for part in ["✗ failed", "user_deactivated", "by anna", "next step: "] {
+        assert!(short.contains(part), "{short}");
+    }
+    assert!(
+        !short.contains("passed") && !short.contains("skipped"),
+        "{short}"
+    );
+
+    let output = explain(&service, &[&ask[..], &["--all"]].concat(), "");
     let told = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let lines: Vec<&str> = told.lines().map(str::trim_end).collect();
@@ -65,7 +95,7 @@ fn the_cause_comes_first_then_the_checks_then_the_next_step() {
 
 #[test]
 fn everything_that_a_request_has_can_be_said() {
-    let service = Service::furnished();
+    let service = service(&json!({}));
     let key = service.make_key(&json!({"id": "key_1", "networks": ["10.0.0.0/8"]}));
     let secret = key["secret"].as_str().unwrap();
     std::fs::write(service.folder().join("key"), format!("{secret}\n")).unwrap();
@@ -116,7 +146,7 @@ fn everything_that_a_request_has_can_be_said() {
             "",
             "refused: policy_unknown",
         ),
-        (&[], "", "refused: key_missing"),
+        (&["--path", "/"], "", "refused: key_missing"),
     ] {
         let output = explain(&service, arguments, input);
         let told = text(&output.stdout);
@@ -139,6 +169,9 @@ fn everything_that_a_request_has_can_be_said() {
         (&["--key-file", "nowhere"], 2, "cannot read nowhere"),
         (&["--key-file", "-", "--access-log", "-"], 2, "cannot both"),
         (&["--header", secret], 2, "must be a name and a value"),
+        (&[], 2, "there is nothing to explain"),
+        (&["--json"], 2, "there is nothing to explain"),
+        (&["--request-id", "r"], 2, "--access-log"),
     ] {
         let output = explain(&service, arguments, "");
         let error = text(&output.stderr);
@@ -149,19 +182,8 @@ fn everything_that_a_request_has_can_be_said() {
 
 #[test]
 fn one_line_of_the_access_log_is_enough() {
-    let service = Service::furnished();
+    let service = service(&json!({}));
     service.make_key(&json!({"id": "key_1", "networks": ["10.0.0.0/8"]}));
-    let line = |fields: Value| {
-        let mut line = json!({
-            "time": "2026-11-23T09:30:00.123Z", "request_id": "r", "method": "GET", "host": "127.0.0.1:10000",
-            "path": "/v1/orders", "source_address": "192.0.2.1:4711", "status": 403, "code": null,
-            "refused_key_id": null, "key_id": null,
-        });
-        for (name, value) in fields.as_object().unwrap() {
-            line[name] = value.clone();
-        }
-        format!("{line}\n")
-    };
     let refused = line(json!({"code": "address_not_allowed", "refused_key_id": "key_1"}));
     let output = explain(&service, &["--access-log", "-"], &refused);
     let told = text(&output.stdout);
@@ -174,8 +196,12 @@ fn one_line_of_the_access_log_is_enough() {
     std::fs::write(service.folder().join("log"), &refused).unwrap();
     let moved = ["--access-log", "log", "--source-address", "10.0.0.1"];
     let output = explain(&service, &moved, "");
-    assert!(text(&output.stdout).contains("allowed: key key_1"));
-    assert!(text(&output.stderr).contains("The access log says address_not_allowed"));
+    let told = text(&output.stdout);
+    assert!(
+        told.starts_with("was refused then (address_not_allowed), would be allowed now: key key_1"),
+        "{told}"
+    );
+    assert!(!told.contains("Nothing is to be done"), "{told}");
     let unknown = line(json!({"code": "key_unknown"}));
     let output = explain(&service, &["--access-log", "-"], &unknown);
     assert_eq!(output.status.code(), Some(2));
@@ -194,6 +220,163 @@ fn one_line_of_the_access_log_is_enough() {
     let missing = line(json!({"code": "key_missing"}));
     let output = explain(&service, &["--access-log", "-"], &missing);
     assert!(text(&output.stdout).contains("refused: key_missing"));
+}
+
+/// The key was good when it was used, or the user was stopped and is active again: both times are told.
+#[test]
+fn what_the_log_says_and_what_would_be_decided_now_are_both_in_the_first_line() {
+    let service = service(&json!({}));
+    service.make_key(&json!({"id": "key_1"}));
+    let status = |status: &str| {
+        service
+            .patch(
+                "/admin/v1/users/usr_a?force=true",
+                &json!({"status": status}),
+            )
+            .expect(200);
+    };
+    let allowed =
+        line(json!({"time": now(), "status": 200, "details": "via_upstream", "key_id": "key_1"}));
+    status("suspended");
+    let refused = line(json!({
+        "time": now(), "code": "user_suspended", "details": "keybound_user_suspended", "refused_key_id": "key_1",
+    }));
+    let ask = |line: &str| {
+        let output = explain(&service, &["--access-log", "-"], line);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let told = ask(&allowed);
+    assert!(
+        told.starts_with(
+            "was allowed then, would be refused now: user_suspended - the key's user usr_a"
+        ),
+        "{told}"
+    );
+    assert!(
+        told.contains("user usr_a: status active -> suspended"),
+        "{told}"
+    );
+    let told = ask(&refused);
+    assert!(told.starts_with("refused: user_suspended"), "{told}");
+
+    status("active");
+    let told = ask(&refused);
+    assert!(
+        told.starts_with("was refused then (user_suspended), would be allowed now: key key_1"),
+        "{told}"
+    );
+    // Who stopped the user, and who let it on.
+    for part in [
+        "status active -> suspended",
+        "status suspended -> active",
+        "by anna",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    assert!(
+        told.contains("Let the client send the request again"),
+        "{told}"
+    );
+    assert!(!told.contains("Nothing is to be done"), "{told}");
+    // A refusal that neither the records nor their history give.
+    let other = refused.replace("user_suspended", "scope_missing");
+    let told = ask(&other);
+    assert!(
+        told.starts_with("was refused then (scope_missing), would be allowed now"),
+        "{told}"
+    );
+    assert!(
+        told.contains("compare the gateway's configuration"),
+        "{told}"
+    );
+    // Without a line the audit log alone tells what was then.
+    let at = serde_json::from_str::<Value>(&refused).unwrap()["time"].clone();
+    let at = at.as_str().unwrap();
+    let output = explain(&service, &["--key-id", "key_1", "--at", at], "");
+    let told = text(&output.stdout);
+    assert!(
+        told.starts_with(
+            "was refused then, as the audit log has it (user_suspended), would be allowed now"
+        ),
+        "{told}"
+    );
+}
+
+#[test]
+fn lines_of_istio_and_envoy_gateway_are_read_and_other_json_is_refused() {
+    let service = service(&json!({}));
+    service.make_key(&json!({"id": "key_1"}));
+    let suspended = json!({"status": "suspended"});
+    service
+        .patch("/admin/v1/users/usr_a?force=true", &suspended)
+        .expect(200);
+    let istio = json!({
+        "start_time": now(), "method": "GET", "path": "/v1", "authority": "www.example.com", "response_code": 403,
+        "response_code_details": "keybound_user_suspended", "downstream_remote_address": "192.0.2.1:4711",
+        "request_id": "r-1",
+    });
+    let gateway = json!({
+        "start_time": now(), "method": "GET", "x-envoy-origin-path": "/v1", ":authority": "www.example.com",
+        "response_code": 403, "response_code_details": "keybound_user_suspended",
+        "downstream_remote_address": "192.0.2.1:4711", "x-request-id": "r-1",
+    });
+    for one in [&istio, &gateway] {
+        let log = format!("[info] starting\n{one}\n{{\"a\": 1}}\n");
+        let by_id = ["--access-log", "-", "--request-id", "r-1"];
+        // Their formats name no key.
+        let output = explain(&service, &by_id, &log);
+        assert_eq!(output.status.code(), Some(2));
+        let error = text(&output.stderr);
+        assert!(error.contains("names no key (user_suspended)"), "{error}");
+        let output = explain(
+            &service,
+            &[&by_id[..], &["--key-id", "key_1"]].concat(),
+            &log,
+        );
+        let told = text(&output.stdout);
+        assert!(told.starts_with("refused: user_suspended"), "{told}");
+        let other = explain(
+            &service,
+            &["--access-log", "-", "--request-id", "r-2"],
+            &log,
+        );
+        assert_eq!(other.status.code(), Some(2));
+    }
+    for wrong in [
+        "{}",
+        r#"{"level": "info", "message": "started"}"#,
+        r#"{"method": "GET", "path": "/", "status": 403}"#,
+        "127.0.0.1 - - GET / 403",
+        "",
+    ] {
+        let output = explain(&service, &["--access-log", "-", "--key-id", "key_1"], wrong);
+        assert_eq!(output.status.code(), Some(2), "{wrong}");
+        assert_eq!(text(&output.stdout), "");
+    }
+}
+
+#[test]
+fn without_the_filters_configuration_the_policy_is_not_known() {
+    let service = Service::furnished();
+    service.make_key(&json!({"id": "key_1"}));
+    let output = explain(&service, &["--key-id", "key_1"], "");
+    let told = text(&output.stdout);
+    assert!(
+        told.starts_with("not known: depends on the policy"),
+        "{told}"
+    );
+    assert!(
+        told.contains("next step: Start the key service with the filter's configuration"),
+        "{told}"
+    );
+    let refused = line(json!({"code": "scope_missing", "refused_key_id": "key_1"}));
+    let told = text(&explain(&service, &["--access-log", "-"], &refused).stdout);
+    assert!(
+        told.starts_with("was refused then (scope_missing), not known now: depends on the policy"),
+        "{told}"
+    );
+    assert!(!told.contains("Nothing is to be done"), "{told}");
 }
 
 #[test]
@@ -237,7 +420,7 @@ fn the_filters_configuration_is_read_at_the_start_and_its_errors_stop_it() {
         ("KEYBOUND_TOKEN", "admin-token-number-one"),
         ("KEYBOUND_SERVER", running.url.as_str()),
     ];
-    let told = text(&run(folder.path(), &client, &["explain"]).stdout);
+    let told = text(&run(folder.path(), &client, &["explain", "--path", "/"]).stdout);
     assert!(told.contains("the policy asks for no key"), "{told}");
     running.stop();
     let log = std::fs::read_to_string(folder.path().join("log")).unwrap();

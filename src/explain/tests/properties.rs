@@ -375,6 +375,7 @@ proptest! {
         });
         let question = Question {
             settings: &settings,
+            configured: true,
             request: &request,
             subject: Subject::Named,
             now: world.now,

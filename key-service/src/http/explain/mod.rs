@@ -3,6 +3,7 @@
 //! The verdict comes from the filter's own code, fed with this service's own answer of the protocol and the
 //! filter's own configuration. Nothing is written: a viewer may ask.
 
+mod history;
 mod question;
 
 use std::rc::Rc;
@@ -14,13 +15,15 @@ use keybound::explain::{Explanation, Known, Question, Subject};
 use keybound::headers::{Headers, pack};
 use keybound::record::{Resolved, parse_answer};
 use keybound::request::{Circumstances, Request};
-use keybound::verdict::Chain;
+use keybound::verdict::{Chain, Reason};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
+use self::history::{HistoryEntry, Past, Trails};
 use self::question::{About, Asked, ExplainQuestion, Sent, read};
 use super::body::JsonBody;
-use super::resolve::{ResolveAnswer, answer};
+use super::resolve::answer;
 use super::{App, Problem};
 use crate::domain::credential::Digest;
 use crate::domain::key::Key;
@@ -33,9 +36,12 @@ pub const PATH: &str = "/admin/v1/explain";
 /// Why.
 #[derive(Serialize, ToSchema)]
 pub struct ExplainAnswer {
-    /// `allowed`, or the code with which the gateway refuses.
+    /// `allowed`, or the code with which the gateway refuses, by the records of now.
     #[schema(example = "user_deactivated")]
     verdict: &'static str,
+    /// False where the verdict depends on the filter's configuration, and the service was started without it:
+    /// `allowed` then says only that nothing else refuses the request.
+    conclusive: bool,
     /// The verdict and its cause in one line.
     #[schema(example = "refused: user_deactivated - the key's user usr_7 is deactivated")]
     summary: String,
@@ -45,6 +51,20 @@ pub struct ExplainAnswer {
     checks: Vec<ExplainCheck>,
     /// What to do about the verdict.
     next_step: String,
+    /// The verdict on the records as they were at `request.at`, as far as the audit log knows; null where no
+    /// earlier time is asked about, or the log does not reach back to it.
+    then: Option<ExplainThen>,
+    /// The last changes of the key, its user and its tenant, newest first.
+    history: Vec<HistoryEntry>,
+}
+
+/// The verdict at an earlier time.
+#[derive(Serialize, ToSchema)]
+struct ExplainThen {
+    /// `allowed`, or the code with which the gateway refused.
+    verdict: &'static str,
+    /// The verdict and its cause in one line.
+    summary: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -89,7 +109,19 @@ pub async fn explain(
         [] => None,
         digests => Some(app.store.resolve(digests).await?),
     };
-    asked.answer(&app, &digests, found)
+    let trails = match first(found.as_ref()) {
+        Some(Found { key, .. }) => {
+            let (user, tenant) = (key.user_id.as_deref(), key.tenant_id.as_deref());
+            Some(Trails::read(&app.store, &key.id, user, tenant).await?)
+        }
+        None => None,
+    };
+    asked.answer(&app, &digests, found.as_ref(), trails.as_ref())
+}
+
+/// What is known of the one key that was asked for.
+fn first(answered: Option<&Answered>) -> Option<&Found> {
+    answered?.results.first()?.as_ref()
 }
 
 fn no_such_key() -> Problem {
@@ -116,6 +148,7 @@ impl Asked {
     fn question<'a>(&'a self, app: &'a App, request: &'a Request<'a>) -> Question<'a> {
         Question {
             settings: &app.settings.filter.settings,
+            configured: app.settings.filter.given,
             request,
             subject: self.subject(),
             now: self.now,
@@ -148,27 +181,76 @@ impl Asked {
         &self,
         app: &App,
         digests: &[Digest],
-        answered: Option<Answered>,
+        answered: Option<&Answered>,
+        trails: Option<&Trails>,
     ) -> Result<Json<ExplainAnswer>, Problem> {
         let packed = self.sent.packed();
         let request = packed.request();
         let question = self.question(app, &request);
-        let found = answered
-            .as_ref()
-            .and_then(|answered| answered.results.first()?.as_ref());
-        let chain = answered
-            .as_ref()
-            .map(|answered| chain(&answer(digests, answered)))
-            .transpose()?
-            .flatten();
-        let known = chain.as_ref().zip(found).map(known);
-        let filter = &app.settings.filter;
-        Ok(Json(told(question.explain(known), filter.given)))
+        let chain = match answered {
+            Some(answered) => chain(&answer(digests, answered))?,
+            None => None,
+        };
+        let known = chain.as_ref().zip(first(answered)).map(known);
+        let explanation = question.explain(known);
+        let then = match (self.earlier, trails, digests.first()) {
+            (Some(second), Some(trails), Some(digest)) => {
+                let pasts = trails.during(second);
+                then(&question, &pasts, digest, explanation.verdict)
+            }
+            _ => None,
+        };
+        let verdicts = [
+            explanation.verdict,
+            then.as_ref().and_then(|then| then.verdict),
+        ];
+        let history = trails.map_or_else(Vec::new, |trails| trails.told(&verdicts));
+        Ok(Json(told(
+            explanation,
+            then,
+            history,
+            app.settings.filter.given,
+        )))
     }
 }
 
+/// The explanation on the records of an earlier second. Where they changed in it, it is the last that gave
+/// another verdict than those of now: that is what is asked about.
+fn then(
+    question: &Question<'_>,
+    pasts: &[Past],
+    digest: &Digest,
+    now: Option<Reason>,
+) -> Option<Explanation> {
+    let mut told: Option<Explanation> = None;
+    for past in pasts {
+        let explanation = on(question, past, digest)?;
+        if explanation.verdict != now || told.as_ref().is_none_or(|told| told.verdict == now) {
+            told = Some(explanation);
+        }
+    }
+    told
+}
+
+/// The explanation on earlier records; nothing where they are none that a gateway of today could read.
+fn on(question: &Question<'_>, past: &Past, digest: &Digest) -> Option<Explanation> {
+    let chain = match past.key {
+        Some(_) => chain(&past.answer(digest.as_str())).ok()?,
+        None => None,
+    };
+    let field = |name: &str| past.key.as_ref().and_then(|key| key.get(name));
+    let text = |name: &str| field(name).and_then(Value::as_str);
+    let known = chain.as_ref().map(|chain| Known {
+        chain,
+        replaced_by: text("replaced_by"),
+        revoked_at: field("revoked_at").and_then(Value::as_u64),
+        revoked_reason: text("revoked_reason"),
+    });
+    Some(question.explain(known))
+}
+
 /// What the gateway makes of our answer of the protocol.
-fn chain(answer: &ResolveAnswer<'_>) -> Result<Option<Chain>, Problem> {
+fn chain(answer: &impl Serialize) -> Result<Option<Chain>, Problem> {
     let body = serde_json::to_vec(answer).map_err(|_| Problem::internal())?;
     let unusable = |problem: &dyn std::fmt::Display| {
         tracing::error!(%problem, "gateways cannot read the record of a key");
@@ -202,12 +284,17 @@ fn known<'a>((chain, found): (&'a Chain, &'a Found)) -> Known<'a> {
     }
 }
 
-fn told(explanation: Explanation, configured: bool) -> ExplainAnswer {
+fn told(
+    explanation: Explanation,
+    then: Option<Explanation>,
+    history: Vec<HistoryEntry>,
+    configured: bool,
+) -> ExplainAnswer {
     let verdict = explanation.code();
     let policy = match configured {
         true => explanation.policy,
         false => format!(
-            "{} The service was started without --filter-config, so this is what the filter does by default.",
+            "{} The service was started without --filter-config.",
             explanation.policy
         ),
     };
@@ -218,10 +305,16 @@ fn told(explanation: Explanation, configured: bool) -> ExplainAnswer {
     });
     ExplainAnswer {
         verdict,
+        conclusive: explanation.conclusive,
         summary: explanation.summary,
         policy,
         checks: checks.collect(),
         next_step: explanation.next_step,
+        then: then.map(|then| ExplainThen {
+            verdict: then.code(),
+            summary: then.summary,
+        }),
+        history,
     }
 }
 

@@ -46,7 +46,8 @@ pub struct ExplainRequest {
     /// The client's address as Envoy trusts it, with or without a port.
     #[schema(example = "203.0.113.7:49152")]
     source_address: Option<String>,
-    /// When, in Unix seconds; now where it is missing. Records are those of now at any rate.
+    /// When, in Unix seconds; now where it is missing. The verdict is by the records of now at any rate; what
+    /// those of an earlier time gave, as far as the audit log knows, is told beside it.
     at: Option<i64>,
 }
 
@@ -54,8 +55,10 @@ pub struct ExplainRequest {
 pub struct Asked {
     pub about: About,
     pub sent: Sent,
-    /// Unix seconds.
+    /// When, in Unix seconds.
     pub now: u64,
+    /// That time where it was asked for and is none to come.
+    pub earlier: Option<i64>,
 }
 
 /// Whose key it is about.
@@ -112,9 +115,11 @@ pub fn read(body: Value) -> Result<Asked, Refusal> {
             return Err(Refusal::Invalid(given.map(too_many).collect()));
         }
     };
+    let earlier = request.at.filter(|at| *at <= now());
     let at = request.at.unwrap_or_else(now);
     Ok(Asked {
         about,
+        earlier,
         now: u64::try_from(at).unwrap_or_default(),
         sent: Sent {
             policy,

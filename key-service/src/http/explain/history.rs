@@ -1,0 +1,279 @@
+//! What the audit log says of the records behind a verdict: who changed what, and what they were at a time.
+
+use keybound::verdict::Reason;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+use crate::domain::audit::{Action, AuditEntry, Kind};
+use crate::store::audit::AuditFilter;
+use crate::store::page::PageRequest;
+use crate::store::{Store, StoreError};
+
+/// Entries of one record that are looked at, from the newest on.
+const MOST_ENTRIES: usize = 200;
+/// Changes of one record that are told, beside those that concern the verdict.
+const MOST_TOLD: usize = 10;
+/// What changes with every write, or says again what another field does.
+const NOT_TOLD: [&str; 6] = [
+    "id",
+    "version",
+    "created_at",
+    "updated_at",
+    "replaced_at",
+    "revoked_at",
+];
+
+/// One field of a record that was changed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HistoryEntry {
+    /// When, in Unix seconds.
+    at: i64,
+    /// Name of the token that did it, or of the command on the database.
+    actor: String,
+    /// What was done.
+    action: Action,
+    /// Of what kind the record is: `key`, `user` or `tenant`.
+    kind: Kind,
+    /// Id of the record.
+    id: String,
+    /// The field that changed.
+    #[schema(example = "status")]
+    field: String,
+    /// Its value before; null where there was none.
+    #[schema(example = "active")]
+    from: Value,
+    /// Its value since.
+    #[schema(example = "suspended")]
+    to: Value,
+    /// Whether the verdict, or the one of then, depends on it.
+    cause: bool,
+    /// Number of the entry of the audit log.
+    audit_id: i64,
+}
+
+/// What the audit log says of one record, newest first.
+#[derive(Debug, Default)]
+pub struct Trail {
+    entries: Vec<AuditEntry>,
+    /// Whether there are no older ones.
+    complete: bool,
+}
+
+/// A moment within a second: after the entry of this number, if that is of the same second.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    second: i64,
+    entry: i64,
+}
+
+impl Moment {
+    fn is_after(self, entry: &AuditEntry) -> bool {
+        entry.at < self.second || (entry.at == self.second && entry.id <= self.entry)
+    }
+}
+
+/// The records of a key as they were at some time.
+#[derive(Debug)]
+pub struct Past {
+    /// The key; nothing where it was not there yet.
+    pub key: Option<Value>,
+    user: Option<Value>,
+    tenant: Option<Value>,
+}
+
+/// What the audit log says of a key and those it stands for.
+#[derive(Debug)]
+pub struct Trails {
+    key: Trail,
+    user: Trail,
+    tenant: Trail,
+}
+
+impl Trail {
+    async fn of(store: &Store, kind: Kind, id: Option<&str>) -> Result<Self, StoreError> {
+        let Some(id) = id else {
+            return Ok(Self::default());
+        };
+        let filter = AuditFilter {
+            kind: Some(kind),
+            entity_id: Some(id.to_owned()),
+            ..AuditFilter::default()
+        };
+        let page = PageRequest {
+            after: None,
+            limit: MOST_ENTRIES,
+        };
+        let page = store.audit(&filter, page).await?;
+        Ok(Self {
+            complete: page.next.is_none(),
+            entries: page.items,
+        })
+    }
+
+    /// The record at a moment, nothing where it did not exist. `None` where the log does not reach back so far.
+    fn at(&self, moment: Moment) -> Option<Option<&Value>> {
+        if let Some(entry) = self.entries.iter().find(|entry| moment.is_after(entry)) {
+            return Some(entry.after.as_ref());
+        }
+        let oldest = self.entries.last().filter(|_| self.complete)?;
+        Some(oldest.before.as_ref())
+    }
+
+    fn told(&self, concerns: &[(Kind, &str)], told: &mut Vec<HistoryEntry>) {
+        let mut told_here = 0;
+        let mut seen = Vec::new();
+        for entry in &self.entries {
+            for (field, from, to) in changed(entry, concerns) {
+                let cause = concerns.contains(&(entry.kind, field.as_str()));
+                let is_newest_cause = cause && !seen.contains(&field);
+                if told_here == MOST_TOLD && !is_newest_cause {
+                    continue;
+                }
+                told_here = MOST_TOLD.min(told_here + 1);
+                seen.push(field.clone());
+                told.push(HistoryEntry {
+                    at: entry.at,
+                    actor: entry.actor.clone(),
+                    action: entry.action,
+                    kind: entry.kind,
+                    id: entry.entity_id.clone(),
+                    field,
+                    from,
+                    to,
+                    cause,
+                    audit_id: entry.id,
+                });
+            }
+        }
+    }
+}
+
+impl Trails {
+    /// Reads what is written of a key and of the user and tenant that it names.
+    pub async fn read(
+        store: &Store,
+        key: &str,
+        user: Option<&str>,
+        tenant: Option<&str>,
+    ) -> Result<Self, StoreError> {
+        Ok(Self {
+            key: Trail::of(store, Kind::Key, Some(key)).await?,
+            user: Trail::of(store, Kind::User, user).await?,
+            tenant: Trail::of(store, Kind::Tenant, tenant).await?,
+        })
+    }
+
+    /// The records as they were within a second, in the order of time: there are several where they changed in
+    /// it. Nothing where the log does not reach back so far.
+    pub fn during(&self, second: i64) -> Vec<Past> {
+        let trails = [&self.key, &self.user, &self.tenant];
+        let mut entries: Vec<i64> = trails
+            .iter()
+            .flat_map(|trail| &trail.entries)
+            .filter(|entry| entry.at == second)
+            .map(|entry| entry.id)
+            .collect();
+        entries.sort_unstable();
+        let moments = std::iter::once(0).chain(entries);
+        moments
+            .filter_map(|entry| self.at(Moment { second, entry }))
+            .collect()
+    }
+
+    /// Who owns a key does not change; an owner of whom nothing is written did not exist.
+    fn at(&self, moment: Moment) -> Option<Past> {
+        let owner = |trail: &Trail| match trail.entries.is_empty() {
+            true => Some(None),
+            false => trail.at(moment).map(Option::<&Value>::cloned),
+        };
+        Some(Past {
+            key: self.key.at(moment)?.cloned(),
+            user: owner(&self.user)?,
+            tenant: owner(&self.tenant)?,
+        })
+    }
+
+    /// The last changes of each record, newest first, with those that the verdicts depend on however old.
+    pub fn told(&self, verdicts: &[Option<Reason>]) -> Vec<HistoryEntry> {
+        let concerns: Vec<(Kind, &str)> = verdicts
+            .iter()
+            .flatten()
+            .flat_map(|reason| concerned(*reason))
+            .copied()
+            .collect();
+        let mut told = Vec::new();
+        for trail in [&self.key, &self.user, &self.tenant] {
+            trail.told(&concerns, &mut told);
+        }
+        told.sort_by_key(|entry| std::cmp::Reverse(entry.audit_id));
+        told
+    }
+}
+
+impl Past {
+    /// The answer of the protocol that these records were.
+    pub fn answer(&self, digest: &str) -> Value {
+        json!({"as_of": 0, "results": [
+            {"digest": digest, "key": self.key, "user": self.user, "tenant": self.tenant},
+        ]})
+    }
+}
+
+/// The fields that an entry changed. Of a record that was made: its status, and what the verdicts depend on.
+fn changed(entry: &AuditEntry, concerns: &[(Kind, &str)]) -> Vec<(String, Value, Value)> {
+    let empty = Map::new();
+    let object = |value: &Option<Value>| match value {
+        Some(Value::Object(fields)) => fields.clone(),
+        _ => empty.clone(),
+    };
+    let (before, after) = (object(&entry.before), object(&entry.after));
+    let made = entry.before.is_none();
+    after
+        .into_iter()
+        .map(|(field, to)| (before.get(&field).cloned().unwrap_or_default(), field, to))
+        .filter(|(from, field, to)| from != to && !NOT_TOLD.contains(&field.as_str()))
+        .filter(|(_, field, _)| {
+            !made || field == "status" || concerns.contains(&(entry.kind, field.as_str()))
+        })
+        .map(|(from, field, to)| (field, from, to))
+        .collect()
+}
+
+/// The fields that a check looks at.
+fn concerned(reason: Reason) -> &'static [(Kind, &'static str)] {
+    match reason {
+        Reason::KeyRevoked | Reason::KeyDisabled => {
+            &[(Kind::Key, "status"), (Kind::Key, "revoked_reason")]
+        }
+        Reason::KeyNotYetValid => &[(Kind::Key, "not_before")],
+        Reason::KeyReplaced => &[(Kind::Key, "replaced_by"), (Kind::Key, "expires_at")],
+        Reason::KeyExpired => &[(Kind::Key, "expires_at")],
+        Reason::UserMissing => &[(Kind::Key, "user_id"), (Kind::User, "status")],
+        Reason::UserDeleted
+        | Reason::UserDeactivated
+        | Reason::UserSuspended
+        | Reason::UserLocked
+        | Reason::UserPending => &[(Kind::User, "status")],
+        Reason::TenantMissing => &[
+            (Kind::Key, "tenant_id"),
+            (Kind::User, "tenant_id"),
+            (Kind::Tenant, "status"),
+        ],
+        Reason::TenantSuspended => &[(Kind::Tenant, "status")],
+        Reason::UserMismatch => &[(Kind::Key, "user_id")],
+        Reason::TenantMismatch => &[(Kind::Key, "tenant_id")],
+        Reason::EnvironmentMismatch => &[(Kind::Key, "environment")],
+        Reason::ApiNotApproved => &[(Kind::User, "apis")],
+        Reason::ScopeMissing => &[(Kind::Key, "scopes"), (Kind::User, "scopes")],
+        Reason::AddressNotAllowed => &[(Kind::Key, "networks")],
+        Reason::OutsideHours => &[(Kind::Key, "hours")],
+        Reason::KeyUnknown => &[(Kind::Key, "status")],
+        Reason::KeyMissing
+        | Reason::KeyDuplicated
+        | Reason::KeyMalformed
+        | Reason::KeyServiceUnavailable
+        | Reason::Overloaded
+        | Reason::PolicyUnknown => &[],
+    }
+}
