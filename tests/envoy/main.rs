@@ -11,6 +11,7 @@ mod a_key_that_will_stop_working_says_so;
 mod a_line_of_the_access_log_is_explained;
 mod a_wrong_configuration_stops_envoy;
 mod any_bytes_are_survived;
+mod caches_keep_clients_apart;
 mod credentials_stop_at_the_gateway;
 mod each_request_has_the_policy_of_its_route;
 mod every_refusal_at_every_level;

@@ -28,6 +28,19 @@ impl Ports {
         upstream: 8082,
         key_service: 8081,
     };
+
+    /// The port that stands for a shipped one.
+    pub fn in_place_of(self, shipped: u64) -> Option<u16> {
+        let all = [
+            (Self::SHIPPED.gateway, self.gateway),
+            (Self::SHIPPED.admin, self.admin),
+            (Self::SHIPPED.upstream, self.upstream),
+            (Self::SHIPPED.key_service, self.key_service),
+        ];
+        all.into_iter()
+            .find(|(port, _)| u64::from(*port) == shipped)
+            .map(|(_, port)| port)
+    }
 }
 
 /// The module's path as it stands in the shipped file.
@@ -69,33 +82,37 @@ pub fn replace_once(text: &str, old: &str, new: &str) -> Result<String> {
 
 /// A configuration that a test changes in places.
 #[derive(Clone, Debug)]
-pub struct Config(Value);
+pub struct Config {
+    envoy: Value,
+    ports: Ports,
+}
 
 impl Config {
     /// The shipped configuration with these ports.
     pub fn shipped(ports: Ports, module: &Path) -> Result<Self> {
         let text = shipped_with(ports, module)?;
         serde_saphyr::from_str(&text)
-            .map(Self)
+            .map(|envoy| Self { envoy, ports })
             .map_err(|error| Failure::new(format!("envoy.yaml is not YAML: {error}")))
     }
 
     /// The shipped configuration of the composed system, in which every address is settled.
     pub fn composed() -> Result<Self> {
         let text = fs::read_to_string(paths::root().join("envoy/compose/envoy.yaml"))?;
+        let ports = Ports::SHIPPED;
         serde_saphyr::from_str(&text)
-            .map(Self)
+            .map(|envoy| Self { envoy, ports })
             .map_err(|error| Failure::new(format!("envoy/compose/envoy.yaml is not YAML: {error}")))
     }
 
     /// As text for Envoy.
     pub fn to_text(&self) -> String {
-        self.0.to_string()
+        self.envoy.to_string()
     }
 
     /// As text for Envoy, with the listeners in a file of their own.
     pub fn with_listeners_from(&self, file: &Path) -> String {
-        let mut config = self.0.clone();
+        let mut config = self.envoy.clone();
         config["static_resources"]["listeners"] = json!([]);
         config["node"] = json!({"id": "gateway", "cluster": "gateway"});
         config["dynamic_resources"] = json!({
@@ -106,7 +123,7 @@ impl Config {
 
     /// The text of that file.
     pub fn listeners_file(&self, version: u64) -> String {
-        let mut listeners = self.0["static_resources"]["listeners"].clone();
+        let mut listeners = self.envoy["static_resources"]["listeners"].clone();
         for listener in listeners.as_array_mut().into_iter().flatten() {
             listener["@type"] = json!("type.googleapis.com/envoy.config.listener.v3.Listener");
         }
@@ -118,7 +135,7 @@ impl Config {
     /// # Panics
     /// When the shipped file has no such part.
     pub fn at(&mut self, pointer: &str) -> &mut Value {
-        self.0
+        self.envoy
             .pointer_mut(pointer)
             .unwrap_or_else(|| panic!("envoy.yaml has no {pointer}"))
     }
@@ -126,6 +143,26 @@ impl Config {
     /// The HTTP connection manager of the listener.
     pub fn http_manager(&mut self) -> &mut Value {
         self.at("/static_resources/listeners/0/filter_chains/0/filters/0/typed_config")
+    }
+
+    /// The ports that it has.
+    pub fn ports(&self) -> Ports {
+        self.ports
+    }
+
+    /// The HTTP filters, the router last.
+    pub fn http_filters(&mut self) -> &mut Vec<Value> {
+        match self.http_manager().pointer_mut("/http_filters") {
+            Some(Value::Array(filters)) => filters,
+            _ => panic!("envoy.yaml has no filters"),
+        }
+    }
+
+    /// The fields of the access log.
+    pub fn log_format(&mut self) -> &mut Value {
+        self.http_manager()
+            .pointer_mut("/access_log/0/typed_config/log_format/json_format")
+            .unwrap_or_else(|| panic!("envoy.yaml has no format of its access log"))
     }
 
     /// The routes of the only virtual host.
@@ -149,9 +186,8 @@ impl Config {
 
     /// Takes the filter away: Envoy alone.
     pub fn remove_filter(&mut self) {
-        if let Some(Value::Array(filters)) = self.http_manager().pointer_mut("/http_filters") {
-            filters.retain(|filter| filter["name"] != "keybound");
-        }
+        self.http_filters()
+            .retain(|filter| filter["name"] != "keybound");
     }
 
     /// The message that configures the plugin: its VM and its settings.
@@ -195,7 +231,8 @@ impl Config {
     }
 }
 
-fn merge(base: &mut Value, changes: &Value) {
+/// Lays changes over a value: objects are merged, anything else replaced.
+pub fn merge(base: &mut Value, changes: &Value) {
     match (base, changes) {
         (Value::Object(base), Value::Object(changes)) => {
             for (name, change) in changes {

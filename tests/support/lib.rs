@@ -24,6 +24,7 @@
 pub mod access_log;
 pub mod client;
 pub mod config;
+pub mod documented;
 pub mod envoy;
 pub mod failure;
 pub mod fault_proxy;

@@ -2,6 +2,7 @@
 
 use super::Gateway;
 use crate::config::{Config, Ports};
+use crate::documented::Section;
 use crate::envoy::{DRAIN, Envoy, Start};
 use crate::failure::{Failure, Result};
 use crate::fault_proxy::FaultProxy;
@@ -89,6 +90,17 @@ impl Builder {
     pub fn configure(mut self, change: impl FnOnce(&mut Config) + 'static) -> Self {
         self.configure.push(Box::new(change));
         self
+    }
+
+    /// Adds what a section of a page under `docs/` tells to add; without a heading, the whole page.
+    #[must_use]
+    pub fn documented(self, page: &str, heading: Option<&str>) -> Self {
+        let section = Section::read(page, heading).unwrap_or_else(|error| panic!("{error}"));
+        self.configure(move |config| {
+            section
+                .add_to(config)
+                .unwrap_or_else(|error| panic!("{error}"));
+        })
     }
 
     /// Sets an environment variable of Envoy, or removes it.
