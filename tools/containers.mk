@@ -60,9 +60,6 @@ manifests: target/kubernetes-validate/is-$(KUBERNETES_VALIDATE_VERSION) ## Check
 
 # Run as a module: a script of the environment would name the folder in which it was made.
 target/kubernetes-validate/is-$(KUBERNETES_VALIDATE_VERSION):
-	@mkdir -p target && rm -rf target/kubernetes-validate target/kubernetes-validate.partial
-	$(PYTHON) -m venv target/kubernetes-validate.partial
-	target/kubernetes-validate.partial/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
-	  'kubernetes-validate==$(KUBERNETES_VALIDATE_VERSION)'
+	$(call install_wheels,kubernetes-validate,kubernetes-validate-$(KUBERNETES_VALIDATE_VERSION))
 	@mv target/kubernetes-validate.partial target/kubernetes-validate
 	@touch $@

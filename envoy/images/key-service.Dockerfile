@@ -3,7 +3,7 @@
 #     docker build -t keybound/key-service:0.1.0 -f envoy/images/key-service.Dockerfile .
 #
 # `make images` makes the same image without a registry, from what `make static` has built.
-FROM rust:1.95.0-alpine AS build
+FROM rust:1.95.0-alpine@sha256:606fd313a0f49743ee2a7bd49a0914bab7deedb12791f3a846a34a4711db7ed2 AS build
 RUN apk add --no-cache build-base
 # The image's own toolchain, not the one with targets for WebAssembly that rust-toolchain.toml asks for.
 ENV RUSTUP_TOOLCHAIN=1.95.0

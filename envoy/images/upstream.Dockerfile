@@ -1,7 +1,7 @@
 # An upstream that answers with what it was asked, built from source: to see what passes the gateway.
 #
 #     docker build -t keybound/upstream:0.1.0 -f envoy/images/upstream.Dockerfile .
-FROM rust:1.95.0-alpine AS build
+FROM rust:1.95.0-alpine@sha256:606fd313a0f49743ee2a7bd49a0914bab7deedb12791f3a846a34a4711db7ed2 AS build
 RUN apk add --no-cache build-base
 ENV RUSTUP_TOOLCHAIN=1.95.0
 WORKDIR /source

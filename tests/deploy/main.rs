@@ -5,4 +5,5 @@ mod compose_file;
 mod composed_configuration;
 mod dockerfiles;
 mod manifests;
+mod pins;
 mod workflows;

@@ -1,5 +1,6 @@
 //! .github/workflows: what runs there can be run anywhere, by the same targets of the Makefile.
 
+use crate::pins::is_pinned;
 use serde_json::Value;
 use std::fs;
 use support::paths;
@@ -19,7 +20,8 @@ fn they_call_targets_of_the_makefile_and_nothing_else() {
             .flat_map(|job| job["steps"].as_array().expect("steps"))
         {
             let Some(command) = step["run"].as_str() else {
-                assert_eq!(step["uses"], "actions/checkout@v4");
+                let action = step["uses"].as_str().expect("a command or an action");
+                assert!(is_pinned(action, "actions/checkout@", 40), "{action}");
                 continue;
             };
             let target = command
