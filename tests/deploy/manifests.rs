@@ -4,34 +4,13 @@
 use keybound::config;
 use serde_json::{Value, json};
 use std::fs;
+use support::manifests::{self, GATEWAY, ISTIO, documents, of_kind};
 use support::paths;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const TOKEN: &str = "KEYBOUND_GATEWAY_TOKEN";
 
 const KUBERNETES: &str = "kubernetes/key-service.yaml";
-const ISTIO: &str = "istio/keybound.yaml";
-const GATEWAY: &str = "gateway/keybound.yaml";
-
-/// Every document of a file.
-fn documents(path: &str) -> Vec<Value> {
-    let text = fs::read_to_string(paths::root().join("envoy").join(path)).unwrap();
-    text.split("\n---\n")
-        .map(|document| {
-            serde_saphyr::from_str(document).unwrap_or_else(|error| panic!("{path}: {error}"))
-        })
-        .collect()
-}
-
-/// The only document of a kind.
-fn of_kind(path: &str, kind: &str) -> Value {
-    let mut found: Vec<_> = documents(path)
-        .into_iter()
-        .filter(|document| document["kind"] == kind)
-        .collect();
-    assert_eq!(found.len(), 1, "{kind} in {path}");
-    found.remove(0)
-}
 
 fn text(value: &Value) -> &str {
     value
@@ -99,6 +78,50 @@ fn istios_gateway_has_the_token_from_a_secret() {
     assert_eq!(container["name"], "istio-proxy");
     assert_eq!(container["env"][0]["name"], TOKEN);
     assert!(container["env"][0]["valueFrom"]["secretKeyRef"].is_object());
+    // Without it a pod never hears of patches of its bootstrap, such as the statistics tags.
+    let asks = json!({"name": "BOOTSTRAP_XDS_AGENT", "value": "true"});
+    assert_eq!(container["env"][1], asks);
+}
+
+/// The shipped configuration's access log, statistics tags and headers of answers. That they work is shown in Envoy,
+/// by `tests/envoy/manifests_tell_what_the_shipped_configuration_tells.rs`.
+#[test]
+fn operators_and_clients_are_told_what_envoy_yaml_tells() {
+    let text = fs::read_to_string(paths::shipped_configuration()).unwrap();
+    let shipped: Value = serde_saphyr::from_str(&text).unwrap();
+    let manager = &shipped["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+    let logged = &manager["access_log"][0]["typed_config"]["log_format"]["json_format"];
+    let tags = &shipped["stats_config"]["stats_tags"];
+    let vary = &shipped["static_resources"]["clusters"][0]["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]
+        ["http_filters"][0]["typed_config"]["mutations"]["response_mutations"][0]["append"];
+    let mut headers = manager["route_config"]["response_headers_to_add"].clone();
+    headers.as_array_mut().unwrap().push(vary.clone());
+
+    let mut of_istio =
+        manifests::istio_merges("NETWORK_FILTER")["typed_config"]["access_log"][0]["typed_config"]
+            ["log_format"]["json_format"]
+            .clone();
+    // In the spelling of older Envoys.
+    assert_eq!(of_istio["path"], "%REQ_WITHOUT_QUERY(:path)%");
+    of_istio["path"] = logged["path"].clone();
+    assert_eq!(&of_istio, logged);
+    assert_eq!(&manifests::gateway_log_format(), logged);
+    assert_eq!(
+        &manifests::istio_merges("BOOTSTRAP")["stats_config"]["stats_tags"],
+        tags
+    );
+    assert_eq!(
+        &manifests::gateway_adds("/stats_config")["stats_tags"],
+        tags
+    );
+    assert_eq!(
+        manifests::istio_merges("ROUTE_CONFIGURATION")["response_headers_to_add"],
+        headers
+    );
+    assert_eq!(
+        manifests::gateway_routes("/response_headers_to_add"),
+        headers
+    );
 }
 
 #[test]
@@ -126,8 +149,7 @@ fn envoy_gateway_runs_the_filter_first_and_refuses_without_it() {
 
 #[test]
 fn envoy_gateways_cluster_is_the_one_that_the_filter_asks() {
-    let proxy = of_kind(GATEWAY, "EnvoyProxy");
-    let cluster = &proxy["spec"]["bootstrap"]["jsonPatches"][0]["value"];
+    let cluster = manifests::gateway_adds("/static_resources/clusters/-");
     let policy = of_kind(GATEWAY, "EnvoyExtensionPolicy");
     let asked = &policy["spec"]["wasm"][0]["config"]["key_service"];
     let (host, port) = address();

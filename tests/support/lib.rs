@@ -33,6 +33,7 @@ pub mod gateway;
 pub mod http2;
 pub mod key_service;
 pub mod load;
+pub mod manifests;
 pub mod paths;
 pub mod ports;
 pub mod process;
