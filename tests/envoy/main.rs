@@ -16,6 +16,7 @@ mod credentials_stop_at_the_gateway;
 mod each_request_has_the_policy_of_its_route;
 mod every_refusal_at_every_level;
 mod every_refusal_names_its_reason;
+mod limits_by_the_documented_configuration;
 mod manifests_tell_what_the_shipped_configuration_tells;
 mod modes_let_requests_through;
 mod monitors_read_what_is_emitted;

@@ -217,6 +217,23 @@ async fn serves(process: &mut Process, start: &Start, epoch: u32) -> Result<()> 
         .await
 }
 
+/// Which Envoy it is, as major and minor number: some of what is documented is for later ones.
+pub fn version() -> Result<(u32, u32)> {
+    let output = Command::new(paths::envoy()?).arg("--version").output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    // PATH  version: HASH/1.40.0/Clean/RELEASE/BoringSSL
+    let mut numbers = text
+        .split_once("version: ")
+        .and_then(|(_, version)| version.split('/').nth(1))
+        .unwrap_or_default()
+        .split('.')
+        .map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => Ok((major, minor)),
+        _ => Err(Failure::new(format!("no version in {text:?}"))),
+    }
+}
+
 /// Lines of a log that tell of a crash.
 pub fn crashes(log: &str) -> Vec<&str> {
     log.lines()
