@@ -18,6 +18,7 @@ mod every_refusal_at_every_level;
 mod every_refusal_names_its_reason;
 mod limits_by_the_documented_configuration;
 mod manifests_tell_what_the_shipped_configuration_tells;
+mod models_by_the_documented_configuration;
 mod modes_let_requests_through;
 mod monitors_read_what_is_emitted;
 mod networks_and_hours_fence_a_key;

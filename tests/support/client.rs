@@ -291,6 +291,14 @@ impl Connection {
         Ok(Some(call))
     }
 
+    /// Waits until what has come holds a text, of an answer that may not be whole yet.
+    pub async fn saw(&mut self, text: &str) -> Result<()> {
+        while !String::from_utf8_lossy(&self.buffer).contains(text) {
+            self.more(text).await?;
+        }
+        Ok(())
+    }
+
     /// Whether the other side closes the connection without another byte.
     pub async fn is_closed(&mut self) -> bool {
         self.buffer.is_empty() && matches!(self.fill().await, Ok(0) | Err(_))

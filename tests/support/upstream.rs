@@ -1,11 +1,14 @@
 //! An upstream that answers with what it was asked, so that a test sees what passed the gateway, and with
-//! the headers that the request asks for (`answer-sunset: …`).
+//! the headers that the request asks for (`answer-sunset: …`), or with the body that it asks for
+//! (`answer-body: …`, in base64).
 
 use crate::failure::{Failure, Result};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -16,6 +19,9 @@ use tokio::task::JoinHandle;
 
 /// A request header with this in front of its name asks for a header of the answer.
 const ANSWER: &str = "answer-";
+
+/// The header that asks for a body.
+const BODY: &str = "answer-body";
 
 /// Requests that are remembered; older ones are forgotten, so that a demonstration can run for weeks.
 const REMEMBERED: usize = 10_000;
@@ -127,12 +133,16 @@ fn told(headers: &HeaderMap) -> Vec<(String, String)> {
         .collect()
 }
 
-async fn echo(State(memory): State<Memory>, request: Request) -> impl IntoResponse {
+async fn echo(State(memory): State<Memory>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let body = body.collect().await.unwrap_or_default();
     let trailers = body.trailers().map(told).unwrap_or_default();
     let mut headers = HeaderMap::new();
-    for (name, value) in &head.headers {
+    let wanted = head
+        .headers
+        .get(BODY)
+        .and_then(|body| STANDARD.decode(body.as_bytes()).ok());
+    for (name, value) in head.headers.iter().filter(|(name, _)| *name != BODY) {
         if let Some(Ok(name)) = name.as_str().strip_prefix(ANSWER).map(HeaderName::try_from) {
             headers.append(name, value.clone());
         }
@@ -152,5 +162,8 @@ async fn echo(State(memory): State<Memory>, request: Request) -> impl IntoRespon
         memory.pop_front();
     }
     memory.push_back(arrived.clone());
-    (headers, Json(arrived))
+    match wanted {
+        Some(body) => (headers, body).into_response(),
+        None => (headers, Json(arrived)).into_response(),
+    }
 }
