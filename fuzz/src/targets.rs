@@ -69,7 +69,7 @@ pub fn credential(packed: &[u8]) {
         .map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()))
         .collect();
     let mut after = before.clone();
-    credential::remove(&locations, headers, &mut after);
+    credential::remove(&locations, &format, headers, &mut after);
 
     for (name, value) in &after {
         assert!(!holds_credential(name, value), "{name}: {value:?}");

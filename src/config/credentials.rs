@@ -3,7 +3,7 @@
 use super::names::{COOKIE_NAME, HEADER_NAME, NOT_EMPTY, SCHEME, VISIBLE};
 use super::reader::{Object, Value};
 use super::settings::IdentityHeaders;
-use crate::credential::{Checksum, KeyFormat, Location};
+use crate::credential::{Checksum, Foreign, KeyFormat, Location};
 
 /// Most bytes that a credential may be configured to have.
 const MAX_LENGTH: usize = 8192;
@@ -39,7 +39,7 @@ pub(super) fn locations(value: &Value<'_>) -> Vec<Location> {
 fn location(value: &Value<'_>) -> Option<Location> {
     let object = value.object();
     let scheme = object.optional("scheme");
-    let (kind, name) = object.only(&["header", "bearer", "query", "cookie"])?;
+    let (kind, name) = object.only(&["header", "bearer", "basic", "query", "cookie"])?;
     Some(match (kind, scheme) {
         ("header", None) => Location::Header(header_name(&name)),
         ("header", Some(scheme)) => Location::Scheme {
@@ -56,6 +56,10 @@ fn location(value: &Value<'_>) -> Option<Location> {
             header: header_name(&name),
             scheme: "Bearer".to_owned(),
         },
+        ("basic", None) => {
+            let _ = name.word(&["username"]);
+            Location::Basic
+        }
         ("query", None) => Location::Query(name.text(&NOT_EMPTY)),
         _ => Location::Cookie(name.text(&COOKIE_NAME)),
     })
@@ -73,6 +77,10 @@ fn same_place(left: &Location, right: &Location) -> bool {
                 scheme: right_scheme,
             },
         ) => left_header == right_header && left_scheme.eq_ignore_ascii_case(right_scheme),
+        (Location::Basic, Location::Scheme { header, scheme })
+        | (Location::Scheme { header, scheme }, Location::Basic) => {
+            header == "authorization" && scheme.eq_ignore_ascii_case("basic")
+        }
         _ => left == right,
     }
 }
@@ -114,11 +122,21 @@ pub(super) fn key_format(value: &Value<'_>) -> KeyFormat {
             prefixes.push(prefix);
         }
     }
+    let foreign = match object.word("foreign", &["refuse", "absent"]) {
+        "absent" => Foreign::Absent,
+        _ => Foreign::Refuse,
+    };
+    if foreign == Foreign::Absent && prefixes.is_empty() {
+        object.value("foreign").refuse(format_args!(
+            "needs key_format.prefixes: nothing else tells a key from a token of another kind"
+        ));
+    }
     KeyFormat {
         prefixes,
         checksum,
         min_length,
         max_length,
+        foreign,
     }
 }
 
@@ -126,12 +144,8 @@ pub(super) fn identity_headers(value: &Value<'_>, credentials: &[Location]) -> I
     let object = value.object();
     let mut taken = Vec::new();
     for location in credentials {
-        let header = match location {
-            Location::Header(header) | Location::Scheme { header, .. } => header,
-            Location::Cookie(_) => "cookie",
-            Location::Query(_) => continue,
-        };
-        taken.push((header.to_owned(), "one of the \"credentials\""));
+        let header = location.header().map(str::to_owned);
+        taken.extend(header.map(|header| (header, "one of the \"credentials\"")));
     }
     IdentityHeaders {
         key_id: identity_header(object, "key_id", &mut taken),

@@ -16,6 +16,17 @@ pub struct KeyFormat {
     pub min_length: usize,
     /// Most bytes.
     pub max_length: usize,
+    /// What a value behind a scheme is that starts with none of the prefixes.
+    pub foreign: Foreign,
+}
+
+/// What a value behind a scheme is that starts with none of the prefixes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Foreign {
+    /// A malformed key.
+    Refuse,
+    /// Nothing of ours, such as a JWT for another filter: it counts as not there, and stays.
+    Absent,
 }
 
 impl Default for KeyFormat {
@@ -25,6 +36,7 @@ impl Default for KeyFormat {
             checksum: Checksum::None,
             min_length: 1,
             max_length: 512,
+            foreign: Foreign::Refuse,
         }
     }
 }
@@ -39,15 +51,21 @@ pub enum Checksum {
 }
 
 impl KeyFormat {
+    /// Whether a value behind a scheme is not meant for us. An empty one is nobody's.
+    pub fn is_foreign(&self, credential: &[u8]) -> bool {
+        self.foreign == Foreign::Absent && !credential.is_empty() && !self.has_prefix(credential)
+    }
+
+    fn has_prefix(&self, credential: &[u8]) -> bool {
+        let mut prefixes = self.prefixes.iter();
+        prefixes.any(|prefix| credential.starts_with(prefix.as_bytes()))
+    }
+
     /// Whether a credential may be a key at all.
     pub fn accepts(&self, credential: &[u8]) -> bool {
         (self.min_length..=self.max_length).contains(&credential.len())
             && credential.iter().all(u8::is_ascii_graphic)
-            && (self.prefixes.is_empty()
-                || self
-                    .prefixes
-                    .iter()
-                    .any(|prefix| credential.starts_with(prefix.as_bytes())))
+            && (self.prefixes.is_empty() || self.has_prefix(credential))
             && match self.checksum {
                 Checksum::None => true,
                 Checksum::Crc32 => has_crc32(credential),
@@ -97,6 +115,7 @@ mod tests {
             checksum: Checksum::Crc32,
             min_length: 20,
             max_length: 30,
+            foreign: Foreign::Refuse,
         };
         let key = |text: &str| [text.as_bytes(), crc32(text.as_bytes()).as_slice()].concat();
         assert!(format.accepts(&key("kb_live_abcdefgh")));

@@ -5,7 +5,11 @@ mod removal;
 
 use std::borrow::Cow;
 
-pub use format::{BASE62, CRC32_LENGTH, Checksum, KeyFormat, crc32};
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+pub use format::{BASE62, CRC32_LENGTH, Checksum, Foreign, KeyFormat, crc32};
 pub use removal::remove;
 
 use crate::headers::Headers;
@@ -24,6 +28,8 @@ pub enum Location {
         /// Name of the scheme, as configured; `Bearer` for a bearer location.
         scheme: String,
     },
+    /// The user name of `Authorization: Basic` (RFC 7617 section 2); whatever the password is.
+    Basic,
     /// A query parameter, percent-decoded.
     Query(String),
     /// A cookie.
@@ -54,7 +60,7 @@ pub fn find<'a>(
     headers: Headers<'a>,
 ) -> Result<Cow<'a, [u8]>, Fault> {
     for location in locations {
-        let held = location.held(headers);
+        let held = location.held(format, headers);
         if held.present {
             if held.count > 1 {
                 return Err(Fault::Duplicated);
@@ -89,15 +95,11 @@ impl<'a> Held<'a> {
 }
 
 impl Location {
-    fn held<'a>(&'a self, headers: Headers<'a>) -> Held<'a> {
+    fn held<'a>(&'a self, format: &KeyFormat, headers: Headers<'a>) -> Held<'a> {
         match self {
             Self::Header(name) => Held::of(headers.all(name).map(Cow::Borrowed)),
-            Self::Scheme { header, scheme } => Held::of(
-                headers
-                    .all(header)
-                    .flat_map(move |value| credentials_of_scheme(value, scheme))
-                    .map(Cow::Borrowed),
-            ),
+            Self::Scheme { header, .. } => self.held_in_scheme(header, format, headers),
+            Self::Basic => self.held_in_scheme(AUTHORIZATION, format, headers),
             Self::Query(name) => {
                 let target = Target::new(headers.first(":path").unwrap_or_default());
                 Held::of(target.parameters(name).map(percent::decode))
@@ -112,6 +114,27 @@ impl Location {
         }
     }
 
+    fn held_in_scheme<'a>(
+        &'a self,
+        header: &'a str,
+        format: &KeyFormat,
+        headers: Headers<'a>,
+    ) -> Held<'a> {
+        let elements = headers.all(header).flat_map(elements);
+        Held::of(elements.filter_map(|element| self.in_scheme(element, format)))
+    }
+
+    /// The credential in an element of a header's value, where the location is one of a scheme: of ours, and not
+    /// of another kind.
+    fn in_scheme<'a>(&self, element: &'a [u8], format: &KeyFormat) -> Option<Cow<'a, [u8]>> {
+        let credential = match self {
+            Self::Scheme { scheme, .. } => scheme_of(element, scheme).map(Cow::Borrowed),
+            Self::Basic => scheme_of(element, "Basic").map(user_name),
+            Self::Header(_) | Self::Query(_) | Self::Cookie(_) => None,
+        };
+        credential.filter(|credential| !format.is_foreign(credential))
+    }
+
     fn query(&self) -> Option<&str> {
         match self {
             Self::Query(name) => Some(name),
@@ -123,6 +146,7 @@ impl Location {
     pub fn header(&self) -> Option<&str> {
         match self {
             Self::Header(name) | Self::Scheme { header: name, .. } => Some(name),
+            Self::Basic => Some(AUTHORIZATION),
             Self::Query(_) => None,
             Self::Cookie(_) => Some("cookie"),
         }
@@ -133,26 +157,41 @@ impl Location {
         self.header() == other.header()
     }
 
-    /// Whether an element of a header's value is a credential at this location, an empty one included.
-    fn is_element(&self, name: &str, element: &[u8]) -> bool {
-        match self {
-            Self::Header(header) => header == name,
-            Self::Scheme { header, scheme } => {
-                header == name && scheme_of(element, scheme).is_some()
-            }
-            Self::Query(_) | Self::Cookie(_) => false,
-        }
+    /// Whether an element of a header's value is a credential of a scheme at this location, an empty one included.
+    fn is_element(&self, name: &str, element: &[u8], format: &KeyFormat) -> bool {
+        self.header() == Some(name) && self.in_scheme(element, format).is_some()
     }
 }
 
-/// The credentials of a scheme in one value. Envoy joins repeated `authorization` headers with a comma, and
-/// a comma is no part of a token68 (RFC 9110 section 11.2): so each element of the list stands for itself,
-/// and what is not of the scheme is not ours.
-fn credentials_of_scheme<'a>(value: &'a [u8], scheme: &str) -> impl Iterator<Item = &'a [u8]> {
-    elements(value).filter_map(move |element| scheme_of(element, scheme))
+/// The header of [`Location::Basic`].
+const AUTHORIZATION: &str = "authorization";
+
+/// Clients pad or do not.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// What has the form of no key.
+const UNREADABLE: &[u8] = b" ";
+
+/// The user name in credentials of the scheme Basic: what stands before the first colon (RFC 7617 section 2).
+fn user_name(credentials: &[u8]) -> Cow<'_, [u8]> {
+    let decoded = BASE64.decode(credentials).ok().and_then(|mut decoded| {
+        let colon = decoded.iter().position(|byte| *byte == b':')?;
+        decoded.truncate(colon);
+        Some(decoded)
+    });
+    match decoded {
+        Some(name) => Cow::Owned(name),
+        None if credentials.is_empty() => Cow::Borrowed(credentials),
+        None => Cow::Borrowed(UNREADABLE),
+    }
 }
 
-/// The elements of a list, as they stand between its commas.
+/// The elements of a list, as they stand between its commas. Envoy joins repeated `authorization` headers with a
+/// comma, and a comma is no part of a token68 (RFC 9110 section 11.2): so each element of the list stands for
+/// itself, and what is not of the scheme is not ours.
 fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',')
 }
@@ -314,6 +353,65 @@ mod tests {
         for both in ["ApiKey L,Bearer K", "Bearer K,ApiKey L"] {
             assert_eq!(found(&at, &[("authorization", both)]), ok("K"), "{both}");
         }
+    }
+
+    #[test]
+    fn the_user_name_of_basic_is_a_credential() {
+        let at = [Location::Basic];
+        let found = |value: &str| found(&at, &[("authorization", value)]);
+        // "kb_1:", with and without padding, with a password, in any case of the scheme.
+        for value in ["Basic a2JfMTo=", "basic a2JfMTo", "Basic a2JfMTpwYXNz"] {
+            assert_eq!(found(value), ok("kb_1"), "{value}");
+        }
+        // No user name, no credentials, another scheme.
+        for value in ["Basic OnBhc3M=", "Basic ", "Basic", "Bearer a2JfMTo="] {
+            assert_eq!(found(value), Err(Fault::Missing), "{value}");
+        }
+        // No base64, no colon, a user name of two words.
+        for value in ["Basic a2Jf!", "Basic a2JfMQ==", "Basic YSBiOg=="] {
+            assert_eq!(found(value), Err(Fault::Malformed), "{value}");
+        }
+        assert_eq!(
+            found("Basic a2JfMTo=, Basic a2JfMTo="),
+            Err(Fault::Duplicated)
+        );
+    }
+
+    #[test]
+    fn a_token_of_another_kind_is_not_ours() {
+        let at = [
+            scheme("authorization", "Bearer"),
+            Location::Basic,
+            header("x-api-key"),
+        ];
+        let format = KeyFormat {
+            prefixes: vec!["kb_".to_owned()],
+            foreign: Foreign::Absent,
+            ..KeyFormat::default()
+        };
+        let found = |request: &[(&str, &str)]| {
+            let packed = packed(request);
+            let found = find(&at, &format, Headers::new(&packed));
+            found.map(|found| String::from_utf8(found.into_owned()).unwrap())
+        };
+        let jwt = ("authorization", "Bearer eyJhbGciOiJub25lIn0.e30.");
+        assert_eq!(found(&[jwt]), Err(Fault::Missing));
+        assert_eq!(found(&[jwt, ("x-api-key", "kb_2")]), ok("kb_2"));
+        assert_eq!(found(&[("authorization", "Bearer kb_1")]), ok("kb_1"));
+        assert_eq!(
+            found(&[("authorization", "Bearer eyJ0, Bearer kb_1")]),
+            ok("kb_1")
+        );
+        assert_eq!(
+            found(&[("authorization", "Basic YW5uYTpwYXNz")]),
+            Err(Fault::Missing)
+        );
+        // A header of ours alone holds keys alone, and what begins as ours is ours.
+        assert_eq!(found(&[("x-api-key", "eyJ0")]), Err(Fault::Malformed));
+        assert_eq!(
+            found(&[("authorization", "Bearer kb_\u{e9}")]),
+            Err(Fault::Malformed)
+        );
     }
 
     #[test]

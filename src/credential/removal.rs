@@ -2,13 +2,18 @@
 
 use std::borrow::Cow;
 
-use super::{Location, cookie, elements};
+use super::{KeyFormat, Location, cookie, elements};
 use crate::edit::EditRequest;
 use crate::headers::Headers;
 use crate::percent::Target;
 
 /// Removes the credential from every location, leaving every other byte of the request as it came.
-pub fn remove(locations: &[Location], headers: Headers<'_>, request: &mut impl EditRequest) {
+pub fn remove(
+    locations: &[Location],
+    format: &KeyFormat,
+    headers: Headers<'_>,
+    request: &mut impl EditRequest,
+) {
     for (index, location) in locations.iter().enumerate() {
         let earlier = locations.get(..index).unwrap_or_default();
         if earlier
@@ -25,10 +30,16 @@ pub fn remove(locations: &[Location], headers: Headers<'_>, request: &mut impl E
                     request.set(":path", &rest);
                 }
             }
-            Location::Header(name) | Location::Scheme { header: name, .. } => {
-                rewrite(name, headers, request, |value| {
-                    without_elements(name, value, locations)
-                });
+            Location::Header(_) | Location::Scheme { .. } | Location::Basic => {
+                let name = location.header().unwrap_or_default();
+                let whole = |location: &Location| matches!(location, Location::Header(known) if known == name);
+                if !locations.iter().any(whole) {
+                    rewrite(name, headers, request, |value| {
+                        without_elements(name, value, locations, format)
+                    });
+                } else if headers.first(name).is_some() {
+                    request.remove(name);
+                }
             }
             Location::Cookie(_) => {
                 rewrite("cookie", headers, request, |value| {
@@ -63,11 +74,12 @@ fn without_elements<'a>(
     name: &str,
     value: &'a [u8],
     locations: &[Location],
+    format: &KeyFormat,
 ) -> Option<Cow<'a, [u8]>> {
     let unwanted = |element: &&[u8]| {
         locations
             .iter()
-            .any(|location| location.is_element(name, element))
+            .any(|location| location.is_element(name, element, format))
     };
     if !elements(value).any(|element| unwanted(&element)) {
         return Some(Cow::Borrowed(value));
@@ -105,16 +117,30 @@ fn without_cookies<'a>(header: &'a [u8], locations: &[Location]) -> Option<Cow<'
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credential::Foreign;
     use crate::credential::tests::{cookie, header, packed, query, scheme};
     use crate::tests::test;
 
     fn left(locations: &[Location], request: &[(&str, &str)]) -> Vec<(String, String)> {
+        left_with(Foreign::Refuse, locations, request)
+    }
+
+    fn left_with(
+        foreign: Foreign,
+        locations: &[Location],
+        request: &[(&str, &str)],
+    ) -> Vec<(String, String)> {
         let packed = packed(request);
         let mut edited: Vec<(String, Vec<u8>)> = request
             .iter()
             .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
             .collect();
-        remove(locations, Headers::new(&packed), &mut edited);
+        let format = KeyFormat {
+            prefixes: vec!["kb_".to_owned()],
+            foreign,
+            ..KeyFormat::default()
+        };
+        remove(locations, &format, Headers::new(&packed), &mut edited);
         edited
             .into_iter()
             .map(|(name, value)| (name, String::from_utf8(value).unwrap()))
@@ -126,6 +152,31 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect()
+    }
+
+    #[test]
+    fn what_is_not_ours_stays_where_it_is() {
+        let at = [scheme("authorization", "Bearer"), Location::Basic];
+        // The user names kb_1 and anna.
+        let (ours, annas) = ("Basic a2JfMTo=", "Basic YW5uYTpwYXNz");
+        for (value, foreign, rest) in [
+            ("Bearer eyJ0.e.s", Foreign::Absent, Some("Bearer eyJ0.e.s")),
+            ("Bearer eyJ0.e.s", Foreign::Refuse, None),
+            ("Bearer kb_1", Foreign::Absent, None),
+            (
+                "Bearer eyJ0.e.s, bearer kb_1",
+                Foreign::Absent,
+                Some("Bearer eyJ0.e.s"),
+            ),
+            (annas, Foreign::Absent, Some(annas)),
+            (annas, Foreign::Refuse, None),
+            (ours, Foreign::Absent, None),
+            ("Digest x", Foreign::Refuse, Some("Digest x")),
+        ] {
+            let left = left_with(foreign, &at, &[("authorization", value)]);
+            let left: Vec<&str> = left.iter().map(|(_, value)| value.as_str()).collect();
+            assert_eq!(left, Vec::from_iter(rest), "{value} {foreign:?}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Words about the credential itself: whether it was sent, where, and what is wrong with its form.
 
 use super::{Question, Subject, words};
-use crate::credential::{self, Checksum, Fault, KeyFormat, Location};
+use crate::credential::{self, Checksum, Fault, Foreign, KeyFormat, Location};
 use crate::percent;
 use crate::verdict::{Outcome, Reason};
 
@@ -74,19 +74,24 @@ impl Question<'_> {
 
     /// A header that is there and counts as absent.
     fn near_miss(&self) -> String {
-        let other_scheme = self
-            .settings
-            .credentials
-            .iter()
-            .find_map(|location| match location {
-                Location::Scheme { header, scheme } => self
-                    .request
-                    .headers
-                    .first(header)
-                    .map(|_| format!("; {header} is there, but not as \"{scheme} <key>\"")),
-                Location::Header(_) | Location::Query(_) | Location::Cookie(_) => None,
-            });
-        other_scheme.unwrap_or_default()
+        let foreign = match self.settings.key_format.foreign {
+            Foreign::Absent => ", or does not begin as a key does",
+            Foreign::Refuse => "",
+        };
+        let mut locations = self.settings.credentials.iter();
+        let other = locations.find_map(|location| {
+            let form = match location {
+                Location::Scheme { scheme, .. } => format!("{scheme} <key>"),
+                Location::Basic => "Basic <key and a colon, as base64>".to_owned(),
+                Location::Header(_) | Location::Query(_) | Location::Cookie(_) => return None,
+            };
+            let header = location.header()?;
+            self.request.headers.first(header)?;
+            Some(format!(
+                "; {header} is there, but not as \"{form}\"{foreign}"
+            ))
+        });
+        other.unwrap_or_default()
     }
 
     /// What is wrong with the form. Each rule is asked of the filter's own check, on its own.
@@ -96,6 +101,7 @@ impl Question<'_> {
             checksum: Checksum::None,
             min_length: 0,
             max_length: usize::MAX,
+            foreign: Foreign::Refuse,
         };
         let format = &self.settings.key_format;
         let Some(credential) = self.bytes() else {
@@ -163,9 +169,9 @@ impl Question<'_> {
             Subject::Given(credential) => Some(credential.to_vec()),
             Subject::Named => None,
             Subject::Carried => {
-                credential::find(&self.settings.credentials, &any, self.request.headers)
-                    .ok()
-                    .map(std::borrow::Cow::into_owned)
+                let place = std::slice::from_ref(self.place()?);
+                let found = credential::find(place, &any, self.request.headers);
+                found.ok().map(std::borrow::Cow::into_owned)
             }
         }
     }

@@ -144,14 +144,10 @@ impl Question<'_> {
     fn holds_credentials(&self, statement: &Statement) -> bool {
         self.settings.credentials.iter().any(|location| {
             match (location, statement) {
-                (
-                    Location::Header(name) | Location::Scheme { header: name, .. },
-                    Statement::Header(header),
-                ) => name == header,
-                (Location::Cookie(_), Statement::Header(header)) => header == "cookie",
                 (Location::Query(name), Statement::Query(parameter)) => name == parameter,
                 // The pseudo-header would show the query as well.
                 (Location::Query(_), Statement::Header(header)) => header == ":path",
+                (_, Statement::Header(header)) => location.header() == Some(header),
                 _ => false,
             }
         })

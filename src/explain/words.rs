@@ -62,6 +62,7 @@ pub(super) fn location(location: &Location) -> String {
         Location::Scheme { header, scheme } => {
             format!("the header {header} behind \"{scheme} \"")
         }
+        Location::Basic => "the user name of \"Basic\" in the header authorization".to_owned(),
         Location::Query(name) => format!("the query parameter {name}"),
         Location::Cookie(name) => format!("the cookie {name}"),
     }

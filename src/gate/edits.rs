@@ -48,7 +48,13 @@ impl Gate {
             request.remove(alias);
         }
         if strip {
-            credential::remove(&self.settings.credentials, headers, request);
+            let settings = &self.settings;
+            credential::remove(
+                &settings.credentials,
+                &settings.key_format,
+                headers,
+                request,
+            );
         }
         self.settings
             .identity_headers

@@ -100,11 +100,15 @@ impl Replies {
             bearer,
         };
         let mut challenges = Vec::new();
-        if credentials.iter().any(|location| !location.is_bearer()) {
+        let other = |location: &Location| !location.is_bearer() && *location != Location::Basic;
+        if credentials.iter().any(other) {
             challenges.push(challenge("ApiKey", false));
         }
         if credentials.iter().any(Location::is_bearer) {
             challenges.push(challenge("Bearer", true));
+        }
+        if credentials.contains(&Location::Basic) {
+            challenges.push(challenge("Basic", false));
         }
         let settings = Settings {
             detail: rejection.detail,

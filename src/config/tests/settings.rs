@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::{FULL, environment, with};
 use crate::config::*;
-use crate::credential::{Checksum, KeyFormat, Location};
+use crate::credential::{Checksum, Foreign, KeyFormat, Location};
 use crate::policy::{
     Authentication, HostPattern, Policies, Policy, RequiredScopes, Route, RouteMatch, Statement,
 };
@@ -128,6 +128,7 @@ fn every_field_is_read() {
             Location::Header("x-api-key".to_owned()),
             scheme("Bearer"),
             scheme("ApiKey"),
+            Location::Basic,
             Location::Query("api_key".to_owned()),
             Location::Cookie("api_key".to_owned()),
         ]
@@ -139,6 +140,7 @@ fn every_field_is_read() {
             checksum: Checksum::Crc32,
             min_length: 20,
             max_length: 64,
+            foreign: Foreign::Absent,
         }
     );
     assert_eq!(

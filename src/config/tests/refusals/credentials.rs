@@ -59,8 +59,7 @@ fn a_secret_in_a_wrong_place_is_not_told() {
 
 #[test]
 fn credentials() {
-    let one =
-        "credentials[0]: must have exactly one of \"header\", \"bearer\", \"query\" or \"cookie\"";
+    let one = "credentials[0]: must have exactly one of \"header\", \"bearer\", \"basic\", \"query\" or \"cookie\"";
     let name = "must be the name of a header: letters, digits and any of !#$%&'*+-.^_`|~";
     refused(&[
         (
@@ -140,6 +139,18 @@ fn formats_of_keys() {
         (
             r#""key_format": {"prefixes": ["ключ"]}"#,
             &format!("key_format.prefixes[0]: {visible}"),
+        ),
+        (
+            r#""key_format": {"foreign": "absent"}"#,
+            "key_format.foreign: needs key_format.prefixes: nothing else tells a key from a token of another kind",
+        ),
+        (
+            r#""credentials": [{"basic": "password"}]"#,
+            r#"credentials[0].basic: must be "username", not "password""#,
+        ),
+        (
+            r#""credentials": [{"basic": "username"}, {"header": "Authorization", "scheme": "basic"}]"#,
+            "credentials[1]: names the same place as an entry before: remove one",
         ),
         (
             r#""key_format": {"prefixes": ["123456"], "max_length": 5}"#,
