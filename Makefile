@@ -61,6 +61,10 @@ static: toolchain target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_VERSION)
 	$(CARGO_STATIC) -p key-service
 	$(CARGO_STATIC) -p keybound-tests --bin upstream
 
+.PHONY: install
+install: toolchain ## Put the command key-service where cargo puts programs (ROOT=/usr/local: into its bin/)
+	cargo install --locked --path key-service $(if $(ROOT),--root '$(ROOT)')
+
 .PHONY: run
 run: build envoy ## Start a gateway on 127.0.0.1:10000 with demonstration keys, until Ctrl-C
 	cargo build -p keybound-tests --bin demo

@@ -30,7 +30,6 @@ pub struct Remote {
         long,
         global = true,
         env = "KEYBOUND_SERVER",
-        hide_env_values = true,
         default_value = "http://127.0.0.1:8081",
         value_name = "URL"
     )]
@@ -39,13 +38,7 @@ pub struct Remote {
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Certificates (PEM) to trust instead of the machine's own, for a service behind TLS
-    #[arg(
-        long,
-        global = true,
-        env = "KEYBOUND_CACERT",
-        hide_env_values = true,
-        value_name = "FILE"
-    )]
+    #[arg(long, global = true, env = "KEYBOUND_CACERT", value_name = "FILE")]
     cacert: Option<PathBuf>,
     /// Print JSON: the API's answers, with each time in RFC 3339 beside it
     #[arg(long, global = true)]

@@ -130,7 +130,11 @@ fn works(key: &Value) -> String {
         None => "-".to_owned(),
         Some("allowed") => match end {
             None => "yes".to_owned(),
-            Some(end) => format!("yes, until {}", time(Some(end)).get(..10).unwrap_or("-")),
+            // The last day on which it works.
+            Some(end) => format!(
+                "yes, until {}",
+                time(Some(end - 1)).get(..10).unwrap_or("-")
+            ),
         },
         Some(code) => format!("no, {code}"),
     }
@@ -242,6 +246,9 @@ pub fn record_text(record: &Value, columns: &[Column]) -> String {
     for column in columns.iter().filter(|column| column.is_of(record)) {
         let heading = Cell::new(column.heading).add_attribute(Attribute::Bold);
         table.add_row([heading, column.cell(record)]);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, GAP));
     }
     table.trim_fmt()
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::client::Remote;
+use super::output;
 use super::{Failure, Outcome};
 
 /// Shorter than what those who ask for this wait.
@@ -15,12 +18,15 @@ pub fn run(remote: &Remote) -> Outcome {
         .get(format!("{server}/readyz"))
         .call()
         .map_err(|error| remote.unreachable(&error))?;
-    if answer.status().is_success() {
+    let (ready, status) = (answer.status().is_success(), answer.status().as_u16());
+    if remote.json {
+        output::json(&json!({"ready": ready, "status": status}));
+    }
+    if ready {
         return Ok(());
     }
     Err(Failure::Refused(format!(
-        "the service at {} is not ready: /readyz answers {}; its log says why",
-        remote.shown(),
-        answer.status().as_u16()
+        "the service at {} is not ready: /readyz answers {status}; its log says why",
+        remote.shown()
     )))
 }

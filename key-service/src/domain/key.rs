@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use super::Patch;
 use super::credential::Digest;
@@ -127,7 +128,7 @@ pub struct KeyPatch {
     #[schema(value_type = Option<i64>)]
     pub expires_at: Patch<Option<i64>>,
     /// Null alone: takes a rotation back, once the new key is revoked.
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = only_null)]
     pub replaced_by: Patch<Option<String>>,
     /// What it may do.
     #[schema(value_type = Option<Vec<String>>)]
@@ -138,6 +139,10 @@ pub struct KeyPatch {
     /// When it may be used.
     #[schema(value_type = Option<Hours>)]
     pub hours: Patch<Option<Hours>>,
+}
+
+fn only_null() -> Object {
+    ObjectBuilder::new().schema_type(Type::Null).build()
 }
 
 impl Key {

@@ -29,8 +29,10 @@ pub struct AuditQuery {
     /// Only what the token of this name did.
     actor: Option<String>,
     /// Only from this time on, in Unix seconds.
+    #[param(minimum = 0, maximum = 253_402_300_799_i64)]
     since: Option<i64>,
     /// Only before this time, in Unix seconds.
+    #[param(minimum = 0, maximum = 253_402_300_799_i64)]
     until: Option<i64>,
 }
 

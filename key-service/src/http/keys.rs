@@ -37,7 +37,7 @@ pub struct KeysQuery {
     /// Only those of this status.
     status: Option<KeyStatus>,
     /// Only those whose id, hint, name or user holds this text, in any case of its letters.
-    #[param(max_length = 40)]
+    #[param(min_length = 1, max_length = 40)]
     search: Option<String>,
     /// Only those of this tenant.
     tenant: Option<String>,

@@ -30,7 +30,7 @@ pub struct TenantsQuery {
     /// Only those of this status.
     status: Option<TenantStatus>,
     /// Only those whose id or name holds this text, in any case of its letters.
-    #[param(max_length = 40)]
+    #[param(min_length = 1, max_length = 40)]
     search: Option<String>,
 }
 

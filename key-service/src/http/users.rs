@@ -32,7 +32,7 @@ pub struct UsersQuery {
     /// Only those of this status.
     status: Option<UserStatus>,
     /// Only those whose id or name holds this text, in any case of its letters.
-    #[param(max_length = 40)]
+    #[param(min_length = 1, max_length = 40)]
     search: Option<String>,
     /// Only those of this tenant.
     tenant: Option<String>,

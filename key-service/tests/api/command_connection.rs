@@ -219,3 +219,27 @@ fn a_file_that_holds_no_certificate_is_named() {
         assert!(error.contains(part), "{error}");
     }
 }
+
+#[test]
+fn no_help_or_error_shows_a_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [
+        ("KEYBOUND_SERVER", "http://anna:pass-word@127.0.0.1:1"),
+        ("KEYBOUND_DATABASE", "postgres://anna:pass-word@db/keys"),
+        ("KEYBOUND_LISTEN", "pass-word:1"),
+        ("KEYBOUND_TOKEN", ADMIN),
+    ];
+    for arguments in [
+        &["--help"][..],
+        &["serve", "--help"],
+        &["key", "create", "--help"],
+        &["token", "create", "--help"],
+        &["tenant", "list"],
+        &["ready"],
+    ] {
+        let output = run(folder.path(), &variables, arguments);
+        let printed = text(&output.stdout) + &text(&output.stderr);
+        assert!(!printed.contains("pass-word"), "{arguments:?}: {printed}");
+        assert!(printed.contains("KEYBOUND_SERVER") || printed.contains("http://127.0.0.1:1"));
+    }
+}

@@ -35,11 +35,15 @@ pub struct Running {
 
 impl Running {
     pub fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
+        Self::start_on(folder, "127.0.0.1:0", environment)
+    }
+
+    pub fn start_on(folder: &Path, listen: &str, environment: &[(&str, &str)]) -> Self {
         let mut child = program(folder)
             .args([
                 "serve",
                 "--listen",
-                "127.0.0.1:0",
+                listen,
                 "--log-format",
                 "json",
                 "--log-level",
@@ -259,6 +263,14 @@ fn readiness_is_an_exit_code() {
 
     let ready = ask(&service.url);
     assert!(ready.status.success(), "{}", text(&ready.stderr));
+    assert_eq!(text(&ready.stdout), "");
+    let json = run(
+        folder.path(),
+        &[],
+        &["ready", "--json", "--server", &service.url],
+    );
+    let json: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json, serde_json::json!({"ready": true, "status": 200}));
     let elsewhere = ask(&format!("{}/v1", service.url));
     assert_eq!(elsewhere.status.code(), Some(1));
     assert!(text(&elsewhere.stderr).contains("is not ready"));
