@@ -29,7 +29,10 @@ pub fn completions(arguments: &Completions) -> Outcome {
     let mut script = Vec::new();
     let mut command = commands();
     clap_complete::generate(arguments.shell, &mut command, "key-service", &mut script);
-    print_line(String::from_utf8_lossy(&script).trim_end());
+    // For bash clap_complete writes the hyphen of the program's name in two ways, and would complete nothing
+    // behind the first word.
+    let script = String::from_utf8_lossy(&script).replace("key__subcmd__service", "key__service");
+    print_line(script.trim_end());
     Ok(())
 }
 

@@ -64,9 +64,9 @@ fn a_list_of_keys_says_which_work_and_why_others_do_not() {
     shop.key("k_off", &[]);
     shop.key("k_gone", &[]);
     shop.out(&["key", "create", "--user", "usr_b", "--id", "k_of_b"]);
-    shop.out(&["key", "disable", "k_off"]);
+    shop.out(&["key", "disable", "k_off", "--force"]);
     shop.out(&["key", "revoke", "k_gone"]);
-    shop.out(&["user", "delete", "usr_b"]);
+    shop.out(&["user", "delete", "usr_b", "--force"]);
     let lines = json!({"key": "an-old-key-that-expired", "id": "k_old", "user_id": "usr_a", "expires_at": 5});
     std::fs::write(shop.folder.path().join("old"), lines.to_string()).unwrap();
     shop.out(&["key", "import", "old", "--allow-expired"]);
@@ -89,7 +89,7 @@ fn a_list_of_keys_says_which_work_and_why_others_do_not() {
     assert!(row(&shown, "WORKS").contains("no, user_deleted"), "{shown}");
     let list = shop.json(&["key", "list", "--search", "k_of_b"]);
     assert_eq!(list["items"][0]["verdict"], "user_deleted");
-    shop.out(&["tenant", "suspend", "ten_a"]);
+    shop.out(&["tenant", "suspend", "ten_a", "--force"]);
     let table = shop.out(&["key", "list"]);
     assert!(
         row(&table, "k_good").contains("no, tenant_suspended"),
@@ -200,7 +200,7 @@ fn all_pages_come_where_all_is_asked_for() {
     );
     let all = shop.run(&["key", "list", "--all"]);
     assert_eq!(text(&all.stdout).lines().count(), 621);
-    assert_eq!(text(&all.stderr), "");
+    assert!(!text(&all.stderr).contains("There are more"));
     let all = shop.json(&["key", "list", "--all"]);
     assert_eq!(all["items"].as_array().unwrap().len(), 620);
     assert!(all["next_page_token"].is_null());
