@@ -21,8 +21,7 @@ pub struct Case {
 }
 
 impl Case {
-    /// What sends it.
-    pub fn command(&self, port: u16) -> String {
+    fn command(&self, port: u16) -> String {
         let header = match &self.key {
             Some(key) => format!("-H {} ", quoted(&format!("x-api-key: {key}"))),
             None => String::new(),
@@ -34,8 +33,7 @@ impl Case {
         self.expect_status == 200
     }
 
-    /// The code of the answer, or `allowed`.
-    pub fn code(&self) -> &str {
+    fn code(&self) -> &str {
         self.expect_code.as_deref().unwrap_or("allowed")
     }
 }
