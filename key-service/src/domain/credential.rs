@@ -174,6 +174,7 @@ mod tests {
             checksum: keybound::credential::Checksum::Crc32,
             min_length: 46,
             max_length: 46,
+            foreign: keybound::credential::Foreign::Refuse,
         };
         let text = Credential::generate(Some("live")).0;
         assert!(format.accepts(text.as_bytes()));
