@@ -43,7 +43,7 @@ async fn by_the_address_of_the_connection_whatever_the_client_writes() {
         (&["127.0.0.1", "localhost"], REFUSED),
         (&["127.0.0.1/33"], REFUSED),
         (&["127.0.0.1-127.0.0.9"], REFUSED),
-        (&[""], REFUSED),
+        (&["."], REFUSED),
     ] {
         let key = fenced(&gateway, networks);
         let answer = gateway.get("/", &[("x-api-key", &key)]).await;
