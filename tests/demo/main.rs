@@ -105,6 +105,7 @@ impl Parts {
             "ready http://127.0.0.1:{} (Ctrl-C stops everything)",
             ports.gateway
         );
+        print_next(&cases, folder, ports)?;
         Ok(Self {
             key_service,
             _upstream: upstream,
@@ -172,6 +173,33 @@ fn print_places(folder: &Path, ports: Ports) {
         ports.key_service
     );
     println!();
+}
+
+/// What a newcomer tries first, as commands that can be pasted.
+fn print_next(cases: &[Case], folder: &Path, ports: Ports) -> Result<()> {
+    let program = paths::key_service()?;
+    let (program, gateway) = (program.display(), ports.gateway);
+    println!(
+        "\nNext, in another terminal: make a key and use it, and ask why another one is refused."
+    );
+    println!(
+        "  export KEYBOUND_SERVER=http://127.0.0.1:{} KEYBOUND_TOKEN=$(cat {})",
+        ports.key_service,
+        folder.join("admin-token").display()
+    );
+    println!(
+        "  {program} key create --user usr_demo_active --environment live --name 'My first key'"
+    );
+    println!("  curl -i -H 'x-api-key: SECRET' http://127.0.0.1:{gateway}/");
+    let suspended = cases.iter().find(|case| case.code() == "user_suspended");
+    if let Some(case) = suspended {
+        println!("  {}", case.command(gateway));
+        println!(
+            "  sleep 2; grep user_suspended {} | tail -n 1 | {program} explain --access-log -",
+            folder.join("envoy.out").display()
+        );
+    }
+    Ok(())
 }
 
 /// The ways in which a person or a system asks for the end.

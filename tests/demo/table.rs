@@ -21,7 +21,8 @@ pub struct Case {
 }
 
 impl Case {
-    fn command(&self, port: u16) -> String {
+    /// What sends it.
+    pub fn command(&self, port: u16) -> String {
         let header = match &self.key {
             Some(key) => format!("-H {} ", quoted(&format!("x-api-key: {key}"))),
             None => String::new(),
@@ -33,7 +34,8 @@ impl Case {
         self.expect_status == 200
     }
 
-    fn code(&self) -> &str {
+    /// The code of the answer, or `allowed`.
+    pub fn code(&self) -> &str {
         self.expect_code.as_deref().unwrap_or("allowed")
     }
 }

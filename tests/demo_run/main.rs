@@ -79,6 +79,7 @@ async fn it_shows_every_case_stops_in_order_and_keeps_its_data() {
     let output = demo.process.output();
     let commands: Vec<&str> = output
         .lines()
+        .take_while(|line| !line.starts_with("ready "))
         .filter(|line| line.contains("curl -i "))
         .collect();
     assert!(commands.len() >= 15, "{output}");
@@ -123,6 +124,49 @@ async fn it_shows_every_case_stops_in_order_and_keeps_its_data() {
     // A crash of the demonstration itself: what it started must end all the same.
     demo.process.signal(nix::sys::signal::Signal::SIGKILL);
     demo.left_nothing().await;
+}
+
+#[tokio::test]
+async fn it_ends_with_commands_that_work_as_they_are() {
+    let data = tempfile::tempdir().unwrap();
+    let logs = tempfile::tempdir().unwrap();
+    let mut demo = launch(data.path(), logs.path());
+    demo.ready().await;
+    wait::until("what to try next", async || match demo.process.output() {
+        output if output.contains("explain --access-log") => Ok(()),
+        output => Err(output),
+    })
+    .await
+    .unwrap();
+
+    let output = demo.process.output();
+    let (_, next) = output.split_once("\nNext, ").unwrap();
+    let commands: Vec<&str> = next
+        .lines()
+        .filter_map(|line| line.strip_prefix("  "))
+        .collect();
+    let [export, create, use_it, refused, explain] = commands.as_slice() else {
+        panic!("{next}")
+    };
+    // The new key takes the place of SECRET, as a person would put it there.
+    let script = format!(
+        "set -e\n{export}\nkey=$({create} --json | sed -n 's/.*\"secret\": \"\\(.*\\)\".*/\\1/p')\n\
+         {}\n{refused}\n{explain}\n",
+        use_it.replace("'x-api-key: SECRET'", "\"x-api-key: $key\"")
+    );
+    let mut shell = tokio::process::Command::new("bash");
+    let done = shell.args(["-c", &script]).output().await.unwrap();
+    let [printed, errors] = [&done.stdout, &done.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(done.status.success(), "{printed}{errors}");
+    let passed = printed
+        .find("200 OK")
+        .unwrap_or_else(|| panic!("{printed}"));
+    let refused = printed
+        .find("403 Forbidden")
+        .unwrap_or_else(|| panic!("{printed}"));
+    let explained = printed.find("refused: user_suspended");
+    assert!(passed < refused && Some(refused) < explained, "{printed}");
+    demo.process.stop().await.unwrap();
 }
 
 #[tokio::test]
