@@ -31,6 +31,13 @@ pub struct Found<'a> {
     pub aliases: Vec<&'a str>,
 }
 
+impl Found<'_> {
+    /// Whether there is any identity header or alias.
+    pub fn is_any(&self) -> bool {
+        !self.aliases.is_empty() || self.identity.iter().any(|count| *count > 0)
+    }
+}
+
 impl Reserved {
     /// Reserves the names of a configuration.
     pub fn new(identity: &IdentityHeaders, credentials: &[Location]) -> Self {

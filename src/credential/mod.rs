@@ -74,6 +74,17 @@ pub fn find<'a>(
     Err(Fault::Missing)
 }
 
+/// Whether a request holds more than the one place that counts: something in a second place, or an empty
+/// header, parameter or cookie. It is removed, and decides nothing about who is calling.
+pub fn has_surplus(locations: &[Location], format: &KeyFormat, headers: Headers<'_>) -> bool {
+    let mut used = false;
+    locations
+        .iter()
+        .map(|location| location.held(format, headers))
+        .filter(|held| held.count > 0)
+        .any(|held| !held.present || std::mem::replace(&mut used, true))
+}
+
 /// What a location of a request holds.
 #[derive(Default)]
 struct Held<'a> {
@@ -447,6 +458,32 @@ mod tests {
             found(&at, &[("cookie", "key=K;key=L")]),
             Err(Fault::Duplicated)
         );
+    }
+
+    #[test]
+    fn what_is_beside_the_place_that_counts_is_surplus() {
+        let at = [header("x-api-key"), query("k"), cookie("key")];
+        let surplus = |request: &[(&str, &str)]| {
+            let packed = packed(request);
+            has_surplus(&at, &KeyFormat::default(), Headers::new(&packed))
+        };
+        for request in [
+            &[][..],
+            &[("x-api-key", "K"), (":path", "/?a=1"), ("cookie", "a=1")],
+            &[(":path", "/?k=K")],
+            &[("cookie", "key=K")],
+        ] {
+            assert!(!surplus(request), "{request:?}");
+        }
+        for request in [
+            &[("x-api-key", "K"), (":path", "/?k=1")][..],
+            &[("x-api-key", "K"), (":path", "/?k=")],
+            &[("x-api-key", ""), ("cookie", "key=K")],
+            &[(":path", "/?k")],
+            &[("x-api-key", "")],
+        ] {
+            assert!(surplus(request), "{request:?}");
+        }
     }
 
     #[test]

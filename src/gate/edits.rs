@@ -62,7 +62,7 @@ impl Gate {
     }
 
     /// In shadow nothing is changed in any request.
-    fn edits(&self) -> bool {
+    pub(super) fn edits(&self) -> bool {
         self.settings.enforcement == Enforcement::Enforce
     }
 }

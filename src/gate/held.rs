@@ -20,6 +20,8 @@ pub(super) struct Held {
     digest: Digest,
     /// The policy that its route named when it came.
     route_policy: Option<Vec<u8>>,
+    /// Whether it must satisfy every policy.
+    every: bool,
     /// Headers in which its policies let it state its user and tenant.
     stated: Vec<(String, Vec<u8>)>,
 }
@@ -59,6 +61,7 @@ impl Gate {
         let held = Held {
             digest,
             route_policy: request.host.route_policy(),
+            every: policies.is_every(),
             stated,
         };
         self.held.insert(waiter, held);
@@ -103,7 +106,12 @@ impl Gate {
             has_body: request.has_body,
         };
         let settings = Rc::clone(&self.settings);
-        match settings.policies.choose(&request) {
+        let policies = if held.every {
+            Ok(settings.policies.every())
+        } else {
+            settings.policies.choose(&request)
+        };
+        match policies {
             Ok(policies) => {
                 let stage = Stage::Waited(resolution);
                 self.judge_digest(held.digest, &request, policies, stage, now, store)

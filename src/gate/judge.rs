@@ -33,6 +33,11 @@ impl Gate {
             Ok(policies) => policies,
             Err(unknown) => return self.refuse_unknown_policy(&unknown, now),
         };
+        let policies = if self.steers(request, policies) {
+            settings.policies.every()
+        } else {
+            policies
+        };
         if policies.authentication() == Authentication::None {
             self.telemetry.count(Counter::Anonymous);
             return Decision::Proceed(Passage {
@@ -52,6 +57,26 @@ impl Gate {
             }
             Err(fault) => self.conclude(Knowledge::Fault(fault), request, policies, now),
         }
+    }
+
+    /// Whether the client sent something that is taken away again, besides the one credential that counts,
+    /// where Envoy's routes name policies. Envoy chooses the route once more when headers have changed, and
+    /// says which only when it is too late: so a client could be judged by the policy of a route that its own
+    /// header, parameter or cookie chose, and be served by another one.
+    fn steers(&self, request: &Request<'_>, policies: Chosen<'_>) -> bool {
+        let settings = &self.settings;
+        let strips = settings.strip_credential && policies.authentication() != Authentication::None;
+        let named = || settings.policies.has_unrouted() || request.host.route_policy().is_some();
+        !settings.policies.is_single()
+            && self.edits()
+            && (self.reserved.find(request.headers).is_any()
+                || strips
+                    && credential::has_surplus(
+                        &settings.credentials,
+                        &settings.key_format,
+                        request.headers,
+                    ))
+            && named()
     }
 
     pub(super) fn refuse_unknown_policy(&mut self, unknown: &UnknownPolicy, now: Now) -> Decision {

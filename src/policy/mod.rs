@@ -83,6 +83,8 @@ pub struct Policies {
 pub struct Chosen<'a> {
     policy: &'a Policy,
     also: [Option<&'a Policy>; 2],
+    /// All that there are besides.
+    all: Option<&'a Policies>,
 }
 
 impl<'a> Chosen<'a> {
@@ -91,12 +93,21 @@ impl<'a> Chosen<'a> {
         Self {
             policy,
             also: [None; 2],
+            all: None,
         }
     }
 
     /// All of them.
     pub fn iter(self) -> impl Iterator<Item = &'a Policy> {
-        std::iter::once(self.policy).chain(self.also.into_iter().flatten())
+        let all = self.all.into_iter().flat_map(|policies| &policies.named);
+        std::iter::once(self.policy)
+            .chain(self.also.into_iter().flatten())
+            .chain(all.map(|(_, policy)| policy))
+    }
+
+    /// Whether it is every policy that there is.
+    pub const fn is_every(self) -> bool {
+        self.all.is_some()
     }
 
     /// Whether a key is needed: the strictest of them decides.
@@ -174,7 +185,27 @@ impl Policies {
                 (resolved != policy).then_some(resolved),
                 (kept != policy && kept != resolved).then_some(kept),
             ],
+            all: None,
         })
+    }
+
+    /// Whether there is nothing to choose from.
+    pub fn is_single(&self) -> bool {
+        self.named.is_empty()
+    }
+
+    /// Whether one is there for the metadata of Envoy's routes: nothing else names it.
+    pub fn has_unrouted(&self) -> bool {
+        let mut places = (0..self.named.len()).map(PolicyIndex);
+        places.any(|place| self.routes.iter().all(|route| route.policy != place))
+    }
+
+    /// Every policy that there is, which whoever satisfies may take any route.
+    pub fn every(&self) -> Chosen<'_> {
+        Chosen {
+            all: Some(self),
+            ..Chosen::one(&self.default)
+        }
     }
 
     /// The policy of the first route that matches, else the default.

@@ -164,6 +164,112 @@ async fn and_a_name_that_does_not_exist_opens_nothing() {
     .unwrap();
 }
 
+/// Routes of Envoy that a client's header or parameter chooses, each with a policy of its own.
+fn steered_routes(config: &mut Config) {
+    let header = |name: &str, value: Value| json!({"prefix": "/h", "headers": [{"name": name, "string_match": value}]});
+    let routes = [
+        ("strict", json!({"prefix": "/"}), json!("strict")),
+        (
+            "parameter",
+            json!({"prefix": "/q", "query_parameters": [{"name": "k", "present_match": true}]}),
+            json!("trial"),
+        ),
+        (
+            "open",
+            header("x-user-id", json!({"prefix": ""})),
+            json!("open"),
+        ),
+        (
+            "trial",
+            header("x-tenant-id", json!({"exact": "ten_trial"})),
+            json!("trial"),
+        ),
+    ];
+    let template = config.routes()[0].clone();
+    config.routes().clear();
+    for (name, matches, policy) in routes {
+        let mut route = template.clone();
+        route["match"] = matches;
+        route["metadata"] = json!({"filter_metadata": {"keybound": {"policy": policy}}});
+        route["request_headers_to_add"] = json!([{"header": {"key": "x-route", "value": name}}]);
+        config.routes().insert(0, route);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_header_of_the_clients_own_chooses_the_policy_of_a_route_that_does_not_serve_it() {
+    let gateway = Gateway::scripted()
+        .settings(json!({
+            "credentials": [{"header": "x-api-key"}, {"query": "k"}, {"cookie": "key"}],
+            "policies": {
+                "trial": {},
+                "open": {"authentication": "none"},
+                "strict": {"scopes": {"all": ["admin"]}},
+            },
+        }))
+        .configure(steered_routes)
+        .workers(1)
+        .start()
+        .await;
+    let poor = gateway.knows(records::active("poor"));
+    let admin = gateway.knows(records::active("admin").key("scopes", json!(["admin"])));
+    let steered = |key: &str| {
+        let with_key = |path: &str| Request::get(path).header("x-api-key", key);
+        [
+            with_key("/h").header("x-tenant-id", "ten_trial"),
+            with_key("/h").header("x-user-id", "usr_1"),
+            with_key("/q?k=1"),
+            with_key("/q?k"),
+            with_key("/q?k=1").header("cookie", "key=1"),
+        ]
+    };
+
+    // Once from the key service, then from the cache.
+    for _ in 0..2 {
+        for request in steered(&poor) {
+            let answer = gateway.send(&request).await;
+            assert_eq!(answer.header("x-keybound-code"), Some("scope_missing"));
+        }
+        for request in steered(&admin) {
+            let arrived = gateway.passed(&request).await;
+            assert_eq!(arrived.header_values("x-route"), ["strict"]);
+        }
+        let without_key = Request::get("/h").header("x-user-id", "usr_1");
+        let answer = gateway.send(&without_key).await;
+        assert_eq!(answer.header("x-keybound-code"), Some("key_missing"));
+    }
+    let before = gateway.upstream.arrived().len();
+    assert_eq!(before, 10, "nothing but the admin's");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_verified_tenant_still_chooses_its_route() {
+    let gateway = Gateway::scripted()
+        .configure(|config| {
+            let mut route = config.routes()[0].clone();
+            route["match"] = json!({
+                "prefix": "/",
+                "headers": [{"name": "x-tenant-id", "string_match": {"exact": "ten_trial"}}],
+            });
+            route["request_headers_to_add"] =
+                json!([{"header": {"key": "x-route", "value": "trial"}}]);
+            config.routes().insert(0, route);
+        })
+        .start()
+        .await;
+    let trial = gateway.knows(records::active("trial"));
+    let other = gateway.knows(records::active("other"));
+    for _ in 0..2 {
+        for (key, route) in [(&trial, &["trial"][..]), (&other, &[])] {
+            let request = Request::get("/")
+                .header("x-api-key", key)
+                .header("x-tenant-id", "ten_trial");
+            let arrived = gateway.passed(&request).await;
+            assert_eq!(arrived.header_values("x-route"), route);
+        }
+    }
+}
+
 fn spoofed(request: Request) -> Request {
     IDENTITY
         .into_iter()

@@ -146,6 +146,52 @@ fn the_credential_goes_no_further_unless_nothing_is_looked_at() {
 }
 
 #[test]
+fn who_steers_a_route_must_satisfy_every_policy() {
+    let configuration = json!({
+        "credentials": [{"header": "x-api-key"}, {"query": "k"}],
+        "policies": {
+            "trial": {},
+            "open": {"authentication": "none"},
+            "strict": {"scopes": {"all": ["admin"]}},
+        },
+    });
+    let key = ("x-api-key", "k");
+    let missing = || Fate::Refused(Reason::KeyMissing);
+    let scope = || Fate::Refused(Reason::ScopeMissing);
+    for (more, with_key, without) in [
+        (&[][..], allowed(), Fate::Anonymous),
+        (&[("x-user-id", "usr_1")], scope(), missing()),
+        (&[("x.user.id", "")], scope(), missing()),
+        (&[(":path", "/?k=1")], scope(), Fate::Anonymous),
+        (&[(":path", "/?k")], scope(), Fate::Anonymous),
+    ] {
+        let mut world = World::new(&configuration);
+        let mut headers = more.to_vec();
+        assert_eq!(world.send(&Sent::new(&headers).on_route("open")), without);
+        headers.push(key);
+        let sent = || Sent::new(&headers).on_route("trial");
+        assert_eq!(world.send(&sent()), Fate::Waits(2));
+        let cold = world.teach("k", 5, &good(1));
+        assert_eq!(cold, [(2, with_key)], "{more:?}");
+        let [(_, cold)] = <[_; 1]>::try_from(cold).unwrap();
+        assert_eq!(world.send(&sent()), cold, "{more:?}");
+    }
+    // Where no route names a policy nothing is steered.
+    let routed = json!({
+        "policies": {"open": {"authentication": "none"}},
+        "routes": [{"match": {"prefix": "/open"}, "policy": "open"}],
+    });
+    let open = Sent::new(&[(":path", "/open"), ("x-user-id", "x")]);
+    assert_eq!(World::new(&routed).send(&open), Fate::Anonymous);
+    let mut world = World::new(&json!({}));
+    assert_eq!(
+        world.send(&Sent::new(&[key, ("x-user-id", "x")])),
+        Fate::Waits(1)
+    );
+    assert_eq!(world.teach("k", 5, &good(1)), [(1, allowed())]);
+}
+
+#[test]
 fn what_was_stated_in_a_header_that_is_removed_counts_after_waiting() {
     let configuration = json!({
         "default_policy": {"tenant": {"header": "x-tenant-id"}, "user": {"header": "x-user"}},
