@@ -16,9 +16,11 @@
 //! trait. So it runs in Envoy, under `cargo test`, under Node, and wherever a verdict is to be explained.
 
 // The outside world: what was configured, what was sent.
+mod alike;
 pub mod config;
 pub mod headers;
 pub mod json;
+mod lookalike;
 pub mod path;
 pub mod percent;
 pub mod request;
@@ -37,6 +39,7 @@ pub mod fetch;
 
 // What follows from it.
 pub mod policy;
+pub mod statement;
 pub mod verdict;
 
 // What is done about it.

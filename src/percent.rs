@@ -5,29 +5,68 @@ use std::borrow::Cow;
 /// Decodes percent-encoded bytes. A percent sign without two hexadecimal digits stands for itself; a plus
 /// sign too, since a path or query is not a form.
 pub fn decode(text: &[u8]) -> Cow<'_, [u8]> {
+    decode_where(text, |_| true)
+}
+
+/// Decodes the percent-encoded bytes that are wanted, and leaves the others encoded.
+pub fn decode_where(text: &[u8], is_wanted: impl Fn(u8) -> bool) -> Cow<'_, [u8]> {
     if !text.contains(&b'%') {
         return Cow::Borrowed(text);
     }
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;
-    loop {
-        match rest {
-            [b'%', high, low, tail @ ..] => {
-                if let (Some(high), Some(low)) = (hexadecimal(*high), hexadecimal(*low)) {
-                    decoded.push(high << 4 | low);
-                    rest = tail;
-                } else {
-                    decoded.push(b'%');
-                    rest = rest.get(1..).unwrap_or_default();
-                }
+    while let [first, tail @ ..] = rest {
+        match escaped(rest) {
+            Some((byte, behind)) if is_wanted(byte) => {
+                decoded.push(byte);
+                rest = behind;
             }
-            [byte, tail @ ..] => {
-                decoded.push(*byte);
+            _ => {
+                decoded.push(*first);
                 rest = tail;
             }
-            [] => return Cow::Owned(decoded),
         }
     }
+    Cow::Owned(decoded)
+}
+
+/// Decodes again and again, until nothing is left to decode.
+pub fn decode_entirely(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.contains(&b'%') {
+        return Cow::Borrowed(text);
+    }
+    let mut decoded: Vec<u8> = Vec::with_capacity(text.len());
+    for byte in text {
+        decoded.push(*byte);
+        // No escape overlaps another, so it does not matter in which order they are decoded.
+        while let [before @ .., _, _, _] = decoded.as_slice()
+            && let Some((byte, [])) = decoded.get(before.len()..).and_then(escaped)
+        {
+            decoded.truncate(before.len());
+            decoded.push(byte);
+        }
+    }
+    Cow::Owned(decoded)
+}
+
+/// Whether each percent sign has its two digits.
+pub fn is_well_formed(text: &[u8]) -> bool {
+    let mut rest = text;
+    while let Some(sign) = rest.iter().position(|byte| *byte == b'%') {
+        match rest.get(sign..).and_then(escaped) {
+            Some((_, behind)) => rest = behind,
+            None => return false,
+        }
+    }
+    true
+}
+
+/// The byte that is encoded at the beginning of a text, and what stands behind it.
+fn escaped(text: &[u8]) -> Option<(u8, &[u8])> {
+    let [b'%', high, low, behind @ ..] = text else {
+        return None;
+    };
+    Some((hexadecimal(*high)? << 4 | hexadecimal(*low)?, behind))
 }
 
 fn hexadecimal(digit: u8) -> Option<u8> {
@@ -116,6 +155,42 @@ mod tests {
             (b"", b""),
         ] {
             assert_eq!(*decode(text), *decoded);
+        }
+    }
+
+    #[test]
+    fn decodes_only_what_is_wanted() {
+        let but_slashes = |text| decode_where(text, |byte| byte != b'/');
+        assert_eq!(*but_slashes(b"%2fa%41%2F%zz%2"), *b"%2faA%2F%zz%2");
+    }
+
+    #[test]
+    fn decodes_until_nothing_is_left() {
+        for (text, decoded) in [
+            (&b"%2541"[..], &b"A"[..]),
+            (b"%25252541", b"A"),
+            (b"%%34%31x", b"Ax"),
+            (b"%2%35%2541", b"%A"),
+            (b"%zz%25", b"%zz%"),
+            (b"a%2", b"a%2"),
+            (b"", b""),
+        ] {
+            let mut rounds = text.to_vec();
+            while *decode(&rounds) != *rounds {
+                rounds = decode(&rounds).into_owned();
+            }
+            assert_eq!(*decode_entirely(text), *rounds);
+            assert_eq!(rounds, decoded);
+        }
+    }
+
+    #[test]
+    fn a_percent_sign_has_two_digits_behind_it() {
+        for text in [&b""[..], b"a", b"%41", b"%25zz", b"%41%fF"] {
+            assert!(is_well_formed(text));
+        }
+        for text in [&b"%"[..], b"%4", b"%zz", b"%41%4g", b"%u0041"] {
+            assert!(!is_well_formed(text));
         }
     }
 

@@ -4,9 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::headers::Headers;
-use crate::path::{self, Dots};
-use crate::percent::{self, Target};
-use crate::policy::Statement;
+use crate::percent::Target;
 
 /// A request. What costs a call to the host is asked only where a check needs it.
 #[derive(Clone, Copy)]
@@ -105,43 +103,6 @@ impl<'a> Request<'a> {
             .strip_prefix(b"application/grpc")
             .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
     }
-
-    /// Whether the request states this id where a policy says it must. What is stated twice is not stated,
-    /// since nobody knows which of the two the upstream will believe.
-    pub fn states(&self, statement: &Statement, id: Option<&str>) -> bool {
-        let Some(id) = id.map(str::as_bytes) else {
-            return false;
-        };
-        match statement {
-            Statement::Header(name) => self.headers.only(name) == Some(id),
-            Statement::Value(value) => value.as_bytes() == id,
-            Statement::PathSegment(index) => {
-                let path = self.target().path;
-                let written = path
-                    .strip_prefix(b"/")
-                    .and_then(|path| path.split(|byte| *byte == b'/').nth(*index))
-                    .map(percent::decode);
-                let reads = |dots| {
-                    path::lenient_segments(path, dots)
-                        .get(*index)
-                        .is_some_and(|read| *read == *id)
-                };
-                written.is_some_and(|written| *written == *id)
-                    && (path::is_plain(path) || (reads(Dots::Resolved) && reads(Dots::Kept)))
-            }
-            Statement::Query(name) => {
-                let mut values = self.target().parameters(name);
-                let first = values.next();
-                values.next().is_none() && first.is_some_and(|value| *percent::decode(value) == *id)
-            }
-            // Hosts have no case (RFC 9110 section 4.2.3): the lower-case form is the one compared.
-            Statement::HostLabel(index) => self
-                .host_name()
-                .split(|byte| *byte == b'.')
-                .nth(*index)
-                .is_some_and(|label| label.to_ascii_lowercase() == id),
-        }
-    }
 }
 
 fn without_port(authority: &[u8]) -> &[u8] {
@@ -157,106 +118,7 @@ fn without_port(authority: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::tests::{Sent, test};
-
-    fn states(headers: &[(&str, &str)], statement: &Statement, id: &str) -> bool {
-        Sent::new(headers).request().states(statement, Some(id))
-    }
-
-    #[test]
-    fn a_request_states_what_is_there_exactly_once() {
-        let header = Statement::Header("x-tenant".to_owned());
-        assert!(states(&[("x-tenant", "ten_1")], &header, "ten_1"));
-        assert!(!states(&[("x-tenant", "ten_2")], &header, "ten_1"));
-        assert!(!states(&[("x-tenant", "TEN_1")], &header, "ten_1"));
-        assert!(!states(&[("x-tenant", "")], &header, "ten_1"));
-        assert!(!states(
-            &[("x-tenant", "ten_1"), ("x-tenant", "ten_1")],
-            &header,
-            "ten_1"
-        ));
-        assert!(!states(&[], &header, "ten_1"));
-        assert!(
-            !Sent::new(&[("x-tenant", "")])
-                .request()
-                .states(&header, None)
-        );
-
-        let query = Statement::Query("tenant".to_owned());
-        assert!(states(
-            &[(":path", "/?a=1&tenant=ten%5f1")],
-            &query,
-            "ten_1"
-        ));
-        assert!(!states(
-            &[(":path", "/?tenant=ten_1&tenant=ten_1")],
-            &query,
-            "ten_1"
-        ));
-        assert!(!states(&[(":path", "/tenant=ten_1")], &query, "ten_1"));
-        assert!(!states(&[(":path", "/?tenant")], &query, "ten_1"));
-
-        let value = Statement::Value("ten_1".to_owned());
-        assert!(states(&[], &value, "ten_1"));
-        assert!(!states(&[], &value, "ten_2"));
-    }
-
-    #[test]
-    fn path_segments_are_counted_from_the_left() {
-        let at = Statement::PathSegment;
-        assert!(states(
-            &[(":path", "/v1/ten_1/orders?x=/a/b")],
-            &at(1),
-            "ten_1"
-        ));
-        assert!(states(&[(":path", "/v1/te%6E_1")], &at(1), "ten_1"));
-        // What an upstream may read as another path states nothing.
-        assert!(!states(&[(":path", "/v1/a%2Fb")], &at(1), "a/b"));
-        assert!(!states(
-            &[(":path", "/v1/ten_1/..;/ten_2")],
-            &at(1),
-            "ten_1"
-        ));
-        assert!(!states(
-            &[(":path", "/v1/ten_1/..;/ten_2")],
-            &at(1),
-            "ten_2"
-        ));
-        assert!(states(&[(":path", "/V1/Ten_1;v=1/")], &at(0), "V1"));
-        assert!(!states(&[(":path", "/V1/ten_1;v=1/")], &at(1), "ten_1"));
-        assert!(!states(&[(":path", "/v1/ten_1")], &at(0), "ten_1"));
-        assert!(!states(&[(":path", "/v1")], &at(1), "ten_1"));
-        assert!(!states(&[(":path", "/v1//ten_1")], &at(1), "ten_1"));
-        assert!(!states(&[(":path", "/?/ten_1")], &at(1), "ten_1"));
-        assert!(!states(&[(":path", "*")], &at(0), "*"));
-        assert!(!states(&[], &at(0), "ten_1"));
-    }
-
-    #[test]
-    fn host_labels_have_no_case_and_no_port() {
-        let at = Statement::HostLabel;
-        for host in ["ten1.api.example.com", "TEN1.api.example.com:8443"] {
-            assert!(states(&[(":authority", host)], &at(0), "ten1"), "{host}");
-            assert!(states(&[(":authority", host)], &at(3), "com"), "{host}");
-            assert!(!states(&[(":authority", host)], &at(4), "com"), "{host}");
-        }
-        assert!(!states(
-            &[(":authority", "ten1.example.com")],
-            &at(0),
-            "TEN1"
-        ));
-        assert!(states(
-            &[(":authority", "[2001:db8::1]:80")],
-            &at(0),
-            "[2001:db8::1]"
-        ));
-        assert!(states(
-            &[(":authority", "[2001:db8::1]")],
-            &at(0),
-            "[2001:db8::1]"
-        ));
-    }
 
     #[test]
     fn a_preflight_is_what_a_browser_sends_and_nothing_else() {

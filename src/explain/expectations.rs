@@ -1,9 +1,11 @@
 //! Words about what policies ask for, and what the request and the key have of it.
 
 use super::{Question, words};
+use crate::alike::are_alike;
 use crate::credential::Location;
-use crate::percent;
+use crate::path;
 use crate::policy::{Chosen, Origin, Policy, RequiredScopes, Statement};
+use crate::statement;
 use crate::verdict::{Chain, Reason};
 
 impl Question<'_> {
@@ -11,6 +13,17 @@ impl Question<'_> {
     pub(super) fn policy(&self, policies: Chosen<'_>) -> String {
         if !self.configured {
             return "Not known: this is what the filter does by default.".to_owned();
+        }
+        if policies.is_every() {
+            let names: Vec<String> = policies
+                .iter()
+                .map(|policy| words::clause(&self.name(policy)))
+                .collect();
+            return format!(
+                "Nobody knows what servers make of this path, so it must satisfy every policy of \"routes\" and \
+                 the default, and states nothing: {}.",
+                names.join(", ")
+            );
         }
         let named: Vec<String> = policies
             .iter()
@@ -30,7 +43,7 @@ impl Question<'_> {
         match named.as_slice() {
             [one] => one.clone(),
             _ => format!(
-                "{} The path can be read in two ways, so both must be satisfied.",
+                "{} The path can be read in several ways, so all of these must be satisfied.",
                 named.join(" ")
             ),
         }
@@ -108,24 +121,31 @@ impl Question<'_> {
                 return format!("is for the {owner} {value} only, and {id}");
             }
             Statement::Header(name) => {
-                let values = self.request.headers.all(name).map(words::shown).collect();
+                let values = statement::headers_alike(self.request.headers, name)
+                    .map(|(_, value)| words::shown(value))
+                    .collect();
                 (format!("the header {name}"), what_stands(values, "header"))
             }
             Statement::Query(name) => {
-                let target = self.request.target();
-                let values = target
-                    .parameters(name)
-                    .map(|value| words::shown(&percent::decode(value)));
-                let values = values.collect();
+                let values = statement::parameters_alike(self.request.target().query, name);
+                let values = values.iter().map(|value| words::shown(value)).collect();
                 (
                     format!("the query parameter {name}"),
                     what_stands(values, "parameter"),
                 )
             }
-            Statement::PathSegment(index) => (
-                format!("segment {index} of the path, counted from 0"),
-                format!("the path is {}", words::shown(self.request.target().path)),
-            ),
+            Statement::PathSegment(index) => {
+                let path = self.request.target().path;
+                let readings = if path::is_plain(path) {
+                    ""
+                } else {
+                    ", where a segment counts only if all servers read the same there"
+                };
+                (
+                    format!("segment {index} of the path, counted from 0"),
+                    format!("the path is {}{readings}", words::shown(path)),
+                )
+            }
             Statement::HostLabel(index) => (
                 format!("label {index} of the host, counted from 0"),
                 format!("the host is {}", words::shown(self.request.host_name())),
@@ -144,10 +164,14 @@ impl Question<'_> {
     fn holds_credentials(&self, statement: &Statement) -> bool {
         self.settings.credentials.iter().any(|location| {
             match (location, statement) {
-                (Location::Query(name), Statement::Query(parameter)) => name == parameter,
+                (Location::Query(name), Statement::Query(parameter)) => {
+                    are_alike(parameter.as_bytes(), name)
+                }
                 // The pseudo-header would show the query as well.
                 (Location::Query(_), Statement::Header(header)) => header == ":path",
-                (_, Statement::Header(header)) => location.header() == Some(header),
+                (_, Statement::Header(header)) => location
+                    .header()
+                    .is_some_and(|name| are_alike(header.as_bytes(), name)),
                 _ => false,
             }
         })
@@ -159,7 +183,8 @@ fn what_stands(values: Vec<String>, kind: &str) -> String {
         [] => format!("the request has no such {kind}"),
         [value] => format!("the request states {value} there"),
         several => format!(
-            "the request states {} there, and what is stated twice is not stated",
+            "the request states {} there, and what is stated twice, be it under another spelling of the name, is \
+             not stated",
             several.join(" and ")
         ),
     }

@@ -331,6 +331,17 @@ fn what_a_request_states_is_shown_unless_it_may_be_a_key() {
         ask(header, &[("x-tenant", "ten_1"), ("x-tenant", "ten_2")])
             .contains("\"ten_1\" and \"ten_2\" there, and what is stated twice")
     );
+    let query = json!({"tenant": {"query": "tenant"}});
+    assert!(
+        ask(query, &[(":path", "/?tenant=ten_1&a=b&+tenant[]=ten_2")]).contains(
+            "\"ten_1\" and \"ten_2\" there, and what is stated twice, be it under another spelling"
+        )
+    );
+    let secret = ask(
+        json!({"tenant": {"header": "x-api.key"}}),
+        &[("x-api-key", "a-secret")],
+    );
+    assert!(!secret.contains("a-secret"), "{secret}");
     let secret = ask(
         json!({"tenant": {"header": "x-api-key"}}),
         &[("x-api-key", "a-secret")],
@@ -417,27 +428,31 @@ fn shadow_does_not_hide_what_would_be_refused() {
 }
 
 #[test]
-fn a_path_of_two_readings_has_two_policies() {
+fn a_path_of_several_readings_has_several_policies() {
     let settings = settings(json!({
-        "policies": {"open": {}, "strict": {"environment": "test"}},
+        "policies": {"open": {}, "strict": {"environment": "test"}, "unused": {"environment": "live"}},
         "routes": [
             {"match": {"prefix": "/admin"}, "policy": "strict"},
             {"match": {"prefix": "/"}, "policy": "open"},
         ],
     }));
     let chain = chain(|_, _, _| {});
-    let sent = Sent::new(&[(":path", "/x/..;/admin")]);
-    let told = explain(&settings, &sent, Subject::Named, Some(known(&chain)));
-    assert_eq!(told.code(), "environment_mismatch");
-    assert!(
-        told.policy.contains("routes[1]") && told.policy.contains("routes[0]"),
-        "{}",
-        told.policy
-    );
-    assert!(
-        told.policy.contains("both must be satisfied"),
-        "{}",
-        told.policy
+    let told = |path: &str| {
+        let sent = Sent::new(&[(":path", path)]);
+        explain(&settings, &sent, Subject::Named, Some(known(&chain)))
+    };
+    let listed = told("/Admin/x;/y");
+    assert_eq!(listed.code(), "environment_mismatch");
+    for part in ["routes[1]", "routes[0]", "all of these must be satisfied"] {
+        assert!(listed.policy.contains(part), "{}", listed.policy);
+    }
+
+    let unlisted = told("/x/..;/y");
+    assert_eq!(unlisted.code(), "environment_mismatch");
+    assert_eq!(
+        unlisted.policy,
+        "Nobody knows what servers make of this path, so it must satisfy every policy of \"routes\" and the \
+         default, and states nothing: the policy open, the policy strict, the default policy."
     );
 }
 

@@ -61,7 +61,7 @@ impl Gate {
         let held = Held {
             digest,
             route_policy: request.host.route_policy(),
-            every: policies.is_every(),
+            every: policies.is_all(),
             stated,
         };
         self.held.insert(waiter, held);
@@ -107,7 +107,7 @@ impl Gate {
         };
         let settings = Rc::clone(&self.settings);
         let policies = if held.every {
-            Ok(settings.policies.every())
+            Ok(settings.policies.all())
         } else {
             settings.policies.choose(&request)
         };

@@ -34,7 +34,7 @@ impl Gate {
             Err(unknown) => return self.refuse_unknown_policy(&unknown, now),
         };
         let policies = if self.steers(request, policies) {
-            settings.policies.every()
+            settings.policies.all()
         } else {
             policies
         };

@@ -1,14 +1,17 @@
 //! Which policies a request is judged by.
 
+mod chosen;
 #[cfg(not(target_os = "wasi"))]
 mod origin;
 mod route;
 
+pub use crate::statement::Statement;
+pub use chosen::Chosen;
 #[cfg(not(target_os = "wasi"))]
 pub use origin::Origin;
 pub use route::{HostPattern, Route, RouteMatch};
 
-use crate::path::{self, Dots};
+use crate::path::{self, Case};
 use crate::request::Request;
 
 /// What a route asks of a key.
@@ -49,23 +52,8 @@ pub enum RequiredScopes {
     Any(Vec<String>),
 }
 
-/// Where a request states a user or a tenant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Statement {
-    /// A request header; the name is lower case.
-    Header(String),
-    /// A segment of the path without query, from 0, percent-decoded.
-    PathSegment(usize),
-    /// A query parameter, percent-decoded.
-    Query(String),
-    /// A label of the host, from 0, from the left.
-    HostLabel(usize),
-    /// This value, whatever the request says.
-    Value(String),
-}
-
 /// A policy's place in [`Policies`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PolicyIndex(usize);
 
 /// All policies and how one is chosen.
@@ -76,45 +64,8 @@ pub struct Policies {
     default: Policy,
     /// Whether the routes' own paths are such that a plain path has one reading only.
     plain: bool,
-}
-
-/// The policies that a request must satisfy: one, or several where its path can be read in several ways.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Chosen<'a> {
-    policy: &'a Policy,
-    also: [Option<&'a Policy>; 2],
-    /// All that there are besides.
-    all: Option<&'a Policies>,
-}
-
-impl<'a> Chosen<'a> {
-    /// One policy.
-    pub const fn one(policy: &'a Policy) -> Self {
-        Self {
-            policy,
-            also: [None; 2],
-            all: None,
-        }
-    }
-
-    /// All of them.
-    pub fn iter(self) -> impl Iterator<Item = &'a Policy> {
-        let all = self.all.into_iter().flat_map(|policies| &policies.named);
-        std::iter::once(self.policy)
-            .chain(self.also.into_iter().flatten())
-            .chain(all.map(|(_, policy)| policy))
-    }
-
-    /// Whether it is every policy that there is.
-    pub const fn is_every(self) -> bool {
-        self.all.is_some()
-    }
-
-    /// Whether a key is needed: the strictest of them decides.
-    pub fn authentication(self) -> Authentication {
-        let strictest = self.iter().map(|policy| policy.authentication).max();
-        strictest.unwrap_or_default()
-    }
+    /// What the routes name, each once.
+    of_routes: Vec<PolicyIndex>,
 }
 
 impl Policies {
@@ -128,11 +79,15 @@ impl Policies {
         let plain = routes
             .iter()
             .all(|route| is_plain(&route.matches.path) && is_plain(&route.matches.prefix));
+        let mut of_routes: Vec<PolicyIndex> = routes.iter().map(|route| route.policy).collect();
+        of_routes.sort_unstable();
+        of_routes.dedup();
         Self {
             named,
             routes,
             default,
             plain,
+            of_routes,
         }
     }
 
@@ -154,7 +109,8 @@ impl Policies {
 
     /// The policies that a request is judged by: the one that the route's metadata names, else that of the
     /// first matching route, else the default. Where an upstream may read the path in another way than it
-    /// is written, the policy of that reading must be satisfied too.
+    /// is written, the policies of all readings must be satisfied, and where these cannot be listed, every
+    /// policy that a path can choose.
     ///
     /// # Errors
     /// The route's metadata names a policy that does not exist.
@@ -170,22 +126,24 @@ impl Policies {
             return Ok(Chosen::one(&self.default));
         }
         let path = request.target().path;
-        let policy = self.routed(|route| route.matches.holds(request, path));
+        let written = self.routed(|route| route.matches.holds(request, path));
         if self.plain && path::is_plain(path) {
-            return Ok(Chosen::one(policy));
+            return Ok(Chosen::one(self.of(written)));
         }
-        let reading = |dots| {
-            let read = path::lenient(path, dots);
-            self.routed(|route| route.matches.holds_leniently(request, &read))
+        let Some(readings) = path::readings(path, Case::Ignored) else {
+            return Ok(Chosen::every(self));
         };
-        let (resolved, kept) = (reading(Dots::Resolved), reading(Dots::Kept));
-        Ok(Chosen {
-            policy,
-            also: [
-                (resolved != policy).then_some(resolved),
-                (kept != policy && kept != resolved).then_some(kept),
-            ],
-            all: None,
+        let read = readings
+            .iter()
+            .map(|read| self.routed(|route| route.matches.holds(request, read)));
+        let plainly = readings.iter().filter(|_| !self.plain);
+        let plainly =
+            plainly.map(|read| self.routed(|route| route.matches.holds_plainly(request, read)));
+        let mut all: Vec<Option<PolicyIndex>> = read.chain(plainly).collect();
+        all.dedup();
+        Ok(match all.as_slice() {
+            [one] => Chosen::one(self.of(*one)),
+            all => Chosen::at(self, all.iter().map(|index| self.place(*index))),
         })
     }
 
@@ -196,25 +154,39 @@ impl Policies {
 
     /// Whether one is there for the metadata of Envoy's routes: nothing else names it.
     pub fn has_unrouted(&self) -> bool {
-        let mut places = (0..self.named.len()).map(PolicyIndex);
-        places.any(|place| self.routes.iter().all(|route| route.policy != place))
+        self.of_routes.len() < self.named.len()
     }
 
     /// Every policy that there is, which whoever satisfies may take any route.
-    pub fn every(&self) -> Chosen<'_> {
-        Chosen {
-            all: Some(self),
-            ..Chosen::one(&self.default)
-        }
+    pub const fn all(&self) -> Chosen<'_> {
+        Chosen::all(self)
     }
 
-    /// The policy of the first route that matches, else the default.
-    fn routed(&self, matches: impl Fn(&Route) -> bool) -> &Policy {
-        self.routes
-            .iter()
-            .find(|route| matches(route))
-            .and_then(|route| self.named.get(route.policy.0))
+    /// The policy of the first route that matches; nothing is the default.
+    fn routed(&self, matches: impl Fn(&Route) -> bool) -> Option<PolicyIndex> {
+        let route = self.routes.iter().find(|route| matches(route));
+        route.map(|route| route.policy)
+    }
+
+    fn of(&self, index: Option<PolicyIndex>) -> &Policy {
+        index
+            .and_then(|index| self.named.get(index.0))
             .map_or(&self.default, |(_, policy)| policy)
+    }
+
+    /// The place of a policy among all that some path chooses.
+    fn place(&self, index: Option<PolicyIndex>) -> usize {
+        index
+            .and_then(|index| self.of_routes.binary_search(&index).ok())
+            .unwrap_or(self.of_routes.len())
+    }
+
+    /// Every policy that some path chooses, by its place among them: the default is the last.
+    fn of_any_path(&self, place: usize) -> Option<&Policy> {
+        match self.of_routes.get(place) {
+            Some(index) => Some(self.of(Some(*index))),
+            None => (place == self.of_routes.len()).then_some(&self.default),
+        }
     }
 }
 
@@ -253,9 +225,10 @@ mod tests {
             named("default"),
         );
         let chosen = |sent: &Sent| {
-            policies
-                .choose(&sent.request())
-                .map(|chosen| chosen.policy.environment.clone().unwrap())
+            policies.choose(&sent.request()).map(|chosen| {
+                let only = chosen.iter().next().unwrap();
+                only.environment.clone().unwrap()
+            })
         };
         let sent = || Sent::new(&[(":path", "/")]);
         assert_eq!(chosen(&sent()), Ok("routed".to_owned()));
@@ -266,6 +239,49 @@ mod tests {
             Err(UnknownPolicy(b"Other".to_vec()))
         );
         assert_eq!(chosen(&sent().on_route("")), Err(UnknownPolicy(Vec::new())));
+    }
+
+    #[test]
+    fn where_nobody_knows_the_path_every_policy_counts() {
+        let named = |name: &str| {
+            let policy = Policy {
+                environment: Some(name.to_owned()),
+                ..Policy::default()
+            };
+            (name.to_owned(), policy)
+        };
+        let below = |prefix: &str, policy: usize| Route {
+            matches: RouteMatch {
+                prefix: Some(prefix.to_owned()),
+                methods: vec!["POST".to_owned()],
+                ..RouteMatch::default()
+            },
+            policy: PolicyIndex(policy),
+        };
+        let policies = Policies::new(
+            vec![named("a"), named("unused"), named("b")],
+            vec![below("/b", 2), below("/a", 0), below("/c", 2)],
+            named("default").1,
+        );
+        let chosen = |path: &str| {
+            let sent = Sent::new(&[(":path", path), (":method", "POST")]);
+            let chosen = policies.choose(&sent.request()).unwrap();
+            let names = chosen
+                .iter()
+                .map(|policy| policy.environment.clone().unwrap());
+            (chosen.is_every(), names.collect::<Vec<_>>())
+        };
+        let every = (
+            true,
+            vec!["a".to_owned(), "b".to_owned(), "default".to_owned()],
+        );
+        assert_eq!(chosen("/x/..;/y"), every);
+        assert_eq!(chosen("/a/%252e%252e"), every);
+        assert_eq!(
+            chosen("/A"),
+            (false, vec!["default".to_owned(), "a".to_owned()])
+        );
+        assert_eq!(chosen("/a/X;y/"), (false, vec!["a".to_owned()]));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Why a request is judged by a policy, for explanations.
 
-use super::{Policies, Policy};
-use crate::path::{self, Dots};
+use super::{Policies, Policy, Route};
+use crate::path::{self, Case};
 use crate::request::Request;
 
 /// Why a request is judged by a policy.
@@ -30,16 +30,26 @@ impl Policies {
         if request.host.route_policy().is_some() {
             return Origin::Metadata(name);
         }
-        let written = request.target().path;
-        let readings = [Dots::Resolved, Dots::Kept].map(|dots| path::lenient(written, dots));
-        let route = self.routes.iter().position(|route| {
-            let named = self.named.get(route.policy.0);
-            named.is_some_and(|(_, policy)| is_chosen(policy))
-                && (route.matches.holds(request, written)
-                    || readings
-                        .iter()
-                        .any(|read| route.matches.holds_leniently(request, read)))
-        });
+        let readings = path::readings(request.target().path, Case::Ignored).unwrap_or_default();
+        let named: Vec<(usize, &Route)> = self
+            .routes
+            .iter()
+            .enumerate()
+            .filter(|(_, route)| {
+                let policy = self.named.get(route.policy.0);
+                policy.is_some_and(|(_, policy)| is_chosen(policy))
+            })
+            .collect();
+        // Where the readings cannot be listed, the path may be any route's.
+        let route = named
+            .iter()
+            .find(|(_, route)| {
+                readings.iter().any(|read| {
+                    route.matches.holds(request, read) || route.matches.holds_plainly(request, read)
+                })
+            })
+            .or(named.first())
+            .map(|(index, _)| *index);
         route.map_or(Origin::Default, |index| Origin::Route {
             index,
             policy: name,

@@ -1,7 +1,7 @@
 //! Which requests a route is for.
 
 use super::PolicyIndex;
-use crate::path::{self, Dots};
+use crate::path;
 use crate::request::Request;
 
 /// Requests of one shape and the policy they are judged by.
@@ -44,11 +44,12 @@ impl RouteMatch {
         is(&self.path, <[u8]>::eq) && is(&self.prefix, has_prefix) && self.holds_otherwise(request)
     }
 
-    /// Whether a request matches with its path as a lenient server reads it; it reads ours likewise.
-    pub(super) fn holds_leniently(&self, request: &Request<'_>, read: &[u8]) -> bool {
+    /// Whether a request matches where an unusual path of the route's own means what the plain one does.
+    pub(super) fn holds_plainly(&self, request: &Request<'_>, path: &[u8]) -> bool {
+        let path = path::plainest(path);
         let is = |own: &Option<String>, compare: fn(&[u8], &[u8]) -> bool| {
             own.as_ref()
-                .is_none_or(|own| compare(read, &path::lenient(own.as_bytes(), Dots::Resolved)))
+                .is_none_or(|own| compare(&path, &path::plainest(own.as_bytes())))
         };
         is(&self.path, <[u8]>::eq) && is(&self.prefix, has_prefix) && self.holds_otherwise(request)
     }

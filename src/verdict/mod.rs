@@ -181,14 +181,14 @@ fn go_through_chain(
     )?;
 
     let mut asked =
-        |reason, holds: &dyn Fn(&Policy) -> Option<bool>| tell(reason, asked(policies, holds));
+        |reason, holds: &dyn Fn(&Policy) -> Option<bool>| tell(reason, asked(&policies, holds));
     asked(Reason::UserMismatch, &|policy| {
         let statement = policy.user.as_ref()?;
-        Some(request.states(statement, key.user_id.as_deref()))
+        Some(statement.is_of(request, key.user_id.as_deref()))
     })?;
     asked(Reason::TenantMismatch, &|policy| {
         let statement = policy.tenant.as_ref()?;
-        Some(request.states(statement, key.tenant_id.as_deref()))
+        Some(statement.is_of(request, key.tenant_id.as_deref()))
     })?;
     asked(Reason::EnvironmentMismatch, &|policy| {
         let wanted = policy.environment.as_ref()?;
@@ -270,12 +270,10 @@ fn fails_if(wrong: bool) -> Outcome {
 }
 
 /// What every policy asks for must be there; where none asks, nothing can be missing.
-fn asked(policies: Chosen<'_>, holds: impl Fn(&Policy) -> Option<bool>) -> Outcome {
-    let asked = policies.iter().filter_map(holds);
-    asked.fold(Outcome::Skipped, |outcome, holds| match outcome {
-        Outcome::Failed => Outcome::Failed,
-        Outcome::Passed | Outcome::Skipped => fails_if(!holds),
-    })
+fn asked(policies: &Chosen<'_>, holds: impl Fn(&Policy) -> Option<bool>) -> Outcome {
+    policies
+        .all_hold(holds)
+        .map_or(Outcome::Skipped, |hold| fails_if(!hold))
 }
 
 fn status(known: Option<UserStatus>, wrong: UserStatus) -> Outcome {

@@ -11,7 +11,7 @@ use support::records;
 use support::upstream::Arrived;
 
 /// Spellings of `/admin/secret` that Envoy, or some upstream behind it, reads as that.
-const ADMIN: [&str; 41] = [
+const ADMIN: [&str; 57] = [
     "/admin/secret",
     "/admin/secret/",
     "/admin/secret?x=/public/x",
@@ -54,10 +54,27 @@ const ADMIN: [&str; 41] = [
     "/ADMIN/%2e%2e;/x",
     "/Admin/%2e%2e;x",
     "/admin;v/%2e%2e;/x",
+    // It may resolve some of these dots, and take the others for names.
+    "/a/%2e%2e;/admin/users/..%3b/%2e%2e;",
+    "/x/..%3b/admin/secret",
+    "/x/%2e%2e%3B/admin/secret",
+    "/x/%252e%252e/admin/secret",
+    "/x/%252e%252e%253b/admin/secret",
+    "/x/..%252fadmin/secret",
+    "/x/..%255cadmin/secret",
+    "/x/..%20/admin/secret",
+    "/x/..+/admin/secret",
+    "/x/.../admin/secret",
+    "/x/%c0%ae%c0%ae/admin/secret",
+    "/x/%EF%BC%8E%EF%BC%8E/admin/secret",
+    "/x/.%09./admin/secret",
+    "/%2561dmin/secret",
+    "/admin%3Bv=1;w/secret",
+    "/admin%20/secret",
 ];
 
 /// The same from within `/public`, and what only looks as if it were there.
-const FROM_PUBLIC: [&str; 28] = [
+const FROM_PUBLIC: [&str; 34] = [
     "/public/../admin/secret",
     "/public/./../admin/secret",
     "/public/x/../../admin/secret",
@@ -86,6 +103,12 @@ const FROM_PUBLIC: [&str; 28] = [
     "//",
     "/?/public/x",
     "/;/public2",
+    "/public/%2e%2e;/admin/..%3b/%2e%2e;/public/x",
+    "/public/..%3b/admin",
+    "/public/..%252fadmin",
+    "/public/%252e%252e%3b/admin",
+    "/public/..%20/admin",
+    "/public;%2F..%2Fadmin",
 ];
 
 /// Everything is open but what is below `/admin`.
@@ -276,6 +299,11 @@ async fn nor_another_tenants_resource() {
         "/tenants/ten_one//keys",
         "/tenants/ten_one/x/..;/keys",
         "/tenants/ten_one/%6beys",
+        "/z/%2e%2e;/tenants/ten_two/orders/..%3b/%2e%2e;/..%3b/%2e%2e;",
+        "/tenants/ten_one/%252e%252e/ten_two",
+        "/tenants/ten_one/..%20/ten_two",
+        "/tenants/ten_one%3B/ten_two",
+        "/tenants;/ten_two/..%3b/ten_one",
     ] {
         let answer = gateway.send(&request(target)).await;
         let code = answer.header("x-keybound-code");

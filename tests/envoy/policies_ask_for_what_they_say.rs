@@ -274,6 +274,72 @@ async fn of_the_request_that_says_whose_it_is() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// PHP, Rack, ASP.NET, CGI servers and parsers of nested parameters take these for the name that the policy asks
+/// for, and believe one of the two.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn and_says_it_under_no_other_name_again() {
+    let gateway = Gateway::scripted()
+        .settings(settings(json!({
+            "query": {"tenant": {"query": "tenant_id"}},
+            "header": {"tenant": {"header": "x-tenant"}},
+        })))
+        .start()
+        .await;
+    let one = || records::active("one");
+    const TENANT: Option<&str> = Some("tenant_mismatch");
+    let mut rows = vec![
+        (get("/query?tenant_id=ten_one"), one(), None),
+        (
+            get("/query?te%6Eant_id=ten_one&tenant=ten_two&q=a+b%26"),
+            one(),
+            None,
+        ),
+        (get("/header").header("x-tenant", "ten_one"), one(), None),
+        (get("/query?tenant_id=ten_one;a=1"), one(), TENANT),
+        (get("/query?tenant_id[]=ten_one"), one(), TENANT),
+    ];
+    for other in [
+        "+tenant_id",
+        "%20tenant_id",
+        "tenant_id[]",
+        "tenant_id%5B%5D",
+        "tenant_id[0]",
+        "[tenant_id]",
+        "tenant[id",
+        "tenant_id%00x",
+        "tenant.id",
+        "tenant+id",
+        "tenant-id",
+        "te%6Eant_id",
+        "te%256Eant_id",
+        "Tenant_Id",
+        "tenantId",
+        "a=1;tenant_id",
+        ";tenant_id",
+        "a%26tenant_id",
+        "%EF%BD%94enant_id",
+    ] {
+        for query in [
+            format!("tenant_id=ten_one&{other}=ten_two"),
+            format!("{other}=ten_two&tenant_id=ten_one"),
+        ] {
+            rows.push((get(&format!("/query?{query}")), one(), TENANT));
+        }
+    }
+    for other in ["x-tenant", "X-TENANT", "x.tenant", "x~tenant", "xtenant"] {
+        let both = [("x-tenant", "ten_one"), (other, "ten_two")];
+        rows.push((get("/header").headers(&both), one(), TENANT));
+    }
+    rows.push((
+        get("/header").header("x-tenant", "ten_one, ten_two"),
+        one(),
+        TENANT,
+    ));
+    let wrong = wrong(&gateway, rows).await;
+
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 fn of_tenant(tenant: &str) -> Known {
     records::active("both")
         .key("tenant_id", tenant)
