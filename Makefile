@@ -71,7 +71,7 @@ run: build envoy ## Start a gateway on 127.0.0.1:10000 with demonstration keys, 
 	@exec target/debug/demo
 
 .PHONY: test
-test: build envoy tools node contract ## Run every test: core, core under Node, key service, real Envoy
+test: build envoy tools node contract tomcat ## Run every test: core, core under Node, key service, real Envoy
 	@PATH="$$PATH:$(CURDIR)/target/node/bin" WASM_RUNNER="$(CURDIR)/$(TOOLS)/bin/wasm-bindgen-test-runner" tests/run
 
 SIMULATE := cargo run --quiet --profile simulation -p keybound-simulation --
@@ -220,6 +220,25 @@ target/promtool/usr/bin/promtool:
 	cd target/promtool.partial && apt-get download -q -o APT::Sandbox::User=root prometheus
 	@cd target/promtool.partial && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb
 	@mv target/promtool.partial target/promtool && $@ --version | head -n 1
+
+# A servlet container, from the package of the distribution: unpacked, not installed. Some tests want to see how
+# it reads paths; where there is no Java they are skipped.
+.PHONY: tomcat
+tomcat:
+	@if command -v java > /dev/null && command -v javac > /dev/null \
+	  && { [ -e target/tomcat/usr ] || apt-cache show libtomcat10-java > /dev/null 2>&1; }; \
+	then $(MAKE) -s target/tomcat/classes/Paths.class; \
+	else echo 'Tests with a servlet container are skipped: java, javac or the package libtomcat10-java is missing.'; fi
+
+target/tomcat/classes/Paths.class: tests/servlet/Paths.java | target/tomcat/usr/share/java
+	javac -Xlint -Xlint:-path,-serial -Werror -d target/tomcat/classes.partial -cp 'target/tomcat/usr/share/java/*' $<
+	@rm -rf target/tomcat/classes && mv target/tomcat/classes.partial target/tomcat/classes
+
+target/tomcat/usr/share/java:
+	@rm -rf target/tomcat target/tomcat.partial && mkdir -p target/tomcat.partial
+	cd target/tomcat.partial && apt-get download -q -o APT::Sandbox::User=root libtomcat10-java
+	@cd target/tomcat.partial && dpkg-deb -x libtomcat10-java_*.deb . && rm libtomcat10-java_*.deb
+	@mv target/tomcat.partial target/tomcat
 
 # The tests of the core run under Node as well: the system's, or one of our own.
 .PHONY: node

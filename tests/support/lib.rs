@@ -39,5 +39,6 @@ pub mod ports;
 pub mod process;
 pub mod records;
 pub mod scripted;
+pub mod servlet;
 pub mod upstream;
 pub mod wait;
