@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(chosen("/a/%252e%252e"), every);
         assert_eq!(
             chosen("/A"),
-            (false, vec!["default".to_owned(), "a".to_owned()])
+            (false, vec!["a".to_owned(), "default".to_owned()])
         );
         assert_eq!(chosen("/a/X;y/"), (false, vec!["a".to_owned()]));
     }

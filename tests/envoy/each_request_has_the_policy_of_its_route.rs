@@ -176,7 +176,7 @@ fn steered_routes(config: &mut Config) {
         ),
         (
             "open",
-            header("x-user-id", json!({"prefix": ""})),
+            header("x-user-id", json!({"exact": "usr_1"})),
             json!("open"),
         ),
         (
