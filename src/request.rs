@@ -23,6 +23,12 @@ pub trait Circumstances {
     fn source_address(&self) -> Option<Vec<u8>>;
     /// `metadata.filter_metadata.keybound.policy` of the route that Envoy chose.
     fn route_policy(&self) -> Option<Vec<u8>>;
+    /// What was noted of the request before the host began it anew.
+    fn noted(&self) -> Option<Vec<u8>> {
+        None
+    }
+    /// Notes something of the request that stays when the host begins it anew.
+    fn note(&self, _: &[u8]) {}
 }
 
 impl fmt::Debug for Request<'_> {

@@ -73,6 +73,7 @@ pub struct Sent {
     packed: Vec<u8>,
     pub source: Option<String>,
     pub policy: Option<String>,
+    pub note: RefCell<Option<Vec<u8>>>,
     pub has_body: bool,
 }
 
@@ -117,6 +118,14 @@ impl Circumstances for Sent {
 
     fn route_policy(&self) -> Option<Vec<u8>> {
         self.policy.clone().map(String::into_bytes)
+    }
+
+    fn noted(&self) -> Option<Vec<u8>> {
+        self.note.borrow().clone()
+    }
+
+    fn note(&self, note: &[u8]) {
+        *self.note.borrow_mut() = Some(note.to_vec());
     }
 }
 

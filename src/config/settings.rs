@@ -22,6 +22,8 @@ pub struct Settings {
     pub digester: Digester,
     /// Whether the credential is removed before the request goes upstream.
     pub strip_credential: bool,
+    /// Whether a request that the host runs through the filter once more stays its key's.
+    pub internal_redirects: bool,
     /// Names of the headers that tell the upstream who is calling.
     pub identity_headers: IdentityHeaders,
     /// All policies and how one is chosen.

@@ -96,8 +96,12 @@ impl Gate {
             return self.refuse(Reason::KeyServiceUnavailable, None);
         };
         let with_stated = held.with_stated(request.headers);
+        let before = self.before(request.host);
+        let before = before.as_ref().map(|before| before.on(request.host));
         let host = Remembered {
-            host: request.host,
+            host: before
+                .as_ref()
+                .map_or(request.host, |before| before as &dyn Circumstances),
             route_policy: &held.route_policy,
         };
         let request = Request {

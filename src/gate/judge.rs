@@ -45,9 +45,19 @@ impl Gate {
                 ..Passage::anonymous()
             });
         }
+        if let Some(before) = self.before(request.host) {
+            let host = before.on(request.host);
+            let request = Request {
+                host: &host,
+                ..*request
+            };
+            let stage = Stage::First(waiter, deadline);
+            return self.judge_digest(before.digest, &request, policies, stage, now, store);
+        }
         match credential::find(&settings.credentials, &settings.key_format, request.headers) {
             Ok(credential) => {
                 let digest = settings.digester.digest(&credential);
+                self.note(digest, request.host);
                 let stage = Stage::First(waiter, deadline);
                 self.judge_digest(digest, request, policies, stage, now, store)
             }

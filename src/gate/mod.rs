@@ -3,6 +3,7 @@
 //! It knows neither Proxy-Wasm nor a clock: whoever drives it hands over requests, answers and the time,
 //! and carries out what it gives back.
 
+mod again;
 mod answers;
 mod changes;
 mod decision;

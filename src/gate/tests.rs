@@ -1,5 +1,6 @@
 //! One VM, driven by hand.
 
+mod again;
 mod answers;
 mod caches;
 mod feed;

@@ -23,6 +23,9 @@ const REQUEST_STREAM: u32 = 0;
 const REALTIME: u32 = 0;
 const MONOTONIC: u32 = 1;
 
+/// The note about a request, among the filter state that [`Stream::set_filter_state`] sets.
+const NOTE: &str = "keybound.note";
+
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
@@ -59,6 +62,14 @@ unsafe extern "C" {
         path_size: usize,
         value: *const u8,
         value_size: usize,
+    ) -> u32;
+    fn proxy_call_foreign_function(
+        name: *const u8,
+        name_size: usize,
+        arguments: *const u8,
+        arguments_size: usize,
+        results: *mut *mut u8,
+        results_size: *mut usize,
     ) -> u32;
     fn proxy_get_buffer_bytes(
         buffer: u32,
@@ -167,10 +178,37 @@ impl Stream {
 
     /// Sets filter state of the stream; access logs show it as `%FILTER_STATE(wasm.<name>:PLAIN)%`.
     pub fn set_filter_state(name: &str, value: &str) {
-        // SAFETY: the host reads both byte ranges during the call and keeps neither.
-        unsafe {
-            proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len());
-        }
+        set_property(name, value.as_bytes());
+    }
+
+    /// Says of the note about a request that it stays when Envoy begins the request anew, and that nobody
+    /// overwrites it. False where the host is none that can do that. To be called within the configuration.
+    pub fn declare_note() -> bool {
+        // Envoy's message DeclarePropertyArguments: 1 name, 2 read-only, 5 life span (1: the client's request).
+        let mut message = vec![0x0a, NOTE.len().try_into().unwrap_or(0)];
+        message.extend(NOTE.as_bytes());
+        message.extend([0x10, 1, 0x28, 1]);
+        let name = "declare_property";
+        let (mut answer, mut size) = (null_mut(), 0);
+        // SAFETY: the host reads both byte ranges during the call; this function of it gives nothing back.
+        let status = unsafe {
+            proxy_call_foreign_function(
+                name.as_ptr(),
+                name.len(),
+                message.as_ptr(),
+                message.len(),
+                &raw mut answer,
+                &raw mut size,
+            )
+        };
+        status == OK
+    }
+}
+
+fn set_property(name: &str, value: &[u8]) {
+    // SAFETY: the host reads both byte ranges during the call and keeps neither.
+    unsafe {
+        proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len());
     }
 }
 
@@ -242,6 +280,14 @@ impl Circumstances for Stream {
 
     fn route_policy(&self) -> Option<Vec<u8>> {
         property(b"xds\0route_metadata\0filter_metadata\0keybound\0policy")
+    }
+
+    fn noted(&self) -> Option<Vec<u8>> {
+        property(NOTE.as_bytes())
+    }
+
+    fn note(&self, note: &[u8]) {
+        set_property(NOTE, note);
     }
 }
 

@@ -53,6 +53,12 @@ impl Root {
         );
         let text = text.ok().flatten().unwrap_or_default();
         match config::parse(&text, &|name| std::env::var(name).ok()) {
+            Ok(settings) if settings.internal_redirects && !Stream::declare_note() => {
+                error!(
+                    "keybound configuration: internal_redirects: this host cannot keep what it needs"
+                );
+                false
+            }
             Ok(settings) => {
                 let vm = Vm::new(Gate::new(settings, unique_name()));
                 let now = vm.clock.now().instant;

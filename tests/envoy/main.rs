@@ -9,6 +9,7 @@ mod a_hostile_key_service_opens_nothing;
 mod a_key_is_asked_for_once;
 mod a_key_that_will_stop_working_says_so;
 mod a_line_of_the_access_log_is_explained;
+mod a_redirect_inside_envoy_keeps_its_key;
 mod a_servlet_container_reads_what_was_judged;
 mod a_token_of_another_kind_is_not_ours;
 mod a_wrong_configuration_stops_envoy;

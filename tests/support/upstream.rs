@@ -1,10 +1,10 @@
 //! An upstream that answers with what it was asked, so that a test sees what passed the gateway, and with
 //! the headers that the request asks for (`answer-sunset: …`), or with the body that it asks for
-//! (`answer-body: …`, in base64).
+//! (`answer-body: …`, in base64). A path below `/302` is answered with that status.
 
 use crate::failure::{Failure, Result};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use base64::Engine;
@@ -162,8 +162,12 @@ async fn echo(State(memory): State<Memory>, request: Request) -> Response {
         memory.pop_front();
     }
     memory.push_back(arrived.clone());
+    let status = match arrived.path.starts_with("/302") {
+        true => StatusCode::FOUND,
+        false => StatusCode::OK,
+    };
     match wanted {
-        Some(body) => (headers, body).into_response(),
-        None => (headers, Json(arrived)).into_response(),
+        Some(body) => (status, headers, body).into_response(),
+        None => (status, headers, Json(arrived)).into_response(),
     }
 }

@@ -46,6 +46,7 @@ fn the_smallest_configuration_has_the_defaults_of_the_documentation() {
     assert_eq!(settings.key_format, KeyFormat::default());
     assert_eq!(format!("{:?}", settings.digester), "Digester(SHA-256)");
     assert!(settings.strip_credential);
+    assert!(!settings.internal_redirects);
     assert_eq!(
         settings.identity_headers,
         IdentityHeaders {
@@ -148,6 +149,7 @@ fn every_field_is_read() {
         crate::digest::Digester::peppered(b"salt and pepper").digest(b"key")
     );
     assert!(!settings.strip_credential);
+    assert!(settings.internal_redirects);
     assert_eq!(
         settings.identity_headers,
         IdentityHeaders {
