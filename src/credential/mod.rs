@@ -120,7 +120,7 @@ impl Location {
                     .all("cookie")
                     .flat_map(cookies)
                     .filter(move |(given, _)| *given == name.as_bytes())
-                    .map(|(_, value)| Cow::Borrowed(value)),
+                    .map(|(_, value)| Cow::Borrowed(unquoted(value))),
             ),
         }
     }
@@ -235,6 +235,14 @@ fn cookie(pair: &[u8]) -> (&[u8], &[u8]) {
             )
         }
         None => (pair, &[]),
+    }
+}
+
+/// The value of a cookie without the quotes around it (RFC 6265 section 4.1.1), as servers read it too.
+fn unquoted(value: &[u8]) -> &[u8] {
+    match value {
+        [b'"', inside @ .., b'"'] => inside,
+        _ => value,
     }
 }
 
@@ -450,6 +458,14 @@ mod tests {
             found(&at, &[("cookie", "a=1"), ("cookie", "key=K=2")]),
             ok("K=2")
         );
+        assert_eq!(found(&at, &[("cookie", "a=1; key=\"K\"; b")]), ok("K"));
+        for none in ["key=\"\"", "key="] {
+            assert_eq!(found(&at, &[("cookie", none)]), Err(Fault::Missing));
+        }
+        for odd in ["\"", "\"K", "K\"", "K\"L"] {
+            let cookie = format!("key={odd}");
+            assert_eq!(found(&at, &[("cookie", cookie.as_str())]), ok(odd));
+        }
         assert_eq!(
             found(&at, &[("cookie", "KEY=K; xkey=1")]),
             Err(Fault::Missing)

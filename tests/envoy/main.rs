@@ -28,6 +28,7 @@ mod networks_and_hours_fence_a_key;
 mod no_log_shows_what_a_client_sent;
 mod no_spelling_reaches_a_looser_policy;
 mod nothing_is_lost_while_something_breaks;
+mod pages_and_clients_read_refusals;
 mod policies_ask_for_what_they_say;
 mod requests_wait_for_the_key_service;
 mod situations;
@@ -38,6 +39,7 @@ mod upstreams_can_trust_identity;
 mod usage_is_counted_once;
 mod virtual_machines_come_and_go;
 mod what_a_service_answers_is_bounded;
+mod what_stands_around_the_filter_is_told_apart;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
