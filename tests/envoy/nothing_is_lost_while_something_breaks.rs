@@ -48,6 +48,31 @@ async fn an_older_backup_is_restored() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_are_longer_than_an_answer() {
+    trial("import of long records").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_disk_is_full() {
+    trial("disk full").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_database_is_deleted() {
+    trial("database deleted").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn others_write_without_pause() {
+    trial("writers without pause").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_database_is_not_mounted() {
+    trial("database not mounted").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_hang_up() {
     trial("clients hang up").await;
 }

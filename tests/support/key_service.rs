@@ -74,6 +74,11 @@ impl KeyService {
         self.port
     }
 
+    /// What opens it.
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
     /// Its database.
     pub fn database(&self) -> PathBuf {
         self.folder.join("keys.db")
@@ -86,6 +91,15 @@ impl KeyService {
 
     /// Starts it again on the same port and database.
     pub async fn run(&mut self) -> Result<()> {
+        self.run_until("/readyz").await
+    }
+
+    /// The same with a database of which it says that it is not ready.
+    pub async fn run_unready(&mut self) -> Result<()> {
+        self.run_until("/healthz").await
+    }
+
+    async fn run_until(&mut self, path: &str) -> Result<()> {
         self.kill();
         let mut command = Command::new(&self.program);
         command
@@ -106,11 +120,11 @@ impl KeyService {
         let port = self.port;
         process
             .ready(async || {
-                let answer = Request::get("/readyz").send(port).await?;
+                let answer = Request::get(path).send(port).await?;
                 if answer.status == 200 {
                     Ok(())
                 } else {
-                    Err(Failure::new(format!("/readyz answers {}", answer.status)))
+                    Err(Failure::new(format!("{path} answers {}", answer.status)))
                 }
             })
             .await?;

@@ -14,7 +14,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3);
 /// For the health check of a container in which there is no other program that could ask.
 pub fn run(remote: &Remote) -> Outcome {
     let (server, agent) = remote.reach(LONGEST_WAIT)?;
-    let answer = agent
+    let mut answer = agent
         .get(format!("{server}/readyz"))
         .call()
         .map_err(|error| remote.unreachable(&error))?;
@@ -25,8 +25,13 @@ pub fn run(remote: &Remote) -> Outcome {
     if ready {
         return Ok(());
     }
+    let problem: Option<serde_json::Value> = answer.body_mut().read_json().ok();
+    let detail = problem
+        .as_ref()
+        .and_then(|problem| problem.get("detail")?.as_str())
+        .unwrap_or("its log says why");
     Err(Failure::Refused(format!(
-        "the service at {} is not ready: /readyz answers {status}; its log says why",
+        "the service at {} is not ready: /readyz answers {status}: {detail}",
         remote.shown()
     )))
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 use tracing_subscriber::EnvFilter;
 
 use super::database::{Database, Pepper};
@@ -25,6 +26,8 @@ use crate::store::{Missing, Store};
 const LONGEST_STOP: Duration = Duration::from_secs(10);
 /// How soon the feed learns of writes by another process, such as `demo` beside a running service.
 const FOREIGN_WRITES: Duration = Duration::from_millis(500);
+/// How often it is asked whether the database takes writes, where that is in doubt.
+const PROBES: Duration = Duration::from_secs(1);
 
 const HELP: &str = "\
 On the first start, an admin token is made and printed to stdout, once. Set KEYBOUND_ADMIN_TOKEN \
@@ -81,6 +84,8 @@ fn start_logging(arguments: &Arguments) -> Outcome {
         .map_err(|error| Failure::Usage(format!("--log-level or RUST_LOG: {error}")))?;
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // It would be told on stderr, and a stderr that cannot be written, on a full disk say, is a panic.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match arguments.log_format {
@@ -91,6 +96,9 @@ fn start_logging(arguments: &Arguments) -> Outcome {
 }
 
 async fn serve(arguments: Arguments, as_json: bool) -> Outcome {
+    // A file that may not grow is then an error of the write, as a full disk is, and not the end.
+    let _too_large = signal(SignalKind::from_raw(libc::SIGXFSZ))
+        .map_err(|error| Failure::Refused(format!("cannot wait for signals: {error}")))?;
     // Before anything is announced: who starts the service may stop it the moment it listens.
     let stop_signal = stop_signal()?;
     let digester = arguments.pepper.digester()?;
@@ -126,8 +134,17 @@ async fn serve(arguments: Arguments, as_json: bool) -> Outcome {
     };
     // The log says it too.
     let _ = deliver(&line);
+    if store.sequence() == 0 {
+        tracing::warn!(
+            database = %arguments.database.database.display(),
+            "nothing was ever written to this database: if there ought to be keys in it, its volume is not \
+             mounted. Until a tenant, user or key is written, gateways are answered 503 instead of \
+             \"unknown\""
+        );
+    }
 
     let follower = tokio::spawn(follow_foreign_writes(store.clone()));
+    let prober = tokio::spawn(probe(store.clone()));
     tokio::select! {
         () = &mut server => {}
         name = stop_signal => {
@@ -139,6 +156,7 @@ async fn serve(arguments: Arguments, as_json: bool) -> Outcome {
         }
     }
     follower.abort();
+    prober.abort();
     store.close().await;
     tracing::info!("stopped");
     Ok(())
@@ -229,6 +247,16 @@ async fn follow_foreign_writes(store: Store) {
         if let Err(error) = store.refresh_sequence().await {
             tracing::warn!(%error, "the sequence could not be read");
         }
+    }
+}
+
+/// Knows of a full disk before somebody has to be stopped.
+async fn probe(store: Store) {
+    let mut ticks = tokio::time::interval(PROBES);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        store.probe().await;
     }
 }
 

@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 
 use super::text::words;
 
-/// No record may grow past what a gateway's cache takes.
-pub const MOST_ENTRIES: usize = 64;
+/// Entries of a record's list at most, each of at most 128 bytes: gateways refuse a record with more.
+pub const MOST_ENTRIES: usize = 256;
 
 /// Reads a scope: segments joined by `:`, of which only the last may be `*` (`orders:*`, `*`).
 pub fn scope(text: &str) -> Result<String, String> {

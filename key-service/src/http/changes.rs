@@ -1,16 +1,18 @@
 //! `GET /v1/changes`: the change feed, a long poll.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
 use super::fields::{Fields, digits};
-use super::record::{KeyRecord, TenantRecord, UserRecord};
+use super::record::{KeyRecord, TenantRecord, UserRecord, fitting};
 use super::{App, Problem};
 use crate::domain::refusal::Refusal;
 use crate::store::StoreError;
@@ -19,7 +21,7 @@ use crate::store::changes::{Change, Changes};
 /// The path, whose requests may take as long as they ask for.
 pub const PATH: &str = "/v1/changes";
 
-/// Changes of one answer at most: a thousand records stay far below the 1 MiB that gateways take.
+/// Changes of one answer at most. Large ones end it before.
 const MOST_CHANGES: i64 = 500;
 /// No poll waits longer, whatever it asks for: proxies between us would cut it off.
 const LONGEST_WAIT: i64 = 60;
@@ -42,12 +44,13 @@ pub struct ChangesQuery {
 
 /// What was written since.
 #[derive(Serialize, ToSchema)]
-pub struct ChangesAnswer<'a> {
+pub struct ChangesAnswer {
     /// What to ask after next.
     cursor: i64,
     /// True: trust nothing that you held before.
     reset: bool,
-    changes: Vec<ChangeRecord<'a>>,
+    #[schema(value_type = Vec<ChangeRecord<'static>>)]
+    changes: Vec<Box<RawValue>>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -99,6 +102,16 @@ pub async fn changes(
     };
     let deadline = Instant::now() + Duration::from_secs(wait);
     let found = wait_for_changes(&app, after, limit, deadline).await?;
+    if found.as_of == 0 && after > 0 {
+        if !app.missed.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                cursor = after,
+                "a gateway has followed changes that are not here: nothing was ever written to this database, \
+                 so its volume is not mounted, or it is the wrong one. Gateways are answered 503"
+            );
+        }
+        return Err(Problem::never_written());
+    }
     // A cursor from the future comes from before a backup was restored; one from too far behind
     // would be replayed at more cost than starting over.
     let reset = after > found.as_of || found.as_of - after > app.settings.changes_kept;
@@ -109,10 +122,16 @@ pub async fn changes(
             changes: Vec::new(),
         }
     } else {
+        let changes = fitting(found.changes.iter().map(record))?;
+        let found = if changes.len() < found.changes.len() {
+            found.first(changes.len())
+        } else {
+            found
+        };
         ChangesAnswer {
             cursor: found.cursor,
             reset,
-            changes: found.changes.iter().map(record).collect(),
+            changes,
         }
     };
     Ok(Json(answer).into_response())

@@ -247,6 +247,20 @@ pub fn objects<T>(
     }
 }
 
+/// A list of anything that may not be longer. A longer one is not read.
+pub fn at_most<T>(
+    most: usize,
+    read: impl Fn(&Value) -> Result<Vec<T>, Wrong>,
+) -> impl Fn(&Value) -> Result<Vec<T>, Wrong> {
+    move |value| match value {
+        Value::Array(values) if values.len() > most => Err(wrong(format!(
+            "must have at most {most} entries, not {}: send the others in a call of their own",
+            values.len()
+        ))),
+        value => read(value),
+    }
+}
+
 /// The errors of a part, as fields of the whole.
 pub fn within(outer: &str, refusal: Refusal) -> Vec<FieldError> {
     let errors = match refusal {

@@ -1,12 +1,18 @@
 //! What monitors ask: is the process alive, can it answer, how much does it do. No token needed,
 //! nothing secret told.
 
+use std::sync::atomic::Ordering;
+
+use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{App, Problem};
 use crate::domain::time::now;
+use crate::store::Failure;
 
 /// The process is alive.
 #[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses((status = 200, body = String)))]
@@ -14,20 +20,50 @@ pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// The database answers, and its tables are those of this version.
+/// A new database and one whose volume is not mounted look alike.
+pub const NEVER_WRITTEN: &str = "Nothing was ever written to this database. If there ought to be keys in it, its \
+     volume is not mounted. Until a tenant, user or key is written, no key is said to be unknown.";
+
+/// What can be done.
+#[derive(Serialize, ToSchema)]
+pub struct Readiness {
+    database: &'static str,
+    /// `ok`, or `busy` while another process holds the database.
+    writes: &'static str,
+    /// False: nothing was ever written.
+    written: bool,
+    /// What to know of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'static str>,
+}
+
+/// The database answers and takes writes, and its tables are those of this version. One that was never
+/// written is ready, until a gateway shows that it ought to hold something.
 #[utoipa::path(
     get, path = "/readyz", tag = "health", security(()),
     responses(
-        (status = 200, body = String),
+        (status = 200, body = Readiness),
         (status = 503, body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn readyz(State(app): State<App>) -> Result<&'static str, Problem> {
+pub async fn readyz(State(app): State<App>) -> Result<Json<Readiness>, Problem> {
     if *app.stopping.borrow() {
         return Err(Problem::unavailable("The service is stopping."));
     }
-    app.store.refresh_sequence().await?;
-    Ok("ready\n")
+    let written = app.store.refresh_sequence().await? > 0;
+    if !written && app.missed.load(Ordering::Relaxed) {
+        return Err(Problem::never_written());
+    }
+    let refused = app.store.refused_write().map(|refused| refused.failure);
+    if let Some(failure) = refused.filter(|failure| *failure != Failure::Busy) {
+        return Err(Problem::of_database(failure));
+    }
+    Ok(Json(Readiness {
+        database: "sqlite",
+        writes: if refused.is_some() { "busy" } else { "ok" },
+        written,
+        detail: (!written).then_some(NEVER_WRITTEN),
+    }))
 }
 
 /// Metrics in Prometheus' text format (OpenMetrics).
@@ -41,6 +77,7 @@ pub async fn metrics(State(app): State<App>) -> Response {
         tracing::error!(%error, "keys could not be counted");
         app.metrics.database_failed(error.failure());
     }
+    app.metrics.writable(app.store.refused_write().is_none());
     match app.metrics.render() {
         Ok(text) => (
             [(

@@ -13,6 +13,7 @@ use super::in_use::{StopQuery, refuse_if_in_use};
 use super::page::{self, List, PageQuery};
 use super::verdict::{UNKNOWN, verdicts};
 use super::{App, Problem};
+use crate::domain::Patch;
 use crate::domain::audit::Action;
 use crate::domain::credential::{Credential, Digest};
 use crate::domain::key::{Key, KeyDraft, KeyPatch, KeyStatus};
@@ -20,6 +21,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::text as rules;
 use crate::domain::time::{self, now};
 use crate::domain::usage::{KeyUsage, UsedKey};
+use crate::store::Urgency;
 use crate::store::page::{KeyFilter, OwnerState, Page, PageRequest};
 use crate::store::usage::Stopped;
 
@@ -203,7 +205,9 @@ pub async fn change(
 ) -> Result<Json<Key>, Problem> {
     let force = StopQuery::read(query.as_deref())?;
     let patch = read_patch(body)?;
-    let mut write = app.store.write(&actor.0, now()).await?;
+    let stops = matches!(patch.status, Patch::Set(status) if status != KeyStatus::Active);
+    let urgency = Urgency::of_change(stops);
+    let mut write = app.store.write_as(urgency, &actor.0, now()).await?;
     let before = write.key(&id).await?.ok_or_else(no_such_key)?;
     let successor = match &before.replaced_by {
         Some(id) => write.key(id).await?,
@@ -269,7 +273,7 @@ pub async fn revoke(
     let mut fields = Fields::of(body)?;
     let reason = fields.optional("reason", text(rules::line));
     let reason = fields.finish(|| Some(reason))?;
-    let mut write = app.store.write(&actor.0, now()).await?;
+    let mut write = app.store.write_as(Urgency::Stop, &actor.0, now()).await?;
     let before = write.key(&id).await?.ok_or_else(no_such_key)?;
     let after = before.revoked(reason, write.now());
     let after = write.put_key(Action::Revoke, Some(&before), after).await?;

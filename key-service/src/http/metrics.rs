@@ -70,6 +70,7 @@ pub struct Metrics {
     digests: Family<ResultLabels, Counter>,
     tokens_refused: Family<ReasonLabels, Counter>,
     database_errors: Family<ErrorLabels, Counter>,
+    writable: Gauge,
     followers: Gauge,
     sequence: Gauge,
     keys: Family<StatusLabels, Gauge>,
@@ -95,6 +96,7 @@ impl Metrics {
         let digests = Family::default();
         let tokens_refused = Family::<ReasonLabels, Counter>::default();
         let database_errors = Family::<ErrorLabels, Counter>::default();
+        let writable = Gauge::default();
         let followers = Gauge::default();
         let sequence = Gauge::default();
         let keys = Family::default();
@@ -118,6 +120,11 @@ impl Metrics {
             database_errors.clone(),
         );
         registry.register(
+            "writable",
+            "1 where the last write succeeded, 0 where the database takes none",
+            writable.clone(),
+        );
+        registry.register(
             "followers",
             "Polls of the change feed that wait for a change",
             followers.clone(),
@@ -135,7 +142,12 @@ impl Metrics {
         };
         build.get_or_create(&version).set(1);
         // There from the start, at nothing: an alert sees the first error as an increase.
-        for failure in [Failure::Busy, Failure::Failed, Failure::Corrupt] {
+        for failure in [
+            Failure::Busy,
+            Failure::Failed,
+            Failure::Corrupt,
+            Failure::Gone,
+        ] {
             database_errors
                 .get_or_create(&error_labels(failure))
                 .inc_by(0);
@@ -152,6 +164,7 @@ impl Metrics {
             digests,
             tokens_refused,
             database_errors,
+            writable,
             followers,
             sequence,
             keys,
@@ -196,6 +209,11 @@ impl Metrics {
         self.database_errors
             .get_or_create(&error_labels(failure))
             .inc();
+    }
+
+    /// Whether the database takes writes.
+    pub fn writable(&self, writable: bool) {
+        self.writable.set(writable.into());
     }
 
     /// Counts a poll that waits, until what is given is dropped.
@@ -267,6 +285,7 @@ fn error_labels(failure: Failure) -> ErrorLabels {
         Failure::Busy => "busy",
         Failure::Failed => "failed",
         Failure::Corrupt => "corrupt",
+        Failure::Gone => "gone",
     };
     ErrorLabels { error }
 }

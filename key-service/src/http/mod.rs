@@ -6,6 +6,7 @@
 )]
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
@@ -92,6 +93,8 @@ struct Parts {
     metrics: Metrics,
     attempts: Attempts,
     stopping: watch::Receiver<bool>,
+    /// A gateway has followed changes that a database without any does not hold.
+    missed: AtomicBool,
 }
 
 impl std::ops::Deref for App {
@@ -110,6 +113,7 @@ pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>)
         metrics: Metrics::new(),
         attempts: Attempts::default(),
         stopping,
+        missed: AtomicBool::new(false),
     }));
     let (router, description) = OpenApiRouter::with_openapi(openapi::Description::openapi())
         .routes(routes!(resolve::resolve))

@@ -194,6 +194,11 @@ impl Problem {
         }
     }
 
+    /// 503: what is missing was lost with the database, for all that we know.
+    pub fn never_written() -> Self {
+        Self::unavailable(super::health::NEVER_WRITTEN)
+    }
+
     /// 503: not now.
     pub fn unavailable(detail: &str) -> Self {
         Self {
@@ -227,22 +232,40 @@ impl From<Refusal> for Problem {
     }
 }
 
+impl From<serde_json::Error> for Problem {
+    fn from(error: serde_json::Error) -> Self {
+        tracing::error!(%error, "an answer cannot be written");
+        Self::internal()
+    }
+}
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the database failed");
         let failure = error.failure();
-        let problem = match failure {
+        Self {
+            database: Some(failure),
+            ..Self::of_database(failure)
+        }
+    }
+}
+
+impl Problem {
+    /// What the caller is told of a failure of the database.
+    pub fn of_database(failure: Failure) -> Self {
+        match failure {
             Failure::Busy => Self::unavailable(
                 "The database is locked by another write or another process. Try again.",
             ),
             Failure::Failed => Self::unavailable(
-                "The database does not answer. Try again; the service's log says why.",
+                "The database does not do what was asked, as where its disk is full. Try again; the service's \
+                 log says why.",
+            ),
+            Failure::Gone => Self::unavailable(
+                "The database file was deleted, moved or replaced under the running service, so nothing that is \
+                 written would last. Put it back, or restart the service on the right file.",
             ),
             Failure::Corrupt => Self::internal(),
-        };
-        Self {
-            database: Some(failure),
-            ..problem
         }
     }
 }

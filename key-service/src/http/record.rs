@@ -2,8 +2,10 @@
 
 use ipnet::IpNet;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::LARGEST_BODY;
 use crate::domain::fence::Hours;
 use crate::domain::key::{Key, KeyStatus};
 use crate::domain::tenant::{Tenant, TenantStatus};
@@ -88,4 +90,26 @@ impl<'a> From<&'a Tenant> for TenantRecord<'a> {
             status: tenant.status,
         }
     }
+}
+
+/// Bytes of an answer beside its parts, and more.
+const FRAME: usize = 256;
+
+/// The parts of an answer, written one after the other until one does not fit: gateways take no larger
+/// body. The first always counts: without it whoever asks would ask for the same for ever.
+pub fn fitting<T: Serialize>(
+    parts: impl Iterator<Item = T>,
+) -> Result<Vec<Box<RawValue>>, serde_json::Error> {
+    let mut bytes = FRAME;
+    let mut written = Vec::new();
+    for part in parts {
+        let part = serde_json::value::to_raw_value(&part)?;
+        // With the comma after it.
+        bytes += part.get().len() + 1;
+        if bytes > LARGEST_BODY && !written.is_empty() {
+            break;
+        }
+        written.push(part);
+    }
+    Ok(written)
 }

@@ -4,17 +4,18 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::body::JsonBody;
 use super::fields::{self, Fields};
-use super::record::{KeyRecord, TenantRecord, UserRecord};
+use super::record::{KeyRecord, TenantRecord, UserRecord, fitting};
 use super::{App, Problem};
 use crate::domain::credential::Digest;
 use crate::domain::refusal::Refusal;
 use crate::store::resolve::{Found, Resolved};
 
-/// More would make an answer that gateways refuse as too large.
+/// More would be too much work for one answer.
 pub const MOST_DIGESTS: usize = 64;
 
 /// The digests to look up.
@@ -25,12 +26,14 @@ pub struct ResolveRequest {
     digests: Vec<String>,
 }
 
-/// One result a digest, in the order asked.
+/// One result a digest, in the order asked. What did not fit into 1 MiB is left out at the end: ask for it
+/// again.
 #[derive(Serialize, ToSchema)]
-pub struct ResolveAnswer<'a> {
+pub struct ResolveAnswer {
     /// The sequence number at which the whole answer was true.
     as_of: i64,
-    results: Vec<ResolveResult<'a>>,
+    #[schema(value_type = Vec<ResolveResult<'static>>)]
+    results: Vec<Box<RawValue>>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -65,22 +68,23 @@ pub async fn resolve(
 ) -> Result<Response, Problem> {
     let digests = digests(body)?;
     let resolved = app.store.resolve(&digests).await?;
-    let known = resolved.results.iter().flatten().count();
-    app.metrics.resolved(known, digests.len() - known);
-    Ok(Json(answer(&digests, &resolved)).into_response())
+    if resolved.as_of == 0 {
+        return Err(Problem::never_written());
+    }
+    let answer = answer(&digests, &resolved)?;
+    let told = answer.results.len();
+    let known = resolved.results.iter().take(told).flatten().count();
+    app.metrics.resolved(known, told - known);
+    Ok(Json(answer).into_response())
 }
 
 /// The answer to a batch, as the protocol writes it.
-pub fn answer<'a>(digests: &'a [Digest], resolved: &'a Resolved) -> ResolveAnswer<'a> {
-    let results = digests
-        .iter()
-        .zip(&resolved.results)
-        .map(|(digest, found)| result(digest, found.as_ref()))
-        .collect();
-    ResolveAnswer {
+pub fn answer(digests: &[Digest], resolved: &Resolved) -> Result<ResolveAnswer, serde_json::Error> {
+    let results = digests.iter().zip(&resolved.results);
+    Ok(ResolveAnswer {
         as_of: resolved.as_of,
-        results,
-    }
+        results: fitting(results.map(|(digest, found)| result(digest, found.as_ref())))?,
+    })
 }
 
 /// Unlike the admin API, the protocol ignores fields that it does not know.

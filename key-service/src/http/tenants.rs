@@ -11,11 +11,13 @@ use super::guard::Actor;
 use super::in_use::{StopQuery, refuse_if_in_use};
 use super::page::{self, List, PageQuery};
 use super::{App, Problem};
+use crate::domain::Patch;
 use crate::domain::audit::Action;
 use crate::domain::refusal::Refusal;
 use crate::domain::tenant::{Tenant, TenantDraft, TenantPatch, TenantStatus};
 use crate::domain::text as rules;
 use crate::domain::time::now;
+use crate::store::Urgency;
 use crate::store::page::{PageRequest, TenantFilter};
 use crate::store::usage::Stopped;
 
@@ -110,7 +112,9 @@ pub async fn change(
 ) -> Result<Json<Tenant>, Problem> {
     let force = StopQuery::read(query.as_deref())?;
     let patch = read_patch(body)?;
-    let mut write = app.store.write(&actor.0, now()).await?;
+    let stops = matches!(patch.status, Patch::Set(status) if status != TenantStatus::Active);
+    let urgency = Urgency::of_change(stops);
+    let mut write = app.store.write_as(urgency, &actor.0, now()).await?;
     let before = write.tenant(&id).await?.ok_or_else(no_such_tenant)?;
     let after = before.patched(patch);
     if before.is_stopped_by(&after) && !force {

@@ -7,13 +7,17 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::body::JsonBody;
-use super::fields::{Fields, count, objects, text, unix_seconds};
+use super::fields::{Fields, at_most, count, objects, text, unix_seconds};
 use super::guard::Actor;
 use super::{App, Problem};
 use crate::domain::refusal::Refusal;
 use crate::domain::text as rules;
 use crate::domain::time::now;
 use crate::domain::usage::{KeyCount, Report};
+use crate::store::Urgency;
+
+/// Keys of one report at most: it holds up all other writes while it is counted.
+const MOST_KEYS: usize = 1000;
 
 /// Counts by key since the last report.
 #[derive(ToSchema)]
@@ -27,6 +31,8 @@ pub struct UsageReport {
     from: i64,
     /// Its end.
     to: i64,
+    /// At most 1000. Send more in further reports.
+    #[schema(max_items = 1000)]
     keys: Vec<UsageOfKey>,
 }
 
@@ -54,7 +60,11 @@ pub async fn usage(
     JsonBody(body): JsonBody,
 ) -> Result<StatusCode, Problem> {
     let report = read(body)?;
-    let mut write = app.store.write(&actor.0, now()).await?;
+    // The keys that it counts are not here: it would count for nothing, and not be sent again.
+    if app.store.sequence() == 0 {
+        return Err(Problem::never_written());
+    }
+    let mut write = app.store.write_as(Urgency::Usage, &actor.0, now()).await?;
     write.count(&report).await?;
     write.commit().await?;
     Ok(StatusCode::NO_CONTENT)
@@ -68,18 +78,21 @@ fn read(body: Value) -> Result<Report, Refusal> {
     fields.required("to", unix_seconds);
     let keys = fields.required(
         "keys",
-        objects(|fields| {
-            let id = fields.required("id", text(rules::id));
-            let allowed = fields.required("allowed", count);
-            let rejected = fields.required("rejected", count);
-            let last_at = fields.required("last_at", unix_seconds);
-            Some(KeyCount {
-                id: id?,
-                allowed: allowed?,
-                rejected: rejected?,
-                last_at: last_at?,
-            })
-        }),
+        at_most(
+            MOST_KEYS,
+            objects(|fields| {
+                let id = fields.required("id", text(rules::id));
+                let allowed = fields.required("allowed", count);
+                let rejected = fields.required("rejected", count);
+                let last_at = fields.required("last_at", unix_seconds);
+                Some(KeyCount {
+                    id: id?,
+                    allowed: allowed?,
+                    rejected: rejected?,
+                    last_at: last_at?,
+                })
+            }),
+        ),
     );
     fields.finish_ignoring_unknown(|| {
         Some(Report {

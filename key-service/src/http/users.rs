@@ -11,6 +11,7 @@ use super::guard::Actor;
 use super::in_use::{StopQuery, refuse_if_in_use};
 use super::page::{self, List, PageQuery};
 use super::{App, Problem};
+use crate::domain::Patch;
 use crate::domain::audit::Action;
 use crate::domain::fence::MOST_ENTRIES;
 use crate::domain::refusal::Refusal;
@@ -18,6 +19,7 @@ use crate::domain::text as rules;
 use crate::domain::time::now;
 use crate::domain::usage::UserUsage;
 use crate::domain::user::{User, UserDraft, UserPatch, UserStatus};
+use crate::store::Urgency;
 use crate::store::page::{PageRequest, UserFilter};
 use crate::store::usage::Stopped;
 
@@ -119,7 +121,9 @@ pub async fn change(
 ) -> Result<Json<User>, Problem> {
     let force = StopQuery::read(query.as_deref())?;
     let patch = read_patch(body)?;
-    let mut write = app.store.write(&actor.0, now()).await?;
+    let stops = matches!(patch.status, Patch::Set(status) if status != UserStatus::Active);
+    let urgency = Urgency::of_change(stops);
+    let mut write = app.store.write_as(urgency, &actor.0, now()).await?;
     let before = write.user(&id).await?.ok_or_else(no_such_user)?;
     let after = before.patched(patch)?;
     if before.is_stopped_by(&after) && !force {
@@ -146,7 +150,7 @@ pub async fn delete(
     Extension(actor): Extension<Actor>,
 ) -> Result<Json<User>, Problem> {
     let force = StopQuery::read(query.as_deref())?;
-    let mut write = app.store.write(&actor.0, now()).await?;
+    let mut write = app.store.write_as(Urgency::Stop, &actor.0, now()).await?;
     let before = write.user(&id).await?.ok_or_else(no_such_user)?;
     let after = before.deleted();
     if before.is_stopped_by(&after) && !force {

@@ -1,8 +1,8 @@
 //! The change feed: records by the number of their last write. Nothing is kept beside the records
 //! themselves, because only the last change of each needs to be told.
 
+use futures_util::TryStreamExt;
 use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 use super::rows::{Columns, key_columns, tenant_columns, user_columns};
 use super::{Store, StoreError};
@@ -22,6 +22,10 @@ pub enum Change {
     Key(Box<Key>),
 }
 
+/// Bytes of records that are read at most for one answer, and then as much as one record more. An answer
+/// is smaller, so more would be read in vain, and many who ask at once would fill the memory.
+const MOST_BYTES: usize = 1024 * 1024;
+
 impl Change {
     /// What was written: a later change of the same makes this one needless.
     pub(super) fn entity(&self) -> (Kind, &str) {
@@ -38,6 +42,27 @@ impl Change {
             Self::Tenant(tenant) => tenant.version,
             Self::User(user) => user.version,
             Self::Key(key) => key.version,
+        }
+    }
+
+    /// Bytes of its texts: less than what it takes as JSON.
+    pub(super) fn bytes(&self) -> usize {
+        let list = |list: &[String]| list.iter().map(String::len).sum::<usize>();
+        match self {
+            Self::Tenant(tenant) => tenant.id.len(),
+            Self::User(user) => {
+                user.id.len()
+                    + user.scopes.as_deref().map_or(0, list)
+                    + user.apis.as_deref().map_or(0, list)
+            }
+            Self::Key(key) => {
+                key.id.len()
+                    + list(&key.scopes)
+                    + key.networks.as_ref().map_or(0, |networks| {
+                        // None is written shorter than "::/0".
+                        networks.len() * "::/0".len()
+                    })
+            }
         }
     }
 }
@@ -60,7 +85,7 @@ impl Store {
         let as_of: i64 = sqlx::query_scalar("SELECT value FROM sequence")
             .fetch_one(&mut *snapshot)
             .await?;
-        let mut changes = Vec::new();
+        let mut found = Reading::default();
         if after < as_of {
             let most = i64::try_from(limit).unwrap_or(i64::MAX);
             let tenants = concat!(
@@ -68,30 +93,34 @@ impl Store {
                 tenant_columns!(),
                 " FROM tenants WHERE version > ? ORDER BY version LIMIT ?"
             );
-            for row in written_after(&mut snapshot, tenants, after, most).await? {
-                changes.extend(Columns::of(&row).tenant()?.map(Change::Tenant));
-            }
+            found
+                .read(&mut snapshot, tenants, (after, most), |mut columns| {
+                    Ok(columns.tenant()?.map(Change::Tenant))
+                })
+                .await?;
             let users = concat!(
                 "SELECT ",
                 user_columns!(),
                 " FROM users WHERE version > ? ORDER BY version LIMIT ?"
             );
-            for row in written_after(&mut snapshot, users, after, most).await? {
-                changes.extend(Columns::of(&row).user()?.map(Change::User));
-            }
+            found
+                .read(&mut snapshot, users, (after, most), |mut columns| {
+                    Ok(columns.user()?.map(Change::User))
+                })
+                .await?;
             let keys = concat!(
                 "SELECT ",
                 key_columns!(),
                 " FROM keys WHERE version > ? ORDER BY version LIMIT ?"
             );
-            for row in written_after(&mut snapshot, keys, after, most).await? {
-                let key = Columns::of(&row).key()?;
-                changes.extend(key.map(|key| Change::Key(Box::new(key))));
-            }
+            found
+                .read(&mut snapshot, keys, (after, most), |mut columns| {
+                    Ok(columns.key()?.map(|key| Change::Key(Box::new(key))))
+                })
+                .await?;
         }
         snapshot.rollback().await?;
-        changes.sort_by_key(Change::seq);
-        Ok(Changes::limited(as_of, changes, limit))
+        Ok(found.changes(as_of, limit))
     }
 
     /// The same without the database, where it is known: after a commit it is, for whoever was not far
@@ -101,29 +130,74 @@ impl Store {
     }
 }
 
-async fn written_after(
-    snapshot: &mut SqliteConnection,
-    sql: &'static str,
-    after: i64,
-    most: i64,
-) -> Result<Vec<SqliteRow>, StoreError> {
-    let rows = sqlx::query(sql).bind(after).bind(most).fetch_all(snapshot);
-    Ok(rows.await?)
+/// What was read of the three kinds of records.
+#[derive(Default)]
+struct Reading {
+    changes: Vec<Change>,
+    /// Nothing is missing up to here, where a kind was not read to its end.
+    whole_to: Option<i64>,
+}
+
+impl Reading {
+    /// Reads one kind of records, until there are `most` or they are large enough together.
+    async fn read(
+        &mut self,
+        snapshot: &mut SqliteConnection,
+        sql: &'static str,
+        (after, most): (i64, i64),
+        record: impl Fn(Columns<'_>) -> Result<Option<Change>, StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut rows = sqlx::query(sql).bind(after).bind(most).fetch(snapshot);
+        let mut bytes = 0;
+        while let Some(row) = rows.try_next().await? {
+            let Some(change) = record(Columns::of(&row))? else {
+                continue;
+            };
+            bytes += change.bytes();
+            let seq = change.seq();
+            self.changes.push(change);
+            if bytes > MOST_BYTES {
+                self.whole_to = Some(self.whole_to.map_or(seq, |other| other.min(seq)));
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn changes(mut self, as_of: i64, limit: usize) -> Changes {
+        let whole_to = self.whole_to.unwrap_or(as_of);
+        self.changes.retain(|change| change.seq() <= whole_to);
+        self.changes.sort_by_key(Change::seq);
+        Changes::limited((as_of, whole_to), self.changes, limit)
+    }
 }
 
 impl Changes {
-    /// The first `limit` of all changes up to `as_of`, in their order.
-    pub(super) fn limited(as_of: i64, mut changes: Vec<Change>, limit: usize) -> Self {
-        changes.truncate(limit);
-        let cursor = match changes.last() {
-            // There may be more: go on after the last one given.
-            Some(last) if changes.len() == limit => last.seq(),
-            _ => as_of,
-        };
-        Self {
+    /// The first `limit` of all changes up to `whole_to`, in their order, as they are at `as_of`.
+    pub(super) fn limited(
+        (as_of, whole_to): (i64, i64),
+        changes: Vec<Change>,
+        limit: usize,
+    ) -> Self {
+        let all = Self {
             as_of,
-            cursor,
+            cursor: whole_to,
             changes,
+        };
+        // At the limit there may be more, which were not read: go on after the last one given.
+        if all.changes.len() < limit {
+            all
+        } else {
+            all.first(limit)
         }
+    }
+
+    /// The first `count` of them.
+    pub fn first(mut self, count: usize) -> Self {
+        self.changes.truncate(count);
+        if let Some(last) = self.changes.last() {
+            self.cursor = last.seq();
+        }
+        self
     }
 }

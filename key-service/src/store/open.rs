@@ -7,13 +7,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::Connection;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use tokio::sync::watch;
 
-use super::{Missing, Store};
+use super::file::DatabaseFile;
+use super::writable::Writable;
+use super::{Missing, Store, StoreError};
 
 /// How the tables came to be.
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -22,7 +25,7 @@ pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
 const READERS: u32 = 4;
 /// How long a statement waits for another process that holds the file.
 const BUSY: Duration = Duration::from_secs(5);
-/// How long a request waits for its turn before it is told that the service is overloaded.
+/// How long a request waits for a connection before it is told that the service is overloaded.
 const TURN: Duration = Duration::from_secs(5);
 
 impl Store {
@@ -47,21 +50,24 @@ impl Store {
 
     /// Opens a database that nobody else can open as long as `in_use` is locked.
     pub(super) async fn open_with(path: &Path, in_use: File) -> Result<Self, String> {
-        make_private(path).map_err(|error| cannot_open(path, &sqlx::Error::Io(error)))?;
+        let file = make_private(path)
+            .and_then(|()| DatabaseFile::of(path))
+            .map_err(|error| cannot_open(path, &sqlx::Error::Io(error)))?;
+        let file = Arc::new(file);
         let options = options(path)?
             .journal_mode(SqliteJournalMode::Wal)
             // A revocation that was answered must outlive a power failure.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY);
-        let pool = async |connections, options| {
-            SqlitePoolOptions::new()
+        let pool = async |connections, options, writable: Arc<Writable>| {
+            pool_options(Arc::clone(&file), writable)
                 .max_connections(connections)
-                .acquire_timeout(TURN)
                 .connect_with(options)
                 .await
                 .map_err(|error| cannot_open(path, &error))
         };
-        let writer: SqlitePool = pool(1, options.clone()).await?;
+        let writable = Arc::new(Writable::default());
+        let writer: SqlitePool = pool(1, options.clone(), Arc::clone(&writable)).await?;
         MIGRATIONS.run(&writer).await.map_err(|error| match error {
             MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => format!(
                 "the database {} was written by a newer key-service: use that version, or restore an older backup",
@@ -72,12 +78,21 @@ impl Store {
             }
             other => format!("cannot bring the database {} up to date: {other}", path.display()),
         })?;
+        let read_only = options.pragma("query_only", "on");
         let store = Self {
-            readers: pool(READERS, options.pragma("query_only", "on")).await?,
+            // What becomes of their transactions says nothing of writes.
+            readers: pool(READERS, read_only.clone(), Arc::default()).await?,
+            keeper: pool(1, read_only, Arc::default()).await?,
             writer,
+            queue: Arc::default(),
+            writable,
+            file: Arc::clone(&file),
             sequence: watch::Sender::new(0),
             recent: Arc::default(),
             _in_use: Arc::new(in_use),
+        };
+        let unreadable = |error: &dyn std::fmt::Display| {
+            format!("cannot read the database {}: {error}", path.display())
         };
         store.begin_chain().await.map_err(|error| {
             format!(
@@ -88,13 +103,19 @@ impl Store {
         store
             .refresh_sequence()
             .await
-            .map_err(|error| format!("cannot read the database {}: {error}", path.display()))?;
+            .map_err(|error| unreadable(&error))?;
+        sqlx::query("SELECT value FROM sequence")
+            .execute(&store.keeper)
+            .await
+            .map_err(|error| unreadable(&error))?;
+        file.is_open();
         Ok(store)
     }
 
     /// Writes the log back into the database file and closes it.
     pub async fn close(&self) {
         self.readers.close().await;
+        self.keeper.close().await;
         if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
             .execute(&self.writer)
             .await
@@ -121,6 +142,37 @@ pub(super) fn sqlite_name(path: &Path) -> Result<String, String> {
             path.display()
         )
     })
+}
+
+/// Connections that stay open, all to the same file, and without a transaction that is thought to be open.
+/// `writable` is told where there is nevertheless.
+fn pool_options(file: Arc<DatabaseFile>, writable: Arc<Writable>) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .acquire_timeout(TURN)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .after_connect(move |_, _| {
+            let same = file.check().map_err(std::io::Error::other);
+            Box::pin(async move { Ok(same?) })
+        })
+        .after_release(move |connection, _| {
+            let writable = Arc::clone(&writable);
+            Box::pin(async move {
+                if !connection.is_in_transaction() {
+                    return Ok(true);
+                }
+                // After a full disk and other errors SQLite rolls back by itself. Then there is nothing to
+                // roll back, the count of open transactions stays wrong for good, and so does every later
+                // write. Whoever was rolled back only now, because its request was given up, is told apart
+                // by what comes behind that in the queue of the connection.
+                connection.ping().await?;
+                let usable = !connection.is_in_transaction();
+                if !usable {
+                    writable.failed(&StoreError::RolledBack);
+                }
+                Ok(usable)
+            })
+        })
 }
 
 /// The file that is locked as long as the database is open: shared by all who use it, alone by who

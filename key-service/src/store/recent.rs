@@ -8,6 +8,8 @@ use super::changes::{Change, Changes};
 
 /// Changes that are kept. Who is further behind reads the database.
 const KEPT: usize = 1000;
+/// Bytes of their texts that are kept.
+const KEPT_BYTES: usize = 4 * 1024 * 1024;
 
 /// The last changes, without a gap.
 #[derive(Debug, Default)]
@@ -20,6 +22,7 @@ struct Log {
     /// The number of the last change here.
     end: i64,
     changes: VecDeque<Change>,
+    bytes: usize,
 }
 
 impl Recent {
@@ -39,13 +42,18 @@ impl Recent {
         // Another process wrote in between.
         if first != log.end + 1 {
             log.changes.clear();
+            log.bytes = 0;
             log.begin = first - 1;
         }
         log.end = last;
+        log.bytes += written.iter().map(Change::bytes).sum::<usize>();
         log.changes.extend(written);
-        while log.changes.len() > KEPT {
-            let forgotten = log.changes.pop_front();
-            log.begin = forgotten.map_or(log.end, |change| change.seq());
+        while log.changes.len() > KEPT || log.bytes > KEPT_BYTES {
+            let Some(forgotten) = log.changes.pop_front() else {
+                break;
+            };
+            log.bytes -= forgotten.bytes();
+            log.begin = forgotten.seq();
         }
     }
 
@@ -65,7 +73,7 @@ impl Recent {
             .cloned()
             .collect();
         changes.reverse();
-        Some(Changes::limited(log.end, changes, limit))
+        Some(Changes::limited((log.end, log.end), changes, limit))
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {

@@ -3,7 +3,7 @@
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::page::PageRequest;
-use super::rows::{Columns, key_columns};
+use super::rows::{self, Columns, key_columns};
 use super::{Store, StoreError, Write};
 use crate::domain::time::DAY;
 use crate::domain::usage::{DayCount, KeyUsage, RECENTLY, Report, UsedKey, UserUsage};
@@ -162,32 +162,38 @@ impl Write {
         .bind(now)
         .execute(self.connection())
         .await?;
-        for count in &report.keys {
-            // A gateway's clock may be ahead, but nothing was used in the future.
-            let last_at = count.last_at.min(now);
-            let known = sqlx::query(
-                "INSERT INTO key_usage (key_id, day, allowed, rejected) SELECT id, ?, ?, ? FROM keys WHERE id = ? \
-                 ON CONFLICT (key_id, day) DO UPDATE SET \
-                 allowed = allowed + excluded.allowed, rejected = rejected + excluded.rejected",
-            )
-            .bind(last_at / DAY)
-            .bind(count.allowed)
-            .bind(count.rejected)
-            .bind(&count.id)
-            .execute(self.connection())
-            .await?;
-            if known.rows_affected() == 0 || count.allowed == 0 {
-                continue;
-            }
-            sqlx::query(
-                "INSERT INTO key_last_use (key_id, at) VALUES (?, ?) \
-                 ON CONFLICT (key_id) DO UPDATE SET at = max(at, excluded.at)",
-            )
-            .bind(&count.id)
-            .bind(last_at)
-            .execute(self.connection())
-            .await?;
-        }
+        // Two statements for all keys: every other write waits meanwhile.
+        let counts: Vec<_> = report
+            .keys
+            .iter()
+            .map(|count| {
+                // A gateway's clock may be ahead, but nothing was used in the future.
+                let last_at = count.last_at.min(now);
+                (&count.id, last_at, count.allowed, count.rejected)
+            })
+            .collect();
+        let counts = rows::json_text(&counts)?;
+        sqlx::query(
+            "INSERT INTO key_usage (key_id, day, allowed, rejected) \
+             SELECT keys.id, (counted.value ->> 1) / ?, counted.value ->> 2, counted.value ->> 3 \
+             FROM json_each(?) AS counted CROSS JOIN keys ON keys.id = counted.value ->> 0 WHERE true \
+             ON CONFLICT (key_id, day) DO UPDATE SET \
+             allowed = allowed + excluded.allowed, rejected = rejected + excluded.rejected",
+        )
+        .bind(DAY)
+        .bind(&counts)
+        .execute(self.connection())
+        .await?;
+        sqlx::query(
+            "INSERT INTO key_last_use (key_id, at) \
+             SELECT keys.id, counted.value ->> 1 \
+             FROM json_each(?) AS counted CROSS JOIN keys ON keys.id = counted.value ->> 0 \
+             WHERE counted.value ->> 2 > 0 \
+             ON CONFLICT (key_id) DO UPDATE SET at = max(at, excluded.at)",
+        )
+        .bind(&counts)
+        .execute(self.connection())
+        .await?;
         Ok(())
     }
 

@@ -9,7 +9,10 @@ use tokio::sync::watch;
 
 use super::chain::{End, Stored};
 use super::changes::Change;
+use super::file::DatabaseFile;
+use super::queue::Turn;
 use super::recent::Recent;
+use super::writable::Writable;
 use super::{Store, StoreError, announce, rows};
 use crate::domain::audit::{Action, Kind};
 use crate::domain::credential::Digest;
@@ -23,16 +26,21 @@ pub struct Write {
     transaction: Transaction<'static, Sqlite>,
     sequence: watch::Sender<i64>,
     recent: Arc<Recent>,
+    writable: Arc<Writable>,
+    file: Arc<DatabaseFile>,
     changes: Vec<Change>,
     actor: String,
     now: i64,
     /// The last audit entry, once one is written.
     end_of_chain: Option<End>,
+    /// Behind the transaction: whoever comes next finds the connection free.
+    _turn: Turn,
 }
 
 impl Write {
     pub(super) fn new(
         transaction: Transaction<'static, Sqlite>,
+        turn: Turn,
         store: &Store,
         actor: &str,
         now: i64,
@@ -41,10 +49,13 @@ impl Write {
             transaction,
             sequence: store.sequence.clone(),
             recent: Arc::clone(&store.recent),
+            writable: Arc::clone(&store.writable),
+            file: Arc::clone(&store.file),
             changes: Vec::new(),
             actor: actor.to_owned(),
             now,
             end_of_chain: None,
+            _turn: turn,
         }
     }
 
@@ -223,18 +234,30 @@ impl Write {
     /// Makes it true, and wakes whoever follows the changes.
     pub async fn commit(self) -> Result<(), StoreError> {
         // In a task of its own: a client that leaves now must not keep the announcement back.
-        let commit = tokio::spawn(async move {
-            self.transaction.commit().await?;
-            if let Some(last) = self.changes.last().map(Change::seq) {
-                self.recent.add(self.changes);
-                announce(&self.sequence, last);
-            }
-            Ok::<_, sqlx::Error>(())
-        });
-        match commit.await {
-            Ok(done) => Ok(done?),
+        match tokio::spawn(self.commit_now()).await {
+            Ok(done) => done,
             Err(_) => Err(StoreError::Database(sqlx::Error::WorkerCrashed)),
         }
+    }
+
+    async fn commit_now(self) -> Result<(), StoreError> {
+        if let Err(error) = self.transaction.commit().await {
+            let error = StoreError::from(error);
+            self.writable.failed(&error);
+            return Err(error);
+        }
+        if let Some(last) = self.changes.last().map(Change::seq) {
+            self.recent.add(self.changes);
+            announce(&self.sequence, last);
+        }
+        // Obeyed, but perhaps not kept: whoever asked for it must not believe that it is.
+        if let Err(what) = self.file.check() {
+            let error = StoreError::Gone(what);
+            self.writable.failed(&error);
+            return Err(error);
+        }
+        self.writable.succeeded();
+        Ok(())
     }
 
     async fn next_number(&mut self) -> Result<i64, StoreError> {

@@ -85,7 +85,7 @@ fn what_is_wrong_is_refused_all_at_once() {
             "expires_at",
         ),
         (
-            json!({"user_id": "usr_a", "scopes": vec!["a"; 65]}),
+            json!({"user_id": "usr_a", "scopes": vec!["a"; 257]}),
             "scopes",
         ),
     ] {

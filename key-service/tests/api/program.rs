@@ -82,6 +82,11 @@ impl Running {
         }
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks it to stop.
     pub fn terminate(&self) {
         let kill = Command::new("kill")

@@ -218,6 +218,21 @@ impl Service {
         self.send("DELETE", path, Some(&self.admin), None)
     }
 
+    /// Imports keys, one a line.
+    pub fn import(&self, lines: &str) -> Answer {
+        let authorization = format!("Bearer {}", self.admin.reveal());
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("content-type", "application/x-ndjson"),
+        ];
+        self.send_with(
+            "POST",
+            "/admin/v1/keys/import",
+            &headers,
+            Some(lines.as_bytes()),
+        )
+    }
+
     /// Makes a key of `usr_a` with these further fields.
     pub fn make_key(&self, fields: &Value) -> Value {
         let mut body = json!({"user_id": "usr_a", "environment": "live"});

@@ -335,3 +335,71 @@ fn a_poll_whose_token_is_revoked_meanwhile_is_told_of_no_change() {
         assert!(!answer.text.contains("ten_secret"), "{}", answer.text);
     });
 }
+
+/// Lines of an import, each of some two kilobytes: far more in one answer than gateways take.
+fn long_scopes() -> String {
+    let scopes: Vec<String> = (0..16)
+        .map(|n| format!("{n:02}:{}", "s".repeat(121)))
+        .collect();
+    (0..490)
+        .map(|n| json!({"key": format!("a-key-of-some-length-{n}"), "user_id": "usr_a", "scopes": scopes}).to_string() + "\n")
+        .collect()
+}
+
+#[test]
+fn an_answer_ends_before_a_mebibyte_and_the_next_goes_on_after_it() {
+    let service = Service::furnished();
+    let lines = long_scopes();
+    assert!(lines.len() < 1024 * 1024, "one import");
+    service.import(&lines).expect(200);
+    let (mut cursor, mut seen, mut pages) = (0, Vec::new(), 0);
+    while cursor < 492 {
+        let answer = service.send(
+            "GET",
+            &format!("/v1/changes?after={cursor}"),
+            Some(&service.gateway),
+            None,
+        );
+        assert!(answer.text.len() <= 1024 * 1024, "{}", answer.text.len());
+        let page = answer.expect(200);
+        let changes = page["changes"].as_array().unwrap();
+        seen.extend(changes.iter().map(|change| change["seq"].as_i64().unwrap()));
+        assert_eq!(page["cursor"].as_i64(), seen.last().copied());
+        cursor = page["cursor"].as_i64().unwrap();
+        pages += 1;
+    }
+    assert_eq!(seen, (1..=492).collect::<Vec<i64>>());
+    assert_eq!(pages, 2, "answers are filled");
+}
+
+#[test]
+fn who_waits_for_a_change_gets_no_more_than_a_mebibyte_either() {
+    let service = Service::furnished();
+    let waiting = std::thread::scope(|scope| {
+        let poll = scope.spawn(|| {
+            service.send(
+                "GET",
+                "/v1/changes?after=2&wait=30",
+                Some(&service.gateway),
+                None,
+            )
+        });
+        // One write of many large records.
+        let scopes: Vec<String> = (0..256)
+            .map(|n| format!("{n:03}:{}", "s".repeat(124)))
+            .collect();
+        let lines: String = (0..31)
+            .map(|n| {
+                json!({"key": format!("a-key-of-some-length-{n}"), "scopes": scopes}).to_string()
+                    + "\n"
+            })
+            .collect();
+        service.import(&lines).expect(200);
+        poll.join().unwrap()
+    });
+    assert!(waiting.text.len() <= 1024 * 1024, "{}", waiting.text.len());
+    let page = waiting.expect(200);
+    assert!(page["changes"].as_array().unwrap().len() > 20);
+    let rest = service.changes(&format!("?after={}", page["cursor"]));
+    assert_eq!(rest["cursor"], 33);
+}

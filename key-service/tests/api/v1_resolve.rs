@@ -105,7 +105,7 @@ fn a_key_without_user_or_tenant_has_null_there() {
 
 #[test]
 fn one_to_64_digests_and_all_of_them_right() {
-    let service = Service::start();
+    let service = Service::furnished();
     let unknown = "A".repeat(43);
     let send = |body: &Value| {
         service.send(
@@ -167,4 +167,88 @@ fn an_answer_is_true_at_one_moment() {
             assert_eq!(answer["as_of"], *user);
         }
     });
+}
+
+#[test]
+fn results_that_do_not_fit_into_a_mebibyte_are_left_out() {
+    let service = Service::furnished();
+    let many = |what: &str| -> Vec<String> {
+        (0..256)
+            .map(|n| format!("{what}{n:03}{}", "x".repeat(120)))
+            .collect()
+    };
+    service
+        .patch(
+            "/admin/v1/users/usr_a",
+            &json!({"scopes": many("s"), "apis": many("a")}),
+        )
+        .expect(200);
+    let digests: Vec<String> = (0..25)
+        .map(|_| digest(&service.make_key(&json!({"scopes": many("s")}))["secret"]))
+        .collect();
+    let mut left: Vec<&str> = digests.iter().map(String::as_str).collect();
+    let mut calls = 0;
+    while !left.is_empty() {
+        let body = json!({"digests": left}).to_string();
+        let answer = service.send(
+            "POST",
+            "/v1/resolve",
+            Some(&service.gateway),
+            Some(body.as_bytes()),
+        );
+        assert!(answer.text.len() <= 1024 * 1024, "{}", answer.text.len());
+        let results = answer.expect(200)["results"].as_array().unwrap().clone();
+        assert!(!results.is_empty());
+        for result in results {
+            assert_eq!(result["digest"], left.remove(0), "in the order asked");
+            assert_eq!(result["user"]["apis"].as_array().unwrap().len(), 256);
+        }
+        calls += 1;
+    }
+    assert_eq!(calls, 3, "answers are filled");
+    let metrics = service.send("GET", "/metrics", None, None).text;
+    assert!(
+        metrics.contains(r#"resolve_digests_total{result="known"} 25"#),
+        "what was left out was not looked up: {metrics}"
+    );
+}
+
+#[test]
+fn a_list_is_as_long_as_gateways_take_and_no_longer() {
+    let service = Service::furnished();
+    let many = |count: usize| -> Vec<String> { (0..count).map(|n| format!("s{n}")).collect() };
+    let networks: Vec<String> = (0..257).map(|n| format!("2001:db8:{n:x}::/48")).collect();
+    service.make_key(&json!({"id": "key_most", "scopes": many(256), "networks": networks[..256]}));
+    for (path, fields, wrong) in [
+        (
+            "/admin/v1/keys/key_most",
+            json!({"scopes": many(257), "networks": networks}),
+            &["scopes", "networks"][..],
+        ),
+        (
+            "/admin/v1/keys/key_most",
+            json!({"scopes": ["x".repeat(129), ""]}),
+            &["scopes[0]", "scopes[1]"],
+        ),
+        (
+            "/admin/v1/users/usr_a",
+            json!({"scopes": many(257), "apis": many(257)}),
+            &["scopes", "apis"],
+        ),
+        (
+            "/admin/v1/users/usr_a",
+            json!({"apis": ["x".repeat(129), ""]}),
+            &["apis[0]", "apis[1]"],
+        ),
+    ] {
+        let refused = service.patch(path, &fields);
+        assert_eq!(refused.problem(400), wrong);
+        assert!(
+            refused.text.contains("256") || refused.text.contains("128"),
+            "{}",
+            refused.text
+        );
+    }
+    let line = json!({"key": "a-key-of-some-length", "scopes": many(257)}).to_string();
+    assert_eq!(service.import(&line).problem(400), ["line 1.scopes"]);
 }

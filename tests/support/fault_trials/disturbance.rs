@@ -1,6 +1,7 @@
 //! What goes wrong in each trial.
 
 use super::Stock;
+use super::writers::Writer;
 use crate::client::{Connection, Request};
 use crate::failure::{Failure, Result};
 use crate::fault_proxy::Fault;
@@ -9,7 +10,8 @@ use serde_json::json;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection as _, SqliteConnection};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -29,6 +31,11 @@ enum What {
     Proxy(Fault),
     Locked,
     Restored,
+    LongRecords,
+    DiskFull,
+    FileGone,
+    Writers,
+    NotMounted,
     HangUps,
     HotRestart,
     Update,
@@ -71,6 +78,11 @@ pub fn trials() -> Vec<Trial> {
         proxy("black hole", Fault::BlackHole),
         trial("database locked", What::Locked),
         trial("older backup", What::Restored),
+        trial("import of long records", What::LongRecords),
+        trial("disk full", What::DiskFull),
+        trial("database deleted", What::FileGone),
+        trial("writers without pause", What::Writers),
+        trial("database not mounted", What::NotMounted),
         trial("clients hang up", What::HangUps),
         trial("hot restart", What::HotRestart),
         trial("configuration update", What::Update),
@@ -98,7 +110,12 @@ impl Trial {
 
     pub(super) fn change(&self) -> Change {
         match self.what {
-            What::Killed | What::Locked | What::Restored => Change::Afterwards,
+            What::Killed
+            | What::Locked
+            | What::Restored
+            | What::DiskFull
+            | What::FileGone
+            | What::NotMounted => Change::Afterwards,
             _ => Change::During,
         }
     }
@@ -111,6 +128,7 @@ pub(super) struct Disturbance {
     backup: Option<PathBuf>,
     late: Option<String>,
     hang_ups: JoinSet<()>,
+    writers: JoinSet<Result<()>>,
     left: Arc<AtomicU64>,
     keys: Vec<super::stock::Keys>,
 }
@@ -123,6 +141,7 @@ impl Disturbance {
             backup: None,
             late: None,
             hang_ups: JoinSet::new(),
+            writers: JoinSet::new(),
             left: Arc::default(),
             keys: Vec::new(),
         };
@@ -153,6 +172,38 @@ impl Disturbance {
             What::Proxy(fault) => gateway.fault_proxy().set(fault),
             What::Locked => self.lock = Some(lock(gateway.key_service().database()).await?),
             What::Restored => self.restore(gateway).await?,
+            What::LongRecords => {
+                let writer = Writer::of(gateway.key_service());
+                for number in 0..3 {
+                    writer.import(&format!("long-{number}"), 16).await?;
+                }
+            }
+            What::DiskFull => {
+                limit_files(gateway, "1")?;
+                Writer::of(gateway.key_service()).is_refused().await?;
+            }
+            What::FileGone => {
+                let database = gateway.key_service().database();
+                fs::rename(&database, aside(&database))?;
+                Writer::of(gateway.key_service()).is_refused().await?;
+            }
+            What::Writers => {
+                let writer = Writer::of(gateway.key_service());
+                for number in 0..2 {
+                    let name = format!("writer-{number}");
+                    self.writers.spawn(writer.clone().keep_importing(name));
+                }
+                for number in 0..12 {
+                    self.writers.spawn(writer.clone().keep_reporting(number));
+                }
+            }
+            What::NotMounted => {
+                let service = gateway.key_service();
+                service.stop().await?;
+                let database = service.database();
+                fs::rename(&database, aside(&database))?;
+                service.run_unready().await?;
+            }
             What::HangUps => {
                 gateway.fault_proxy().set(Fault::Delay(IN_TIME));
                 for keys in self.keys.drain(..) {
@@ -180,7 +231,28 @@ impl Disturbance {
                 let lock = self.lock.take().ok_or_else(|| Failure::new("no lock"))?;
                 lock.close().await.map_err(sql)?;
             }
-            What::Restored => {}
+            What::Restored | What::LongRecords => {}
+            What::DiskFull => limit_files(gateway, "unlimited")?,
+            What::FileGone => {
+                let database = gateway.key_service().database();
+                fs::rename(aside(&database), &database)?;
+            }
+            What::Writers => {
+                self.writers.abort_all();
+                while let Some(ended) = self.writers.join_next().await {
+                    // Those that were stopped only now are well.
+                    if let Ok(outcome) = ended {
+                        outcome?;
+                    }
+                }
+            }
+            What::NotMounted => {
+                let service = gateway.key_service();
+                service.stop().await?;
+                let database = service.database();
+                fs::rename(aside(&database), &database)?;
+                service.run().await?;
+            }
             What::HangUps => {
                 self.hang_ups.shutdown().await;
                 gateway.fault_proxy().set(Fault::None);
@@ -232,6 +304,28 @@ impl Disturbance {
             let _ = fs::remove_file(database.with_extension(log));
         }
         service.run().await
+    }
+}
+
+fn aside(database: &Path) -> PathBuf {
+    database.with_extension("aside")
+}
+
+/// Bounds the files of the key service, as a full disk does: nothing more fits into any of them.
+fn limit_files(gateway: &mut Gateway, bytes: &str) -> Result<()> {
+    let process = gateway
+        .key_service()
+        .process()
+        .ok_or_else(|| Failure::new("the key service does not run"))?;
+    let done = Command::new("prlimit")
+        .args(["--pid", &process.id().to_string()])
+        .arg(format!("--fsize={bytes}:"))
+        .status()
+        .map_err(|error| Failure::from(error).during("prlimit, of util-linux"))?;
+    if done.success() {
+        Ok(())
+    } else {
+        Err(Failure::new(format!("prlimit ended with {done}")))
     }
 }
 

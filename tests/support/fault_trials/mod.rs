@@ -7,6 +7,7 @@
 mod disturbance;
 mod report;
 mod stock;
+mod writers;
 
 pub use disturbance::{RECOVERED, Trial, trials};
 pub use report::{Report, Times};

@@ -188,7 +188,7 @@ impl Asked {
         let request = packed.request();
         let question = self.question(app, &request);
         let chain = match answered {
-            Some(answered) => chain(&answer(digests, answered))?,
+            Some(answered) => chain(&answer(digests, answered)?)?,
             None => None,
         };
         let known = chain.as_ref().zip(first(answered)).map(known);

@@ -5,6 +5,10 @@ use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
+mod check;
+
+use check::{Planned, check};
+
 use super::body::{bytes, json, media_type};
 use super::fields::{Fields, switch, text, within};
 use super::guard::Actor;
@@ -17,7 +21,13 @@ use crate::domain::refusal::{FieldError, Refusal};
 use crate::domain::text as rules;
 use crate::domain::time::now;
 use crate::domain::user::User;
-use crate::store::{StoreError, Write};
+use crate::store::{StoreError, Urgency, Write};
+
+/// The path, whose requests take as long as their lines do.
+pub const PATH: &str = "/admin/v1/keys/import";
+
+/// Lines that are written at once: others wait for no longer than that takes.
+const PART: usize = 100;
 
 /// How to import.
 #[derive(IntoParams)]
@@ -73,13 +83,16 @@ enum LineResult {
 
 /// Imports existing keys, in clear or by digest, one JSON object a line: `key` or `digest`
 /// (base64url, made as the gateway makes it), and the fields of a new key, `status` and `hint`.
-/// Sending the same lines again changes nothing.
+/// Sending the same lines again changes nothing. All lines are checked first; then they are written in parts
+/// of 100, so that nobody else waits for long: where that fails in between, the parts before it stay, and the
+/// same lines can be sent again.
 #[utoipa::path(
     post, path = "/admin/v1/keys/import", tag = "keys", params(ImportQuery),
     request_body(content = String, content_type = "application/x-ndjson"),
     responses(
         (status = 200, body = ImportReport),
         (status = 400, description = "A line is wrong, and nothing was imported", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Another write, made meanwhile, forbids a line: lines before it were imported", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -101,27 +114,63 @@ pub async fn import(
         let message = "the body holds no line: send a JSON object a line";
         return Err(Problem::invalid(vec![FieldError::new("", message)]));
     }
-    let mut write = app.store.write(&actor.0, now()).await?;
-    let mut report = ImportReport::default();
     // What some editors begin a file with is no part of the first line.
     let text = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&body);
-    for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
-        if line.trim_ascii().is_empty() {
-            continue;
+    let lines: Vec<(usize, Result<Line, Refusal>)> = text
+        .split(|byte| *byte == b'\n')
+        .enumerate()
+        .filter(|(_, line)| !line.trim_ascii().is_empty())
+        .map(|(index, line)| (index + 1, read_line(line, &app.settings.digester)))
+        .collect();
+    if !manner.partial {
+        check(&app.store, &lines, manner.expired).await?;
+    }
+    let mut report = ImportReport::default();
+    let mut planned = Planned::default();
+    let mut lines = lines.into_iter().peekable();
+    while lines.peek().is_some() {
+        let mut write = app.store.write_as(Urgency::Import, &actor.0, now()).await?;
+        for (number, line) in lines.by_ref().take(PART) {
+            let outcome = match line {
+                Ok(line) => match planned.outcome(&line) {
+                    Some(outcome) => outcome,
+                    None => {
+                        let digest = line.digest.clone();
+                        let outcome = import_line(&mut write, line, manner.expired).await?;
+                        if manner.dry_run {
+                            planned.add(&digest, &outcome);
+                        }
+                        outcome
+                    }
+                },
+                Err(refusal) => Err(refusal),
+            };
+            if let (Err(refusal), false) = (&outcome, manner.partial) {
+                return Err(overtaken(number, refusal.clone()));
+            }
+            report.add(number, outcome);
         }
-        let outcome = match read_line(line, &app.settings.digester) {
-            Ok(line) => import_line(&mut write, line, manner.expired).await?,
-            Err(refusal) => Err(refusal),
-        };
-        report.add(index + 1, outcome);
-    }
-    if report.failed > 0 && !manner.partial {
-        return Err(Problem::invalid(report.errors()));
-    }
-    if !manner.dry_run {
-        write.commit().await?;
+        if !manner.dry_run {
+            write.commit().await?;
+        }
     }
     Ok(Json(report))
+}
+
+/// The answer where what was checked is not true any more.
+fn overtaken(number: usize, refusal: Refusal) -> Problem {
+    let why: Vec<String> = within(&format!("line {number}"), refusal)
+        .into_iter()
+        .map(|error| format!("{} {}", error.field, error.message))
+        .collect();
+    Problem::conflict(format!(
+        "Another write came between: {}. Lines before that were imported; correct it, and send all lines again.",
+        why.join("; ")
+    ))
+}
+
+fn id_taken() -> Refusal {
+    Refusal::field("id", "another key has this id")
 }
 
 /// A line that is right in itself.
@@ -132,11 +181,29 @@ struct Line {
     draft: KeyDraft,
 }
 
+impl Line {
+    /// Refused where the key is there already, under an id that is not the one of the line.
+    fn other_id(&self, there: &str) -> Option<Refusal> {
+        let id = self.draft.id.as_deref()?;
+        (id != there).then(|| Refusal::field("id", format!("the key is there already, as {there}")))
+    }
+}
+
 /// What became of a line that was not refused.
 struct Done {
     result: LineResult,
     id: String,
     warnings: Vec<&'static str>,
+}
+
+impl Done {
+    fn existing(id: String) -> Self {
+        Self {
+            result: LineResult::Existing,
+            id,
+            warnings: Vec::new(),
+        }
+    }
 }
 
 async fn import_line(
@@ -145,24 +212,15 @@ async fn import_line(
     expired: Expired,
 ) -> Result<Result<Done, Refusal>, StoreError> {
     if let Some(there) = write.key_by_digest(&line.digest).await? {
-        let same_id = line.draft.id.as_ref().is_none_or(|id| *id == there.id);
-        return Ok(if same_id {
-            Ok(Done {
-                result: LineResult::Existing,
-                id: there.id,
-                warnings: Vec::new(),
-            })
-        } else {
-            Err(Refusal::field(
-                "id",
-                format!("the key is there already, as {}", there.id),
-            ))
+        return Ok(match line.other_id(&there.id) {
+            Some(refusal) => Err(refusal),
+            None => Ok(Done::existing(there.id)),
         });
     }
     if let Some(id) = &line.draft.id
         && write.key(id).await?.is_some()
     {
-        return Ok(Err(Refusal::field("id", "another key has this id")));
+        return Ok(Err(id_taken()));
     }
     let owner = match &line.draft.user_id {
         Some(id) => write.user(id).await?,

@@ -1,0 +1,105 @@
+//! What an import will do, before it does it.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Done, ImportReport, Line, id_taken};
+use crate::domain::credential::Digest;
+use crate::domain::key::{Expired, Key};
+use crate::domain::refusal::Refusal;
+use crate::domain::time::now;
+use crate::http::Problem;
+use crate::store::{Store, StoreError};
+
+/// Refuses all lines if one of them is wrong, alone or beside the others and what is there.
+pub(super) async fn check(
+    store: &Store,
+    lines: &[(usize, Result<Line, Refusal>)],
+    expired: Expired,
+) -> Result<(), Problem> {
+    let mut report = ImportReport::default();
+    let mut seen = Seen::default();
+    for (number, line) in lines {
+        let refused = match line {
+            Ok(line) => seen.refuse(store, line, expired).await?,
+            Err(refusal) => Some(refusal.clone()),
+        };
+        if let Some(refusal) = refused {
+            report.add(*number, Err(refusal));
+        }
+    }
+    if report.failed > 0 {
+        return Err(Problem::invalid(report.errors()));
+    }
+    Ok(())
+}
+
+/// What the lines before will have written.
+#[derive(Default)]
+struct Seen<'a> {
+    /// The id that its line gives a digest, if it does.
+    digests: HashMap<&'a str, Option<&'a str>>,
+    ids: HashSet<&'a str>,
+}
+
+impl<'a> Seen<'a> {
+    async fn refuse(
+        &mut self,
+        store: &Store,
+        line: &'a Line,
+        expired: Expired,
+    ) -> Result<Option<Refusal>, StoreError> {
+        let id = line.draft.id.as_deref();
+        let there = store.key_by_digest(&line.digest).await?;
+        if let Some(there) = there {
+            return Ok(line.other_id(&there.id));
+        }
+        if let Some(before) = self.digests.get(line.digest.as_str()) {
+            let other = id.is_some() && *before != id;
+            return Ok(other
+                .then(|| Refusal::field("id", "a line before has the same key, and not this id")));
+        }
+        if let Some(id) = id
+            && (self.ids.contains(id) || store.key(id).await?.is_some())
+        {
+            return Ok(Some(id_taken()));
+        }
+        let (draft, digest) = (line.draft.clone(), line.digest.clone());
+        if let Err(refusal) = Key::import(draft, line.status, expired, None, digest, None, now()) {
+            return Ok(Some(refusal));
+        }
+        self.digests.insert(line.digest.as_str(), id);
+        self.ids.extend(id);
+        Ok(None)
+    }
+}
+
+/// What the parts before would have written, where nothing is.
+#[derive(Default)]
+pub(super) struct Planned {
+    /// The ids of keys, by their digests.
+    digests: HashMap<String, String>,
+    ids: HashSet<String>,
+}
+
+impl Planned {
+    /// What becomes of a line because of those before it.
+    pub(super) fn outcome(&self, line: &Line) -> Option<Result<Done, Refusal>> {
+        if let Some(there) = self.digests.get(line.digest.as_str()) {
+            return Some(match line.other_id(there) {
+                Some(refusal) => Err(refusal),
+                None => Ok(Done::existing(there.clone())),
+            });
+        }
+        let id = line.draft.id.as_ref()?;
+        self.ids.contains(id).then(|| Err(id_taken()))
+    }
+
+    /// Takes note of a line that would be written.
+    pub(super) fn add(&mut self, digest: &Digest, outcome: &Result<Done, Refusal>) {
+        if let Ok(done) = outcome {
+            self.ids.insert(done.id.clone());
+            self.digests
+                .insert(digest.as_str().to_owned(), done.id.clone());
+        }
+    }
+}
