@@ -81,6 +81,20 @@ impl Queue {
     }
 }
 
+impl Turn {
+    /// Whether somebody waits who is more urgent than this.
+    pub(super) fn is_wanted(&self, than: Urgency) -> bool {
+        self.0.as_ref().is_some_and(|queue| {
+            let mut state = queue.state();
+            let mut before = state.waiting.iter_mut().take(than as usize);
+            before.any(|waiting| {
+                waiting.retain(|sender| !sender.is_closed());
+                !waiting.is_empty()
+            })
+        })
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
         let Some(queue) = self.0.take() else { return };
@@ -126,6 +140,8 @@ mod tests {
         tokio::task::yield_now().await;
         gone.abort();
         let _ = gone.await;
+        assert!(first.is_wanted(Urgency::Usage) && first.is_wanted(Urgency::Change));
+        assert!(!first.is_wanted(Urgency::Stop), "nothing is more urgent");
         drop(first);
         for task in tasks {
             task.await.unwrap();
@@ -140,7 +156,8 @@ mod tests {
                 Urgency::Usage
             ]
         );
-        assert!(queue.turn(Urgency::Import).await.is_some(), "free again");
+        let free = queue.turn(Urgency::Usage).await.unwrap();
+        assert!(!free.is_wanted(Urgency::Usage));
     }
 
     #[tokio::test]

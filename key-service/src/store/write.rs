@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::chain::{End, Stored};
 use super::changes::Change;
 use super::file::DatabaseFile;
-use super::queue::Turn;
+use super::queue::{Turn, Urgency};
 use super::recent::Recent;
 use super::writable::Writable;
 use super::{Store, StoreError, announce, rows};
@@ -34,7 +34,7 @@ pub struct Write {
     /// The last audit entry, once one is written.
     end_of_chain: Option<End>,
     /// Behind the transaction: whoever comes next finds the connection free.
-    _turn: Turn,
+    turn: Turn,
 }
 
 impl Write {
@@ -55,7 +55,7 @@ impl Write {
             actor: actor.to_owned(),
             now,
             end_of_chain: None,
-            _turn: turn,
+            turn,
         }
     }
 
@@ -66,6 +66,11 @@ impl Write {
     /// The time of this write, in Unix seconds.
     pub fn now(&self) -> i64 {
         self.now
+    }
+
+    /// Whether something more urgent than an import waits for this write to end.
+    pub fn is_waited_for(&self) -> bool {
+        self.turn.is_wanted(Urgency::Import)
     }
 
     /// The tenant of this id.
@@ -241,6 +246,8 @@ impl Write {
     }
 
     async fn commit_now(self) -> Result<(), StoreError> {
+        // Until the end, also of what is told of it.
+        let _turn = self.turn;
         if let Err(error) = self.transaction.commit().await {
             let error = StoreError::from(error);
             self.writable.failed(&error);

@@ -26,7 +26,7 @@ use crate::store::{StoreError, Urgency, Write};
 /// The path, whose requests take as long as their lines do.
 pub const PATH: &str = "/admin/v1/keys/import";
 
-/// Lines that are written at once: others wait for no longer than that takes.
+/// Lines that are written at once, unless something more urgent waits: then it goes after the next line.
 const PART: usize = 100;
 
 /// How to import.
@@ -84,7 +84,7 @@ enum LineResult {
 /// Imports existing keys, in clear or by digest, one JSON object a line: `key` or `digest`
 /// (base64url, made as the gateway makes it), and the fields of a new key, `status` and `hint`.
 /// Sending the same lines again changes nothing. All lines are checked first; then they are written in parts
-/// of 100, so that nobody else waits for long: where that fails in between, the parts before it stay, and the
+/// of at most 100, so that nobody else waits for them: where that fails in between, the parts before it stay, and the
 /// same lines can be sent again.
 #[utoipa::path(
     post, path = "/admin/v1/keys/import", tag = "keys", params(ImportQuery),
@@ -149,6 +149,9 @@ pub async fn import(
                 return Err(overtaken(number, refusal.clone()));
             }
             report.add(number, outcome);
+            if write.is_waited_for() {
+                break;
+            }
         }
         if !manner.dry_run {
             write.commit().await?;
