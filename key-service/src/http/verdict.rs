@@ -19,13 +19,18 @@ pub const UNKNOWN: &str = Reason::KeyUnknown.code();
 /// `allowed`, or the code with which gateways refuse the key, for each of these digests.
 pub async fn verdicts(app: &App, digests: &[Digest]) -> Result<Vec<&'static str>, Problem> {
     let mut verdicts = Vec::with_capacity(digests.len());
-    for asked in digests.chunks(MOST_DIGESTS) {
+    let mut left = digests;
+    while let Some(asked) = left.chunks(MOST_DIGESTS).next() {
         let found = app.store.resolve(asked).await?;
-        let body = serde_json::to_vec(&answer(asked, &found)).map_err(|_| Problem::internal())?;
+        let body = serde_json::to_vec(&answer(asked, &found)?).map_err(|_| Problem::internal())?;
         let read = parse_answer(&body).map_err(|problem| {
             tracing::error!(%problem, "gateways cannot read the records of keys");
             Problem::internal()
         })?;
+        // An answer may be too large for all that was asked, and never for the first.
+        left = left
+            .split_at_checked(read.results.len())
+            .map_or(&[], |(_, left)| left);
         let now = u64::try_from(now()).unwrap_or_default();
         verdicts.extend(read.results.into_iter().map(|(_, result)| match result {
             Ok(Resolved::Known { key, user, tenant }) => {

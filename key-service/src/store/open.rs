@@ -108,6 +108,17 @@ impl Store {
             .execute(&store.keeper)
             .await
             .map_err(|error| unreadable(&error))?;
+        // All at once: should the file be gone later, none can be opened any more, and look-ups go on.
+        let mut readers = Vec::new();
+        while readers.len() < READERS as usize {
+            readers.push(
+                store
+                    .readers
+                    .acquire()
+                    .await
+                    .map_err(|error| unreadable(&error))?,
+            );
+        }
         file.is_open();
         Ok(store)
     }

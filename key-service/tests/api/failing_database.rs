@@ -25,7 +25,8 @@ fn execute(service: &Service, sql: &'static str) {
 }
 
 fn suspend(service: &Service, status: &str) -> Answer {
-    service.patch("/admin/v1/users/usr_a", &json!({"status": status}))
+    let path = "/admin/v1/users/usr_a?force=true";
+    service.patch(path, &json!({"status": status}))
 }
 
 fn readiness(service: &Service) -> Answer {

@@ -7,6 +7,15 @@ use serde_json::json;
 
 use crate::support::Service;
 
+/// Tells reporters to end, also where the test fails before.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 /// As many lines as one import takes.
 fn lines(name: &str) -> String {
     let mut lines = String::new();
@@ -32,6 +41,7 @@ fn a_revocation_overtakes_imports_and_reports_of_use() {
         .map(|number| json!({"id": victims[number % 10], "allowed": 1, "rejected": 0, "last_at": now()}))
         .collect();
     std::thread::scope(|scope| {
+        let _done = Done(&done);
         for name in ["first", "second"] {
             let (service, imports) = (&service, &imports);
             scope.spawn(move || {
@@ -69,7 +79,6 @@ fn a_revocation_overtakes_imports_and_reports_of_use() {
         );
         suspended.expect(200);
         assert_eq!(imports.load(Ordering::SeqCst), 2, "they are not done yet");
-        done.store(true, Ordering::SeqCst);
     });
     let last = service.changes("")["cursor"].as_i64().unwrap();
     let suspended = service.get("/admin/v1/users/usr_a").expect(200)["version"]
