@@ -16,11 +16,11 @@ impl Drop for Done<'_> {
     }
 }
 
-/// As many lines as one import takes.
+/// Lines of many parts.
 fn lines(name: &str) -> String {
     let mut lines = String::new();
     let mut number = 0;
-    while lines.len() < 1_000_000 {
+    while lines.len() < 250_000 {
         let line = json!({"key": format!("{name}-key-of-some-length-{number}"), "user_id": "usr_a", "scopes": ["a:b"]});
         lines.push_str(&format!("{line}\n"));
         number += 1;
