@@ -109,12 +109,17 @@ fn a_hit_allocates_nothing() {
     hit();
 
     let profiler = dhat::Profiler::builder().testing().build();
-    let before = dhat::HeapStats::get();
-    for _ in 0..100 {
-        hit();
-    }
-    let after = dhat::HeapStats::get();
+    // All threads are counted, and the one that runs the tests allocates now and then: what a hit does, it does in
+    // every round.
+    let rounds = (0..5).map(|_| {
+        let before = dhat::HeapStats::get().total_blocks;
+        for _ in 0..100 {
+            hit();
+        }
+        dhat::HeapStats::get().total_blocks - before
+    });
+    let fewest = rounds.min();
     drop(profiler);
 
-    assert_eq!(after.total_blocks - before.total_blocks, 0);
+    assert_eq!(fewest, Some(0));
 }
