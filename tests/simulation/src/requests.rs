@@ -201,6 +201,7 @@ impl World {
             credential,
             // A thread that stands still in the middle of a callback does not see the time pass.
             now: vm.began.get(),
+            decided: self.now(),
             unix,
             since,
             waited,

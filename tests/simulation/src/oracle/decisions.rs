@@ -17,6 +17,8 @@ pub struct Decided<'a> {
     pub credential: u64,
     /// When the VM was called.
     pub now: Time,
+    /// When it decided: later, where its thread stood still in between.
+    pub decided: Time,
     /// The VM's wall clock, in Unix seconds.
     pub unix: u64,
     /// When the request came.
@@ -230,7 +232,7 @@ impl Oracle {
         let Decided {
             vm,
             credential,
-            now,
+            decided,
             since,
             ..
         } = *decided;
@@ -247,7 +249,8 @@ impl Oracle {
         else {
             return;
         };
-        let age = now.saturating_sub(told.asked);
+        // What was fresh when the VM was called may be too old when it comes to it.
+        let age = decided.saturating_sub(told.asked);
         let usable = scenario.roomy
             && age + self.aged_by_jumps(told.asked) < scenario.max_staleness
             && told.resets == self.feed.resets
