@@ -283,6 +283,7 @@ async fn and_says_it_under_no_other_name_again() {
             "query": {"tenant": {"query": "tenant_id"}},
             "header": {"tenant": {"header": "x-tenant"}},
         })))
+        .settings(json!({"key_service": {"timeout": "5s"}}))
         .start()
         .await;
     let one = || records::active("one");

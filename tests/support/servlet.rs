@@ -37,16 +37,14 @@ impl Tomcat {
             folder.path(),
         )?;
         let output = folder.path().join("tomcat.out");
-        process
-            .ready(async || {
-                let said = std::fs::read_to_string(&output)?;
-                if said.contains("ready") {
-                    Ok(())
-                } else {
-                    Err(Failure::new("it has not said that it is ready"))
-                }
-            })
-            .await?;
+        // On a busy machine it takes a virtual machine its time to start.
+        let mut tries = 4;
+        while let Err(error) = is_ready(&mut process, &output).await {
+            tries -= 1;
+            if tries == 0 || process.ended().is_some() {
+                return Err(error);
+            }
+        }
         Ok(Self {
             _process: process,
             _folder: folder,
@@ -64,6 +62,18 @@ impl Tomcat {
     pub fn lenient(&self) -> u16 {
         self.lenient.number()
     }
+}
+
+async fn is_ready(process: &mut Process, output: &Path) -> Result<()> {
+    process
+        .ready(async || {
+            if std::fs::read_to_string(output)?.contains("ready") {
+                Ok(())
+            } else {
+                Err(Failure::new("it has not said that it is ready"))
+            }
+        })
+        .await
 }
 
 fn command(tomcat: &Path, strict: &Port, lenient: &Port, folder: &Path) -> Command {
