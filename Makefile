@@ -74,6 +74,9 @@ run: build envoy ## Start a gateway on 127.0.0.1:10000 with demonstration keys, 
 test: build envoy tools node contract tomcat ## Run every test: core, core under Node, key service, real Envoy
 	@PATH="$$PATH:$(CURDIR)/target/node/bin" WASM_RUNNER="$(CURDIR)/$(TOOLS)/bin/wasm-bindgen-test-runner" tests/run
 
+.PHONY: fetch
+fetch: envoy node contract tomcat promtool ## Fetch what the tests need besides crates
+
 SIMULATE := cargo run --quiet --profile simulation -p keybound-simulation --
 SOAK_SECONDS := 60
 
