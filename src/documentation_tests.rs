@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::config::{self, Detail, Rejection};
+use crate::config;
 use crate::credential::Location;
 use crate::record::{Resolved, parse_answer};
+use crate::reply::{Detail, Rejection};
 use crate::reply::{Replies, Reply};
 use crate::telemetry::Telemetry;
 use crate::tests::Sent;

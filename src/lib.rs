@@ -15,50 +15,38 @@
 //! `wasm32-wasip1` alone: time, shared data and calls come in and go out as values or through one narrow
 //! trait. So it runs in Envoy, under `cargo test`, under Node, and wherever a verdict is to be explained.
 
-// The outside world: what was configured, what was sent.
-mod alike;
-pub mod config;
-pub mod headers;
-pub mod json;
-mod lookalike;
-pub mod path;
-pub mod percent;
+// The outside world: what was sent, and when.
 pub mod request;
 pub mod time;
 
 // Who it is.
 pub mod credential;
-pub mod digest;
 pub mod record;
-
-// What is known.
-pub mod backoff;
-pub mod cache;
-pub mod feed;
-pub mod fetch;
 
 // What follows from it.
 pub mod policy;
-pub mod statement;
 pub mod verdict;
+
+// What is known.
+pub mod knowledge;
 
 // What is done about it.
 pub mod edit;
-pub mod identity;
 pub mod reply;
-pub mod reserved;
+pub mod telemetry;
 
 // What joins them.
 pub mod gate;
-pub mod telemetry;
-pub mod usage;
+
+// What was configured.
+pub mod config;
 
 // What people are told about it, outside the filter.
 #[cfg(not(target_os = "wasi"))]
 pub mod explain;
 
 #[cfg(target_os = "wasi")]
-mod proxy;
+mod proxy_wasm;
 
 #[cfg(test)]
 mod tests;

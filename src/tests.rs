@@ -6,12 +6,12 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::cache::Store;
-use crate::headers::{Headers, pack};
+use crate::knowledge::cache::Store;
+use crate::record::Chain;
 use crate::record::{Key, KeyStatus, Scopes, Tenant, TenantStatus, User, UserStatus};
+use crate::request::headers::{Headers, pack};
 use crate::request::{Circumstances, Request};
 use crate::time::{Instant, Now};
-use crate::verdict::Chain;
 
 // One attribute for unit tests that run natively and, as wasm32, under Node.
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]

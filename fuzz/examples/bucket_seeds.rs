@@ -6,8 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use keybound::cache::{Cache, Store};
-use keybound::config::{Freshness, Limits};
+use keybound::knowledge::cache::{Cache, Freshness, Limits, Store};
 use keybound::record::{Resolved, parse_answer};
 use keybound::time::Instant;
 
@@ -32,8 +31,6 @@ fn main() {
         local_entries: 100,
         local_bytes: 1 << 20,
         shared_entries: 1,
-        waiting_requests: 1,
-        lookups_in_flight: 1,
     };
     let freshness = Freshness {
         fresh_for: Duration::from_secs(60),

@@ -8,20 +8,20 @@ use std::collections::HashMap;
 use std::str::from_utf8;
 use std::time::Duration;
 
-use super::tested::cache::{Cache, Learned, Lookup, Source, Store};
-use super::tested::config::{self, Freshness, Limits};
+use super::tested::config;
+use super::tested::credential::digest::Digest;
 use super::tested::credential::{self, Fault, KeyFormat, Location};
-use super::tested::digest::Digest;
-use super::tested::gate::Gate;
-use super::tested::headers::{Headers, pack};
-use super::tested::percent;
+use super::tested::gate::{Gate, Settings};
+use super::tested::knowledge::cache::{self, Cache, Freshness, Learned, Lookup, Source, Store};
 use super::tested::record::{
-    Changed, Content, Key, KeyStatus, MOST_CHANGES, Resolved, TenantStatus, User, UserStatus,
-    is_name, parse_answer, parse_changes,
+    Chain, Changed, Content, Key, KeyStatus, MOST_CHANGES, Resolved, TenantStatus, User,
+    UserStatus, is_name, parse_answer, parse_changes,
 };
+use super::tested::request::headers::{Headers, pack};
+use super::tested::request::percent;
 use super::tested::request::{Circumstances, Request};
 use super::tested::time::{Instant, LAST_SECOND, Now, http_date};
-use super::tested::verdict::{Chain, Facts, Knowledge, Outcome, Reason, decide, explain};
+use super::tested::verdict::{Facts, Knowledge, Outcome, Reason, decide, explain};
 
 /// A target: it takes any bytes and panics where something does not hold.
 pub type Target = fn(&[u8]);
@@ -353,14 +353,14 @@ pub fn explanation(text: &[u8]) {
 }
 
 thread_local! {
-    static SETTINGS: config::Settings = settings();
+    static SETTINGS: Settings = settings();
 }
 
 fn check_explanation(chain: &Chain, packed: &[u8], now: u64) {
     SETTINGS.with(|settings| check_explanation_by(settings, chain, packed, now));
 }
 
-fn check_explanation_by(settings: &config::Settings, chain: &Chain, packed: &[u8], now: u64) {
+fn check_explanation_by(settings: &Settings, chain: &Chain, packed: &[u8], now: u64) {
     let host = From(packed);
     let request = Request {
         headers: Headers::new(packed),
@@ -398,7 +398,7 @@ fn check_explanation_by(settings: &config::Settings, chain: &Chain, packed: &[u8
 }
 
 /// A configuration in which every part of a policy is in use.
-fn settings() -> config::Settings {
+fn settings() -> Settings {
     let text = br#"{
         "key_service": {"cluster": "key_service"},
         "policies": {
@@ -434,12 +434,10 @@ const NOW: Now = Now {
 };
 
 fn cache() -> Cache {
-    let limits = Limits {
+    let limits = cache::Limits {
         local_entries: 100,
         local_bytes: 1 << 20,
         shared_entries: 1000,
-        waiting_requests: 10,
-        lookups_in_flight: 1,
     };
     let freshness = Freshness {
         fresh_for: Duration::from_secs(60),

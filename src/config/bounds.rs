@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use super::durations::{DAY, HOUR, SECOND, written};
 use super::reader::{Object, Value};
-use super::settings::{Freshness, Limits, Usage};
 use super::sizes::MEBIBYTE;
+use crate::knowledge::cache::{self, Freshness};
+use crate::knowledge::fetch;
+use crate::telemetry::usage;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -33,20 +35,24 @@ fn within(object: Object<'_>, name: &'static str, max_staleness: Duration) -> Du
     duration.min(max_staleness)
 }
 
-pub(super) fn limits(value: &Value<'_>) -> Limits {
-    let object = value.object();
-    Limits {
-        local_entries: object.number("local_entries", 1..=10_000_000),
-        local_bytes: object.size("local_bytes", MEBIBYTE..=1024 * MEBIBYTE),
-        shared_entries: object.number("shared_entries", 1..=10_000_000),
-        waiting_requests: object.number("waiting_requests", 1..=1_000_000),
-        lookups_in_flight: object.number("lookups_in_flight", 1..=1000),
+pub(super) fn cache(limits: Object<'_>) -> cache::Limits {
+    cache::Limits {
+        local_entries: limits.number("local_entries", 1..=10_000_000),
+        local_bytes: limits.size("local_bytes", MEBIBYTE..=1024 * MEBIBYTE),
+        shared_entries: limits.number("shared_entries", 1..=10_000_000),
     }
 }
 
-pub(super) fn usage(value: &Value<'_>) -> Usage {
+pub(super) fn fetch(limits: Object<'_>) -> fetch::Limits {
+    fetch::Limits {
+        waiting_requests: limits.number("waiting_requests", 1..=1_000_000),
+        lookups_in_flight: limits.number("lookups_in_flight", 1..=1000),
+    }
+}
+
+pub(super) fn usage(value: &Value<'_>) -> usage::Settings {
     let object = value.object();
-    Usage {
+    usage::Settings {
         enabled: object.boolean("enabled"),
         every: object.duration("every", SECOND..=HOUR),
     }

@@ -2,8 +2,8 @@
 
 use super::names::{COOKIE_NAME, HEADER_NAME, NOT_EMPTY, SCHEME, VISIBLE};
 use super::reader::{Object, Value};
-use super::settings::IdentityHeaders;
 use crate::credential::{Checksum, Foreign, KeyFormat, Location};
+use crate::edit::IdentityHeaders;
 
 /// Most bytes that a credential may be configured to have.
 const MAX_LENGTH: usize = 8192;

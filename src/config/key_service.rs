@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::durations::{MINUTE, SECOND};
 use super::names::{NOT_EMPTY, PATH, VARIABLE, VISIBLE};
 use super::reader::{Object, Value};
-use super::settings::{Changes, KeyService, Secret};
-use crate::digest::Digester;
+use crate::credential::digest::Digester;
+use crate::gate::{KeyService, Secret};
+use crate::knowledge::feed::Changes;
 
 /// Values of environment variables.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;

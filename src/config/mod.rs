@@ -9,7 +9,6 @@ mod key_service;
 mod names;
 mod policies;
 mod reader;
-mod settings;
 mod sizes;
 
 #[cfg(test)]
@@ -19,7 +18,6 @@ use std::time::Duration;
 
 pub use self::durations::parse as duration;
 pub use self::error::ConfigError;
-pub use self::settings::*;
 
 use self::durations::{DAY, SECOND};
 use self::error::{Place, Problems};
@@ -27,7 +25,9 @@ use self::key_service::Environment;
 use self::names::{PRINTABLE, VISIBLE};
 use self::reader::Value;
 use crate::credential::KeyFormat;
-use crate::json::Json;
+use crate::gate::{Enforcement, Preflight, Settings, Unavailable};
+use crate::record::json::Json;
+use crate::reply::{Detail, Rejection};
 
 /// Reads the filter's configuration. `environment` gives the values of environment variables.
 ///
@@ -114,6 +114,7 @@ fn settings(value: &Value<'_>, environment: Environment<'_>) -> Settings {
     let object = value.object();
     let key_service = key_service::key_service(&object.value("key_service"), environment);
     let credentials = credentials::locations(&object.value("credentials"));
+    let limits = object.value("limits");
     Settings {
         key_service,
         key_format: match object.optional("key_format") {
@@ -144,7 +145,8 @@ fn settings(value: &Value<'_>, environment: Environment<'_>) -> Settings {
         rejection: rejection(&object.value("rejection")),
         freshness: bounds::freshness(&object.value("freshness")),
         warn_before: object.duration("warn_before", Duration::ZERO..=DAY * 365),
-        limits: bounds::limits(&object.value("limits")),
+        cache: bounds::cache(limits.object()),
+        fetch: bounds::fetch(limits.object()),
         usage: bounds::usage(&object.value("usage")),
     }
 }

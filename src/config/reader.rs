@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use super::error::{Place, quoted};
 use super::fields::{Field, Shape};
 use super::names::Form;
-use crate::json::Json;
+use crate::record::json::Json;
 
 /// A value, given or by default, and where it is.
 pub(super) struct Value<'a> {

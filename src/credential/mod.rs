@@ -1,5 +1,6 @@
 //! Where a credential is, what it must look like, and how it is removed.
 
+pub mod digest;
 mod format;
 mod removal;
 
@@ -12,8 +13,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 pub use format::{BASE62, CRC32_LENGTH, Checksum, Foreign, KeyFormat, crc32};
 pub use removal::remove;
 
-use crate::headers::Headers;
-use crate::percent::{self, Target};
+use crate::request::headers::Headers;
+use crate::request::percent::{self, Target};
 
 /// A place of the request that may hold a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -249,7 +250,7 @@ fn unquoted(value: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::headers::pack;
+    use crate::request::headers::pack;
     use crate::tests::test;
 
     pub fn header(name: &str) -> Location {

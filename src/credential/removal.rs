@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::{KeyFormat, Location, cookie, elements};
 use crate::edit::EditRequest;
-use crate::headers::Headers;
-use crate::percent::Target;
+use crate::request::headers::Headers;
+use crate::request::percent::Target;
 
 /// Removes the credential from every location, leaving every other byte of the request as it came.
 pub fn remove(

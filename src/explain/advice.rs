@@ -2,7 +2,8 @@
 
 use super::{Known, Question};
 use crate::policy::{Chosen, RequiredScopes, Statement};
-use crate::verdict::{Chain, Reason};
+use crate::record::Chain;
+use crate::verdict::Reason;
 
 impl Question<'_> {
     /// What to do about a verdict, in one sentence.

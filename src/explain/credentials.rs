@@ -2,7 +2,7 @@
 
 use super::{Question, Subject, words};
 use crate::credential::{self, Checksum, Fault, Foreign, KeyFormat, Location};
-use crate::percent;
+use crate::request::percent;
 use crate::verdict::{Outcome, Reason};
 
 impl Question<'_> {

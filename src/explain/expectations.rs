@@ -1,12 +1,13 @@
 //! Words about what policies ask for, and what the request and the key have of it.
 
 use super::{Question, words};
-use crate::alike::are_alike;
 use crate::credential::Location;
-use crate::path;
+use crate::policy::alike::are_alike;
+use crate::policy::statement;
 use crate::policy::{Chosen, Origin, Policy, RequiredScopes, Statement};
-use crate::statement;
-use crate::verdict::{Chain, Reason};
+use crate::record::Chain;
+use crate::request::path;
+use crate::verdict::Reason;
 
 impl Question<'_> {
     /// By which policies the request is judged, and why by those.

@@ -17,11 +17,12 @@ mod tests;
 
 use std::borrow::Cow;
 
-use crate::config::{Enforcement, Preflight, Settings};
 use crate::credential::{self, Fault};
+use crate::gate::{Enforcement, Preflight, Settings};
 use crate::policy::{Authentication, Chosen, UnknownPolicy};
+use crate::record::Chain;
 use crate::request::Request;
-use crate::verdict::{self, Chain, Facts, Knowledge, Outcome, Reason};
+use crate::verdict::{self, Facts, Knowledge, Outcome, Reason};
 
 /// What is to be explained.
 #[derive(Clone, Copy)]

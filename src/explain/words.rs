@@ -1,10 +1,10 @@
 //! Values as explanations show them.
 
 use crate::credential::Location;
+use crate::record::Chain;
 use crate::record::{
     DAYS, Hours, KeyStatus, Networks, Scopes, Tenant, TenantStatus, User, UserStatus,
 };
-use crate::verdict::Chain;
 
 /// Whose request it is.
 pub(super) fn identity(chain: &Chain) -> String {

@@ -6,7 +6,7 @@
 //! that has just been made: by the policies of the new target, and by what the key is now.
 
 use super::Gate;
-use crate::digest::Digest;
+use crate::credential::digest::Digest;
 use crate::request::Circumstances;
 
 /// What was noted of a request when it came.

@@ -6,14 +6,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::{Gate, Purpose, Ready, Resolution};
-use crate::cache::{EntityId, Learned, Lookup, Store, change};
-use crate::digest::Digest;
-use crate::feed;
-use crate::fetch::{Batch, Call, Failure};
+use crate::credential::digest::Digest;
+use crate::knowledge::cache::{EntityId, Learned, Lookup, Store, change};
+use crate::knowledge::feed;
+use crate::knowledge::fetch::{Batch, Call, Failure};
 use crate::record::{Resolved, parse_answer};
+use crate::telemetry::usage::Outcome;
 use crate::telemetry::{Counter, Warning};
 use crate::time::Now;
-use crate::usage::Outcome;
 
 /// How a call to the key service ended.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! From an answer of the change feed to what this VM, and all others, no longer believe.
 
 use super::{CallEnd, Gate, LONGEST_BODY, Resolution};
-use crate::cache::{EntityId, Store};
-use crate::feed::{Failure, News, Outdated, Poll};
+use crate::knowledge::cache::{EntityId, Store};
+use crate::knowledge::feed::{Failure, News, Outdated, Poll};
 use crate::record::parse_changes;
 use crate::telemetry::{Counter, Warning};
 use crate::time::Now;

@@ -1,6 +1,7 @@
 //! What becomes of a request.
 
-use crate::verdict::{Chain, Reason};
+use crate::record::Chain;
+use crate::verdict::Reason;
 
 /// What becomes of a request.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::number;
-use crate::cache::store::{self, Store};
+use crate::knowledge::cache::store::{self, Store};
 use crate::time::Instant;
 
 /// How often a VM looks.

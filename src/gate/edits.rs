@@ -1,11 +1,11 @@
 //! What is changed in a request.
 
+use super::settings::Enforcement;
 use super::{Gate, Passage};
-use crate::config::Enforcement;
 use crate::credential;
 use crate::edit::{EditRequest, RemoveHeader};
-use crate::headers::Headers;
-use crate::verdict::Chain;
+use crate::record::Chain;
+use crate::request::headers::Headers;
 
 impl Gate {
     /// Edits a request that goes upstream.

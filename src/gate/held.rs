@@ -4,12 +4,12 @@
 use std::rc::Rc;
 
 use super::{Decision, Gate, Resolution, Stage};
-use crate::cache::Store;
 use crate::credential::Location;
-use crate::digest::Digest;
-use crate::fetch::Waiter;
-use crate::headers::{Headers, pack};
+use crate::credential::digest::Digest;
+use crate::knowledge::cache::Store;
+use crate::knowledge::fetch::Waiter;
 use crate::policy::{Chosen, Statement};
+use crate::request::headers::{Headers, pack};
 use crate::request::{Circumstances, Request};
 use crate::time::Now;
 use crate::verdict::Reason;

@@ -3,17 +3,18 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::settings::{Enforcement, Preflight, Unavailable};
 use super::{Decision, Gate, Notice, Passage, Refusal, Resolution, Stage};
-use crate::cache::{Lookup, Source, Store};
-use crate::config::{Enforcement, Preflight, Unavailable};
+use crate::credential::digest::Digest;
 use crate::credential::{self, Fault};
-use crate::digest::Digest;
-use crate::fetch::{Admission, Waiter};
+use crate::knowledge::cache::{Lookup, Source, Store};
+use crate::knowledge::fetch::{Admission, Waiter};
 use crate::policy::{Authentication, Chosen, UnknownPolicy};
+use crate::record::Chain;
 use crate::request::Request;
 use crate::telemetry::{Counter, Warning};
 use crate::time::{Instant, Now};
-use crate::verdict::{Chain, Class, Facts, Knowledge, Reason, decide};
+use crate::verdict::{Class, Facts, Knowledge, Reason, decide};
 
 impl Gate {
     pub(super) fn judge(

@@ -11,6 +11,7 @@ mod edition;
 mod edits;
 mod held;
 mod judge;
+pub mod settings;
 
 #[cfg(test)]
 mod tests;
@@ -28,19 +29,20 @@ use held::Held;
 pub use answers::{CallEnd, LONGEST_BODY};
 pub use decision::{Decision, Notice, Passage, Refusal};
 pub use edition::Edition;
+pub use settings::{Enforcement, KeyService, Preflight, Secret, Settings, Unavailable};
 
-use crate::cache::{Cache, Spread, Store};
-use crate::config::Settings;
-use crate::digest::Digest;
-use crate::feed::{Feed, Poll, Queue};
-use crate::fetch::{Batch, Call, Fetcher, Waiter};
+use crate::knowledge::cache::{Cache, Spread, Store};
+
+use crate::credential::digest::Digest;
+use crate::edit::Reserved;
+use crate::knowledge::feed::{self, Feed, Poll, Queue};
+use crate::knowledge::fetch::{Batch, Call, Fetcher, Waiter};
+use crate::record::Chain;
 use crate::reply::{Replies, Reply};
 use crate::request::Request;
-use crate::reserved::Reserved;
+use crate::telemetry::usage::Usage;
 use crate::telemetry::{Counter, Telemetry, Warnings};
 use crate::time::{Instant, Now};
-use crate::usage::Usage;
-use crate::verdict::Chain;
 
 /// The least difference between the clocks that is taken for a sleep: more than they drift apart in a tick,
 /// and more than what is lost by counting whole seconds.
@@ -136,9 +138,17 @@ impl Gate {
         Self {
             replies: Replies::new(&settings.rejection, &settings.credentials),
             reserved: Reserved::new(&settings.identity_headers, &settings.credentials),
-            cache: Cache::new(&settings.limits, settings.freshness, &namespace),
-            fetcher: Fetcher::new(&settings.limits, seed),
-            feed: Feed::new(&settings, &namespace, seed),
+            cache: Cache::new(&settings.cache, settings.freshness, &namespace),
+            fetcher: Fetcher::new(&settings.fetch, seed),
+            feed: Feed::new(
+                &feed::Settings {
+                    changes: settings.key_service.changes,
+                    max_staleness: settings.freshness.max_staleness,
+                    timeout: settings.key_service.timeout,
+                },
+                &namespace,
+                seed,
+            ),
             held: HashMap::default(),
             ready: VecDeque::new(),
             ticked: None,
@@ -258,7 +268,7 @@ impl Gate {
         let Some(superseded) = edition.and_then(|edition| edition.look(now.instant, store)) else {
             return;
         };
-        let limits = &self.settings.limits;
+        let limits = &self.settings.cache;
         let (entries, bytes) = match superseded {
             true => SUPERSEDED,
             false => (limits.local_entries, limits.local_bytes),
@@ -316,7 +326,7 @@ impl Gate {
 /// form of what is stored: a filter of another version in the same process must not read it.
 fn namespace(settings: &Settings) -> String {
     let service = &settings.key_service;
-    let entries = settings.limits.shared_entries.to_string();
+    let entries = settings.cache.shared_entries.to_string();
     let followed = if service.changes.enabled { "1" } else { "0" };
     let parts = [
         &service.cluster,

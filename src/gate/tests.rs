@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config;
-use crate::digest::Digester;
-use crate::fetch::Batch;
+use crate::credential::digest::Digester;
+use crate::knowledge::fetch::Batch;
 use crate::tests::{MemoryStore, Sent, at};
 use crate::verdict::Reason;
 

@@ -1,18 +1,20 @@
 //! Which policies a request is judged by.
 
+pub mod alike;
 mod chosen;
 #[cfg(not(target_os = "wasi"))]
 mod origin;
 mod route;
+pub mod statement;
 
-pub use crate::statement::Statement;
 pub use chosen::Chosen;
 #[cfg(not(target_os = "wasi"))]
 pub use origin::Origin;
 pub use route::{HostPattern, Route, RouteMatch};
+pub use statement::Statement;
 
-use crate::path::{self, Case};
 use crate::request::Request;
+use crate::request::path::{self, Case};
 
 /// What a route asks of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

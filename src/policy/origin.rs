@@ -1,8 +1,8 @@
 //! Why a request is judged by a policy, for explanations.
 
 use super::{Policies, Policy, Route};
-use crate::path::{self, Case};
 use crate::request::Request;
+use crate::request::path::{self, Case};
 
 /// Why a request is judged by a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

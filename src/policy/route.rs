@@ -1,8 +1,8 @@
 //! Which requests a route is for.
 
 use super::PolicyIndex;
-use crate::path;
 use crate::request::Request;
+use crate::request::path;
 
 /// Requests of one shape and the policy they are judged by.
 #[derive(Debug, Clone, PartialEq, Eq)]

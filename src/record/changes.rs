@@ -5,8 +5,8 @@ use std::rc::Rc;
 use super::fields::{Fields, Malformed, malformed};
 use super::wire::{parse_digest, parse_key, parse_tenant, parse_user};
 use super::{Key, Tenant, User, is_name};
-use crate::digest::Digest;
-use crate::json::Json;
+use crate::credential::digest::Digest;
+use crate::record::json::Json;
 
 /// Most changes of an answer (`limit` of `/v1/changes`).
 pub const MOST_CHANGES: usize = 500;

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::{Scopes, is_name};
-use crate::json::Json;
+use crate::record::json::Json;
 use crate::time::LAST_SECOND;
 
 /// Most entries of a list of a record (contract of the key service protocol).

@@ -3,14 +3,17 @@
 //! Three kinds of records, kept apart: a user's suspension is then one small change that stops all of the
 //! user's keys at once. What comes from the key service is loose; what is in these types is valid.
 
+mod chain;
 mod changes;
 mod fields;
 mod hours;
+pub mod json;
 mod networks;
 mod wire;
 
 use serde::{Deserialize, Serialize};
 
+pub use chain::Chain;
 pub use changes::{Change, Changed, Changes, Content, MOST_CHANGES, parse_changes};
 pub use fields::Malformed;
 pub use hours::{DAYS, Hours};

@@ -5,8 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::fields::{Fields, Malformed, malformed};
 use super::{Hours, Key, KeyStatus, Networks, Tenant, TenantStatus, User, UserStatus};
-use crate::digest::Digest;
-use crate::json::Json;
+use crate::credential::digest::Digest;
+use crate::record::json::Json;
 
 /// A well-formed answer to `/v1/resolve`.
 #[derive(Debug, PartialEq, Eq)]

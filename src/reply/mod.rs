@@ -5,14 +5,38 @@
 mod wording;
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde::Serialize;
 use wording::{detail, of_class, opaque, title};
 
-use crate::config::{Detail, Rejection};
 use crate::credential::Location;
 use crate::request::Request;
 use crate::verdict::Reason;
+
+/// How a refusal is told to the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// How much of the reason the client learns.
+    pub detail: Detail,
+    /// Realm of the challenges: free of control characters; quoted where it is written.
+    pub realm: String,
+    /// What the problem's `type` starts with, in place of `urn:keybound:problem:`.
+    pub type_base: Option<String>,
+    /// Value of `retry-after` on 503; at least one second.
+    pub retry_after: Duration,
+}
+
+/// How much of the reason the client learns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// The exact reason.
+    Precise,
+    /// Its class alone.
+    Class,
+    /// Only whether to authenticate, to give up or to come again.
+    Opaque,
+}
 
 /// What the client gets instead of an answer of the upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 use super::*;
 use crate::policy::Statement;
-use crate::record::{Hours, Networks, Scopes};
+use crate::record::{Hours, Key, Networks, Scopes, Tenant};
 use crate::tests::{Sent, at, chain, test};
 
 fn verdict_of(chain: &Chain, policy: &Policy, sent: &Sent) -> Option<Reason> {

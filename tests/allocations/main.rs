@@ -1,10 +1,10 @@
 //! What a request allocates in the core, counted by an allocator.
 
-use keybound::cache::Store;
 use keybound::config;
 use keybound::edit::EditRequest;
 use keybound::gate::{CallEnd, Decision, Gate};
-use keybound::headers::{Headers, pack};
+use keybound::knowledge::cache::Store;
+use keybound::request::headers::{Headers, pack};
 use keybound::request::{Circumstances, Request};
 use keybound::time::{Instant, Now};
 use serde_json::json;

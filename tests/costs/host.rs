@@ -469,7 +469,7 @@ fn owned(headers: &[(&str, &str)]) -> Headers {
 }
 
 fn pack(headers: &Headers) -> Vec<u8> {
-    keybound::headers::pack(
+    keybound::request::headers::pack(
         headers
             .iter()
             .map(|(name, value)| (name.as_slice(), value.as_slice())),
@@ -477,7 +477,7 @@ fn pack(headers: &Headers) -> Vec<u8> {
 }
 
 fn unpack(packed: &[u8]) -> Headers {
-    keybound::headers::Headers::new(packed)
+    keybound::request::headers::Headers::new(packed)
         .iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()

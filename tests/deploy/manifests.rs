@@ -30,7 +30,7 @@ fn address() -> (String, u64) {
 }
 
 /// What both make of their configuration: the same JSON, as text.
-fn accepted(configuration: &Value) -> config::Settings {
+fn accepted(configuration: &Value) -> keybound::gate::Settings {
     let token_is_set = |name: &str| (name == TOKEN).then(|| "a-token-of-the-gateway".to_owned());
     config::parse(configuration.to_string().as_bytes(), &token_is_set)
         .unwrap_or_else(|error| panic!("the filter refuses {configuration}: {error}"))

@@ -4,8 +4,8 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use keybound::credential::digest;
 use keybound::credential::{CRC32_LENGTH, crc32};
-use keybound::digest;
 
 use super::text::random_base62;
 

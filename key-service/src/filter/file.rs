@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use keybound::config::{self, ConfigError, Settings};
+use keybound::config::{self, ConfigError};
+use keybound::gate::Settings;
 use serde_json::Value;
 
 /// A configuration of the filter, as it arrives there.

@@ -2,7 +2,8 @@
 
 pub mod file;
 
-use keybound::config::{self, Settings};
+use keybound::config;
+use keybound::gate::Settings;
 
 use crate::domain::credential::Digester;
 

@@ -8,7 +8,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
-use keybound::json::Json;
+use keybound::record::json::Json;
 use serde_json::Value;
 
 use super::fields::join;

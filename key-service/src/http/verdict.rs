@@ -1,10 +1,11 @@
 //! What gateways make of a key for what it is, whatever the request: found by the filter's own code.
 
-use keybound::headers::{Headers, pack};
 use keybound::policy::{Chosen, Policy};
+use keybound::record::Chain;
 use keybound::record::{Resolved, parse_answer};
+use keybound::request::headers::{Headers, pack};
 use keybound::request::{Circumstances, Request};
-use keybound::verdict::{Chain, Facts, Knowledge, Outcome, Reason, explain};
+use keybound::verdict::{Facts, Knowledge, Outcome, Reason, explain};
 
 use std::rc::Rc;
 

@@ -3,9 +3,16 @@ use std::time::Duration;
 use super::{FULL, environment, with};
 use crate::config::*;
 use crate::credential::{Checksum, Foreign, KeyFormat, Location};
+use crate::edit::IdentityHeaders;
+use crate::gate::{Enforcement, Preflight, Secret, Settings, Unavailable};
+use crate::knowledge::cache::{self, Freshness};
+use crate::knowledge::feed::Changes;
+use crate::knowledge::fetch;
 use crate::policy::{
     Authentication, HostPattern, Policies, Policy, RequiredScopes, Route, RouteMatch, Statement,
 };
+use crate::reply::{Detail, Rejection};
+use crate::telemetry::usage;
 use crate::tests::test;
 
 fn parsed(text: &str) -> Settings {
@@ -83,18 +90,23 @@ fn the_smallest_configuration_has_the_defaults_of_the_documentation() {
     );
     assert_eq!(settings.warn_before, Duration::from_secs(604_800));
     assert_eq!(
-        settings.limits,
-        Limits {
+        settings.cache,
+        cache::Limits {
             local_entries: 10_000,
             local_bytes: 64 << 20,
             shared_entries: 100_000,
+        }
+    );
+    assert_eq!(
+        settings.fetch,
+        fetch::Limits {
             waiting_requests: 1_000,
             lookups_in_flight: 8,
         }
     );
     assert_eq!(
         settings.usage,
-        Usage {
+        usage::Settings {
             enabled: true,
             every: Duration::from_secs(10)
         }
@@ -146,7 +158,7 @@ fn every_field_is_read() {
     );
     assert_eq!(
         settings.digester.digest(b"key"),
-        crate::digest::Digester::peppered(b"salt and pepper").digest(b"key")
+        crate::credential::digest::Digester::peppered(b"salt and pepper").digest(b"key")
     );
     assert!(!settings.strip_credential);
     assert!(settings.internal_redirects);
@@ -182,11 +194,16 @@ fn every_field_is_read() {
     );
     assert_eq!(settings.warn_before, Duration::ZERO);
     assert_eq!(
-        settings.limits,
-        Limits {
+        settings.cache,
+        cache::Limits {
             local_entries: 1,
             local_bytes: 1 << 30,
             shared_entries: 10_000_000,
+        }
+    );
+    assert_eq!(
+        settings.fetch,
+        fetch::Limits {
             waiting_requests: 2,
             lookups_in_flight: 1_000,
         }

@@ -8,14 +8,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
 use super::{KEY, explain, known, settings};
-use crate::cache::Store;
-use crate::config::Settings;
-use crate::digest::Digester;
+use crate::credential::digest::Digester;
 use crate::explain::Subject;
+use crate::gate::Settings;
 use crate::gate::{CallEnd, Decision, Gate, Passage};
+use crate::knowledge::cache::Store;
+use crate::record::Chain;
 use crate::record::{Resolved, parse_answer};
 use crate::tests::{MemoryStore, Sent, at, test};
-use crate::verdict::{Chain, Reason};
+use crate::verdict::Reason;
 
 /// What the gate makes of a request, with a key service that knows this record.
 fn gates_verdict(settings: Settings, sent: &Sent, record: &str) -> Result<bool, Reason> {

@@ -7,14 +7,16 @@ use std::rc::Rc;
 use proptest::option;
 use proptest::prelude::*;
 
-use crate::config::{self, Settings};
+use crate::config;
 use crate::explain::{Known, Question, Subject};
+use crate::gate::Settings;
 use crate::policy::{Chosen, Policies, Policy, RequiredScopes, Statement};
+use crate::record::Chain;
 use crate::record::{
     Hours, Key, KeyStatus, Networks, Scopes, Tenant, TenantStatus, User, UserStatus,
 };
 use crate::tests::Sent;
-use crate::verdict::{Chain, Facts, Knowledge, Outcome, decide};
+use crate::verdict::{Facts, Knowledge, Outcome, decide};
 
 /// 2026-11-23 00:00:00 UTC, a Monday.
 const MONDAY: u64 = 1_795_392_000;

@@ -1,6 +1,7 @@
 //! Requests that wait, and calls.
 
 use super::*;
+use crate::telemetry::usage;
 use crate::tests::test;
 
 #[test]
@@ -77,7 +78,7 @@ fn a_client_that_has_gone_is_forgotten() {
 fn usage_is_reported_and_a_report_that_was_not_taken_comes_again() {
     let mut world = World::new(&json!({"freshness": {"fresh_for": "1m"}}));
     world.gate.usage = Usage::new(
-        config::Usage {
+        usage::Settings {
             enabled: true,
             every: Duration::from_secs(10),
         },

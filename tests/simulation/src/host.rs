@@ -1,10 +1,10 @@
-//! The host: drives gates as `src/proxy/` drives them in Envoy.
+//! The host: drives gates as `src/proxy_wasm/` drives them in Envoy.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
-use keybound::cache::Store;
 use keybound::gate::Gate;
+use keybound::knowledge::cache::Store;
 
 use crate::agenda::Time;
 use crate::oracle::Invariant;

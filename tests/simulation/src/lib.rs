@@ -3,7 +3,7 @@
 //!
 //! The gates are the real core. Around them, everything is a model: time is virtual, so that a minute takes
 //! milliseconds; the shared store has Envoy's exact semantics ([`shared_data`]); the service has a true
-//! sequence and knows what was true at any time ([`truth`]); the host does what `src/proxy/` does
+//! sequence and knows what was true at any time ([`truth`]); the host does what `src/proxy_wasm/` does
 //! ([`host`]). A seed determines a world ([`scenario`]) and everything that happens in it, so a failure is
 //! told by its seed, and `make simulate SEED=…` shows it again, event by event.
 

@@ -1,10 +1,10 @@
 //! Requests: how they come, what becomes of them.
 
-use keybound::cache::Store;
 use keybound::gate::{Decision, Gate, Resolution};
-use keybound::headers::{Headers, pack};
+use keybound::knowledge::cache::Store;
+use keybound::record::Chain;
+use keybound::request::headers::{Headers, pack};
 use keybound::request::{Circumstances, Request};
-use keybound::verdict::Chain;
 
 use crate::clients::SECRET;
 use crate::oracle::{Decided, Invariant, Outcome};

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use keybound::config::{self, Settings};
+use keybound::config;
+use keybound::gate::Settings;
 use serde_json::json;
 
 use crate::agenda::Time;

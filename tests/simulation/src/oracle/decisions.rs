@@ -1,7 +1,7 @@
 //! What was decided, held against the truth.
 
 use keybound::record;
-use keybound::verdict::Chain;
+use keybound::record::Chain;
 
 use super::{Invariant, Oracle, unchanged};
 use crate::agenda::Time;

@@ -1,0 +1,375 @@
+//! What this VM knows of digests, and how well it knows it.
+//!
+//! Three kinds of records, not one verdict: a verdict is made for every request from the records, so that
+//! nothing that time or another record can change is ever cached.
+
+mod entry;
+mod learn;
+mod local;
+mod shared;
+pub mod store;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::credential::digest::Digest;
+use crate::record::Chain;
+use crate::record::{Changed, Content, Key};
+use crate::time::Instant;
+pub use entry::EntityId;
+use entry::{Entry, Owners, Record};
+pub use learn::Learned;
+use local::Bounded;
+pub use local::Spread;
+use shared::Shared;
+pub use store::{Store, change};
+
+/// How long records are believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Freshness {
+    /// A record is used for this long without asking again.
+    pub fresh_for: Duration,
+    /// No request is allowed on a record that has not been confirmed for this long.
+    pub max_staleness: Duration,
+    /// How long "unknown" is remembered.
+    pub negative_for: Duration,
+}
+
+/// Bounds on the memory of a worker's caches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Entries of a worker's own cache.
+    pub local_entries: usize,
+    /// Bytes that the records of a worker's own cache take at most.
+    pub local_bytes: usize,
+    /// Entries of the cache that the workers share.
+    pub shared_entries: usize,
+}
+
+/// What is known of a digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lookup {
+    /// A key, known well enough to be used without asking.
+    Fresh(Chain, Source),
+    /// A key, to be asked for again while it is used.
+    Stale(Chain, Source),
+    /// A key that nobody has confirmed for so long that it allows nothing.
+    Expired(Chain),
+    /// Nobody knew it a moment ago.
+    Negative,
+    /// Nothing is known.
+    Miss,
+}
+
+/// Which cache it came from: the farther of those that were needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// This VM's own.
+    Local,
+    /// The one that all VMs share.
+    Shared,
+}
+
+/// What the change feed says of everything in the caches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Continuity {
+    /// In which epoch of the feed this VM is.
+    pub epoch: Epoch,
+    /// When all that is in the caches, with the changes that came, was last known to be true.
+    pub confirmed: Instant,
+    /// Until when the feed counts as followed without a gap.
+    pub until: Instant,
+}
+
+/// The time between two moments at which the feed had to begin anew: what was learned in an earlier one is not
+/// believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Epoch {
+    /// How often the feed had to begin anew; zero where none was ever followed.
+    pub number: u64,
+    /// The cursor with which the feed was first followed. What was learned before, as of this sequence or a later
+    /// one, is believed: the feed tells of all that came after. Nothing where no such knowledge is.
+    pub began: Option<u64>,
+}
+
+/// Both caches.
+#[derive(Debug)]
+pub struct Cache {
+    records: Bounded<Entry>,
+    /// When a digest was last unknown. Apart from the records, so that made-up keys cannot push them out.
+    negatives: Bounded<Instant>,
+    /// The oldest sequence as of which one of those was unknown.
+    unknown_since: u64,
+    shared: Shared,
+    freshness: Freshness,
+    continuity: Continuity,
+    /// Times that the machine stood still, in order.
+    sleeps: Vec<Sleep>,
+}
+
+/// The machine stood still: its monotonic clock did not count that time, but what was confirmed before is
+/// older by it.
+#[derive(Debug, Clone, Copy)]
+struct Sleep {
+    ended: Instant,
+    lasted: Duration,
+}
+
+/// Sleeps that are told apart. Of more, the shortest counts as a part of the one after it: what was learned in
+/// between then seems older by that.
+const SLEEPS: usize = 16;
+
+/// What one part in this many of the local cache is kept for unknown digests.
+const NEGATIVE_SHARE: usize = 8;
+
+impl Cache {
+    /// Empty caches. What other VMs have put into the shared one of this namespace is found there.
+    pub fn new(limits: &Limits, freshness: Freshness, namespace: &str) -> Self {
+        let Room { records, negatives } = Room::of(limits.local_entries, limits.local_bytes);
+        Self {
+            records: Bounded::new(records.0, records.1),
+            negatives: Bounded::new(negatives.0, negatives.1),
+            shared: Shared::new(namespace, limits.shared_entries),
+            unknown_since: u64::MAX,
+            freshness,
+            continuity: Continuity::default(),
+            sleeps: Vec::new(),
+        }
+    }
+
+    /// From now on this VM's own cache has so much room, and nothing in it.
+    pub fn limit(&mut self, entries: usize, bytes: usize) {
+        let Room { records, negatives } = Room::of(entries, bytes);
+        self.records.limit(records.0, records.1);
+        self.negatives.limit(negatives.0, negatives.1);
+        self.unknown_since = u64::MAX;
+    }
+
+    /// Takes over what the change feed says.
+    pub fn follow(&mut self, continuity: Continuity) {
+        self.continuity = continuity;
+    }
+
+    /// Forgets what this VM alone knows, but what was unknown as of a sequence or a later one. The shared cache
+    /// tells for itself what is to be believed.
+    pub fn clear(&mut self, believed_from: Option<u64>) {
+        self.records.clear();
+        if believed_from.is_none_or(|from| self.unknown_since < from) {
+            self.negatives.clear();
+            self.unknown_since = u64::MAX;
+        }
+    }
+
+    /// Forgets what this VM knows of an entity that has changed. The change is in the shared cache.
+    pub fn forget(&mut self, id: &EntityId) {
+        self.records.remove(id);
+        self.negatives.remove(id);
+    }
+
+    /// Takes a change of the feed, known to be true at a time, into the shared cache. False where that did
+    /// not succeed.
+    pub fn apply(
+        &self,
+        changed: &Changed,
+        sequence: u64,
+        confirmed: Instant,
+        epoch: u64,
+        store: &dyn Store,
+    ) -> bool {
+        let record = match changed {
+            Changed::Key(_, Content::Record(key)) => {
+                // For the shared cache alone, which leaves the owners out.
+                let record = Record::Key(Rc::clone(key), Owners::default());
+                Some((record, key.version))
+            }
+            Changed::User(_, Content::Record(user)) => {
+                Some((Record::User(Some(Rc::clone(user))), user.version))
+            }
+            Changed::User(_, Content::Gone) => Some((Record::User(None), sequence)),
+            Changed::Tenant(_, Content::Record(tenant)) => {
+                Some((Record::Tenant(Some(Rc::clone(tenant))), tenant.version))
+            }
+            Changed::Tenant(_, Content::Gone) => Some((Record::Tenant(None), sequence)),
+            Changed::Key(_, Content::Gone | Content::Unreadable)
+            | Changed::User(_, Content::Unreadable)
+            | Changed::Tenant(_, Content::Unreadable) => None,
+        };
+        let entry = record.map(|(record, version)| Entry {
+            record,
+            version,
+            confirmed,
+        });
+        let id = EntityId::of(changed);
+        let epoch = Epoch {
+            number: epoch,
+            ..self.continuity.epoch
+        };
+        self.shared
+            .apply(id, entry.as_ref(), sequence, epoch, store)
+    }
+
+    /// The machine stood still until now.
+    pub fn slept(&mut self, lasted: Duration, now: Instant) {
+        // What was confirmed before such a sleep is too old without it.
+        self.sleeps
+            .retain(|slept| now.since(slept.ended) < self.freshness.max_staleness);
+        self.sleeps.push(Sleep { ended: now, lasted });
+        if self.sleeps.len() > SLEEPS {
+            let shortest =
+                (0..SLEEPS).min_by_key(|at| self.sleeps.get(*at).map(|slept| slept.lasted));
+            let shortest = shortest.unwrap_or_default();
+            let merged = self.sleeps.remove(shortest);
+            if let Some(next) = self.sleeps.get_mut(shortest) {
+                next.lasted = next.lasted.saturating_add(merged.lasted);
+            }
+        }
+    }
+
+    /// What is known of a digest.
+    pub fn lookup(&mut self, digest: &Digest, now: Instant, store: &dyn Store) -> Lookup {
+        let id = EntityId::key(digest);
+        let Some((key, owners, mut known)) = self.find_key(id, now, store) else {
+            return match self.negatives.get(&id) {
+                Some(since) if now.since(*since) < self.freshness.negative_for => Lookup::Negative,
+                _ => Lookup::Miss,
+            };
+        };
+        let Some(user) = self.find_owner(owners.user, &mut known, now, store, Record::user) else {
+            return Lookup::Miss;
+        };
+        let Some(tenant) = self.find_owner(owners.tenant, &mut known, now, store, Record::tenant)
+        else {
+            return Lookup::Miss;
+        };
+        let chain = Chain { key, user, tenant };
+        if self.age(known.confirmed, now) >= self.freshness.max_staleness {
+            Lookup::Expired(chain)
+        } else if self.is_fresh(&id, known.confirmed, now) {
+            Lookup::Fresh(chain, known.source)
+        } else {
+            Lookup::Stale(chain, known.source)
+        }
+    }
+
+    /// Entries of this VM's own cache.
+    pub fn local_entries(&self) -> usize {
+        self.records.len().saturating_add(self.negatives.len())
+    }
+
+    /// How many entries of this VM's own cache have made room for others since the last call.
+    pub fn take_evicted(&mut self) -> u64 {
+        self.records
+            .take_evicted()
+            .saturating_add(self.negatives.take_evicted())
+    }
+
+    fn keep(&mut self, id: EntityId, entry: Entry) {
+        self.records.insert(id, entry);
+        // Whoever once knew a record does not go back to not knowing it.
+        self.negatives.remove(&id);
+    }
+
+    /// Finds an entry in this VM's own cache or, where it is not there or no longer fresh, in the shared
+    /// one: another VM may have asked since.
+    fn find(&mut self, id: EntityId, now: Instant, store: &dyn Store) -> Option<(&Entry, Source)> {
+        let local = self.records.get(&id).map(|local| local.confirmed);
+        let fresh = local.is_some_and(|confirmed| self.is_fresh(&id, confirmed, now));
+        let mut source = Source::Local;
+        if !fresh && let Some(shared) = self.shared.get(&id, self.continuity.epoch, store) {
+            let known = self.records.get(&id);
+            let newer = known.is_none_or(|known| {
+                (shared.version, shared.confirmed) > (known.version, known.confirmed)
+            });
+            if newer {
+                self.keep(id, shared);
+                source = Source::Shared;
+            }
+        }
+        self.records.get(&id).map(|local| (&*local, source))
+    }
+
+    fn find_key(
+        &mut self,
+        id: EntityId,
+        now: Instant,
+        store: &dyn Store,
+    ) -> Option<(Rc<Key>, Owners, Known)> {
+        let (local, source) = self.find(id, now, store)?;
+        let Record::Key(key, owners) = &local.record else {
+            return None;
+        };
+        let known = Known {
+            confirmed: local.confirmed,
+            source,
+        };
+        Some((Rc::clone(key), *owners, known))
+    }
+
+    /// Finds a key's user or tenant: nothing where nothing is known of it, nothing within where it is known
+    /// that there is none.
+    fn find_owner<T>(
+        &mut self,
+        id: Option<EntityId>,
+        known: &mut Known,
+        now: Instant,
+        store: &dyn Store,
+        kind: impl Fn(&Record) -> Option<Option<T>>,
+    ) -> Option<Option<T>> {
+        let Some(id) = id else {
+            return Some(None);
+        };
+        let (local, source) = self.find(id, now, store)?;
+        known.confirmed = known.confirmed.min(local.confirmed);
+        known.source = known.source.max(source);
+        kind(&local.record)
+    }
+
+    /// How long ago a record was last known to be true, by an answer or by the change feed.
+    fn age(&self, confirmed: Instant, now: Instant) -> Duration {
+        let confirmed = confirmed.max(self.continuity.confirmed);
+        self.sleeps
+            .iter()
+            .filter(|slept| confirmed < slept.ended)
+            .fold(now.since(confirmed), |age, slept| {
+                age.saturating_add(slept.lasted)
+            })
+    }
+
+    /// Whether a record may be used without asking for it again.
+    fn is_fresh(&self, id: &EntityId, confirmed: Instant, now: Instant) -> bool {
+        let unbroken = now < self.continuity.until
+            && self
+                .sleeps
+                .last()
+                .is_none_or(|slept| slept.ended <= self.continuity.confirmed);
+        unbroken || self.age(confirmed, now) < self.fresh_for(id)
+    }
+
+    /// A tenth more or less for each id, so that what was learned together is not asked for together.
+    fn fresh_for(&self, id: &EntityId) -> Duration {
+        let [.., last] = id.0;
+        let parts = 900_u32.saturating_add(u32::from(last).saturating_mul(200) / 255);
+        self.freshness.fresh_for.saturating_mul(parts) / 1000
+    }
+}
+
+/// Entries and bytes of the two maps of this VM's own cache.
+struct Room {
+    records: (usize, usize),
+    negatives: (usize, usize),
+}
+
+impl Room {
+    fn of(entries: usize, bytes: usize) -> Self {
+        let negatives = (entries / NEGATIVE_SHARE).max(1);
+        Self {
+            records: (entries.saturating_sub(negatives), bytes),
+            negatives: (negatives, bytes / NEGATIVE_SHARE),
+        }
+    }
+}
+
+struct Known {
+    confirmed: Instant,
+    source: Source,
+}
