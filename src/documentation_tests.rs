@@ -13,7 +13,7 @@ use crate::record::{Resolved, parse_answer};
 use crate::reply::{Detail, Rejection};
 use crate::reply::{Replies, Reply};
 use crate::telemetry::Telemetry;
-use crate::tests::Sent;
+use crate::test_util::Sent;
 use crate::verdict::Reason;
 
 const README: &str = include_str!("../README.md");

@@ -15,7 +15,8 @@
 //! `wasm32-wasip1` alone: time, shared data and calls come in and go out as values or through one narrow
 //! trait. So it runs in Envoy, under `cargo test`, under Node, and wherever a verdict is to be explained.
 
-// The outside world: what was sent, and when.
+// The outside world: what a host offers, what was sent, and when.
+pub mod host;
 pub mod request;
 pub mod time;
 
@@ -41,19 +42,13 @@ pub mod gate;
 // What was configured.
 pub mod config;
 
-// What people are told about it, outside the filter.
-#[cfg(not(target_os = "wasi"))]
-pub mod explain;
+// Who drives it, and where.
+pub mod proxy_wasm;
+pub mod worker;
 
-#[cfg(target_os = "wasi")]
-mod proxy_wasm;
-
-#[cfg(test)]
-mod tests;
+#[cfg(any(test, feature = "test-util"))]
+pub mod test_util;
 
 #[cfg(test)]
 #[cfg(not(target_family = "wasm"))]
 mod documentation_tests;
-#[cfg(test)]
-#[cfg(not(target_family = "wasm"))]
-mod fuzz_seeds;

@@ -70,7 +70,7 @@ impl Sub for Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::test;
+    use crate::test_util::test;
 
     #[test]
     fn a_time_beyond_four_digits_of_a_year_has_no_date() {

@@ -3,8 +3,6 @@
 //! A target panics where something does not hold. This file is part of two crates: of the fuzz package, and
 //! of Keybound's own tests, which run the seed corpus.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::str::from_utf8;
 use std::time::Duration;
 
@@ -12,14 +10,17 @@ use super::tested::config;
 use super::tested::credential::digest::Digest;
 use super::tested::credential::{self, Fault, KeyFormat, Location};
 use super::tested::gate::{Gate, Settings};
-use super::tested::knowledge::cache::{self, Cache, Freshness, Learned, Lookup, Source, Store};
+use super::tested::host::Header;
+use super::tested::knowledge::cache::{self, Cache, Freshness, Learned, Lookup, Source};
+use super::tested::proxy_wasm::packed::{pack, unpack};
 use super::tested::record::{
     Chain, Changed, Content, Key, KeyStatus, MOST_CHANGES, Resolved, TenantStatus, User,
     UserStatus, is_name, parse_answer, parse_changes,
 };
-use super::tested::request::headers::{Headers, pack};
+use super::tested::request::Request;
+use super::tested::request::headers::Headers;
 use super::tested::request::percent;
-use super::tested::request::{Circumstances, Request};
+use super::tested::test_util::{Handed, Sent, SharedData};
 use super::tested::time::{Instant, LAST_SECOND, Now, http_date};
 use super::tested::verdict::{Facts, Knowledge, Outcome, Reason, decide, explain};
 
@@ -59,7 +60,8 @@ pub fn credential(packed: &[u8]) {
         max_length: usize::MAX,
         ..KeyFormat::default()
     };
-    let headers = Headers::new(packed);
+    let list = unpack(packed);
+    let headers = Headers::new(&list);
     if let Ok(found) = credential::find(&locations, &format, headers) {
         assert!(!found.is_empty() && found.iter().all(u8::is_ascii_graphic));
     }
@@ -79,12 +81,9 @@ pub fn credential(packed: &[u8]) {
             .iter()
             .map(|(name, value)| (name.as_bytes(), &value[..])),
     );
+    let left = unpack(&repacked);
     for location in &locations {
-        let left = credential::find(
-            std::slice::from_ref(location),
-            &format,
-            Headers::new(&repacked),
-        );
+        let left = credential::find(std::slice::from_ref(location), &format, Headers::new(&left));
         assert_eq!(left, Err(Fault::Missing), "{location:?}");
     }
 
@@ -174,19 +173,14 @@ pub fn configuration(text: &[u8]) {
         Ok(settings) => {
             assert!(!settings.credentials.is_empty());
             assert!(!format!("{settings:?}").contains(SECRET));
-            let packed = pack([
-                (&b":method"[..], &b"GET"[..]),
-                (b":path", b"/v1/orders/7?api_key=K"),
-                (b":authority", b"api.example.com"),
-                (b"x-api-key", b"K"),
+            let sent = Sent::new(&[
+                (":method", "GET"),
+                (":path", "/v1/orders/7?api_key=K"),
+                (":authority", "api.example.com"),
+                ("x-api-key", "K"),
             ]);
-            let request = Request {
-                headers: Headers::new(&packed),
-                host: &Nowhere,
-                has_body: false,
-            };
-            let _ =
-                Gate::new(settings, "vm".to_owned()).request(&request, 1, NOW, &Shelf::default());
+            let mut gate = Gate::new(settings, "vm".to_owned());
+            let _ = gate.request(&sent.request(), 1, NOW, &SharedData::default());
         }
     }
 }
@@ -211,7 +205,7 @@ pub fn answer(body: &[u8]) {
             let of_key = |id| Some(id) == key.tenant_id.as_ref();
             assert!(tenant.as_ref().is_none_or(|tenant| of_key(&tenant.id)));
         }
-        let store = Shelf::default();
+        let store = SharedData::default();
         let mut learner = cache();
         let learned = learner.learn(&digest, resolved.clone(), answer.as_of, NOW.instant, &store);
         let found = learner.lookup(&digest, NOW.instant, &store);
@@ -266,7 +260,7 @@ pub fn changes(body: &[u8]) {
     };
     assert!(news.reset || news.cursor >= AFTER);
     assert!(news.changes.len() <= news.given && news.given <= MOST_CHANGES);
-    let (store, mut cache) = (Shelf::default(), cache());
+    let (store, mut cache) = (SharedData::default(), cache());
     let mut last = AFTER;
     for change in &news.changes {
         assert!(last < change.sequence && change.sequence <= news.cursor);
@@ -288,7 +282,7 @@ pub fn changes(body: &[u8]) {
             Changed::Tenant(id, _) => assert!(is_name(id)),
         }
     }
-    assert!(store.largest_written() <= 16 * 1024);
+    assert!(store.values().iter().all(|value| value.len() <= 16 * 1024));
 }
 
 /// A bucket of the shared cache, whatever another filter, an older version or a fault has left there: it is
@@ -300,14 +294,13 @@ pub fn bucket(bytes: &[u8]) {
     }
     // An entry begins with its id, so this is the digest of the first one.
     let digest = Digest::new(id);
-    let store = Shelf::full_of(bytes);
+    let store = SharedData::full_of(bytes);
     if let Lookup::Fresh(chain, _) | Lookup::Stale(chain, _) =
         cache().lookup(&digest, NOW.instant, &store)
     {
         // It may say anything, but a verdict can be made of it, and what clients are told.
         let _ = chain.key.expires_at.and_then(http_date);
-        let packed = pack([(&b":path"[..], &b"/v1/orders"[..])]);
-        check_explanation(&chain, &packed, NOW.unix);
+        check_explanation(&chain, &[(b":path", b"/v1/orders")], None, NOW.unix);
     }
     let known =
         br#"{"as_of": 9, "results": [{"digest": "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0",
@@ -324,7 +317,7 @@ pub fn bucket(bytes: &[u8]) {
         );
         let _ = cache().lookup(&digest, NOW.instant, &store);
     }
-    assert!(store.largest_written() <= 16 * 1024);
+    assert!(store.values().iter().all(|value| value.len() <= 16 * 1024));
 }
 
 /// A request and what is known of its key: four lines with path, host, source address and Unix time, then
@@ -335,19 +328,20 @@ pub fn explanation(text: &[u8]) {
     let mut next = || parts.next().unwrap_or_default();
     let (path, host, source, now, body) = (next(), next(), next(), next(), next());
     let now = from_utf8(now).ok().and_then(|now| now.trim().parse().ok());
-    let packed = pack([
-        (&b":method"[..], &b"GET"[..]),
+    let headers: [Header<'_>; 4] = [
+        (b":method", b"GET"),
         (b":path", path),
         (b":authority", host),
-        (b"x-source", source),
         (b"x-user", b"usr_7"),
-    ]);
+    ];
+    let source = from_utf8(source).ok();
     let Ok(answer) = parse_answer(body) else {
         return;
     };
     for (_, resolved) in answer.results {
         if let Ok(resolved @ Resolved::Known { .. }) = resolved {
-            check_explanation(&chain_of(resolved), &packed, now.unwrap_or(NOW.unix));
+            let now = now.unwrap_or(NOW.unix);
+            check_explanation(&chain_of(resolved), &headers, source, now);
         }
     }
 }
@@ -356,17 +350,22 @@ thread_local! {
     static SETTINGS: Settings = settings();
 }
 
-fn check_explanation(chain: &Chain, packed: &[u8], now: u64) {
-    SETTINGS.with(|settings| check_explanation_by(settings, chain, packed, now));
+fn check_explanation(chain: &Chain, headers: &[Header<'_>], source: Option<&str>, now: u64) {
+    SETTINGS.with(|settings| check_explanation_by(settings, chain, headers, source, now));
 }
 
-fn check_explanation_by(settings: &Settings, chain: &Chain, packed: &[u8], now: u64) {
-    let host = From(packed);
-    let request = Request {
-        headers: Headers::new(packed),
-        host: &host,
-        has_body: false,
+fn check_explanation_by(
+    settings: &Settings,
+    chain: &Chain,
+    headers: &[Header<'_>],
+    source: Option<&str>,
+    now: u64,
+) {
+    let host = Handed {
+        source: source.map(str::to_owned),
+        ..Handed::default()
     };
+    let request = Request::new(Headers::new(headers), &host);
     let policies = settings
         .policies
         .choose(&request)
@@ -445,76 +444,4 @@ fn cache() -> Cache {
         negative_for: Duration::from_secs(5),
     };
     Cache::new(&limits, freshness, "keybound")
-}
-
-/// A host that knows the source address that the header `x-source` says, and no route.
-struct From<'a>(&'a [u8]);
-
-impl Circumstances for From<'_> {
-    fn source_address(&self) -> Option<Vec<u8>> {
-        Headers::new(self.0).first("x-source").map(<[u8]>::to_vec)
-    }
-
-    fn route_policy(&self) -> Option<Vec<u8>> {
-        None
-    }
-}
-
-/// A host that knows nothing.
-struct Nowhere;
-
-impl Circumstances for Nowhere {
-    fn source_address(&self) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn route_policy(&self) -> Option<Vec<u8>> {
-        None
-    }
-}
-
-/// Shared data: every value that was not written yet is the same.
-#[derive(Default)]
-struct Shelf {
-    unwritten: Option<Vec<u8>>,
-    written: RefCell<HashMap<String, (Vec<u8>, u32)>>,
-}
-
-impl Shelf {
-    fn full_of(bytes: &[u8]) -> Self {
-        Self {
-            unwritten: Some(bytes.to_vec()),
-            ..Self::default()
-        }
-    }
-
-    fn largest_written(&self) -> usize {
-        let written = self.written.borrow();
-        written
-            .values()
-            .map(|(value, _)| value.len())
-            .max()
-            .unwrap_or(0)
-    }
-}
-
-impl Store for Shelf {
-    fn get(&self, name: &str) -> Option<(Vec<u8>, Option<u32>)> {
-        let written = self.written.borrow();
-        let value = written.get(name).cloned();
-        value
-            .or_else(|| Some((self.unwritten.clone()?, 1)))
-            .map(|(value, change)| (value, Some(change)))
-    }
-
-    fn set(&self, name: &str, value: &[u8], last_change: Option<u32>) -> bool {
-        let known = self.get(name).and_then(|(_, change)| change);
-        if known.is_some() && last_change.is_some() && known != last_change {
-            return false;
-        }
-        let change = known.unwrap_or(0) + 1;
-        let mut written = self.written.borrow_mut();
-        written.insert(name.to_owned(), (value.to_vec(), change));
-        true
-    }
 }

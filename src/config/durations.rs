@@ -93,7 +93,7 @@ pub fn parse(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::test;
+    use crate::test_util::test;
 
     #[test]
     fn a_whole_number_and_a_unit() {

@@ -137,7 +137,7 @@ pub(super) fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::test;
+    use crate::test_util::test;
 
     #[test]
     fn paths_are_written_as_in_the_configuration() {

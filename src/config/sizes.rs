@@ -62,7 +62,7 @@ fn parse(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::test;
+    use crate::test_util::test;
 
     #[test]
     fn a_whole_number_and_a_unit() {

@@ -86,7 +86,7 @@ impl std::fmt::Debug for Digester {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::test;
+    use crate::test_util::test;
 
     fn hex(digest: Digest) -> String {
         digest

@@ -106,7 +106,7 @@ fn base62(mut checksum: u32) -> [u8; CRC32_LENGTH] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::test;
+    use crate::test_util::test;
 
     #[test]
     fn the_format_is_checked_byte_by_byte() {

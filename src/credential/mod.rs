@@ -250,8 +250,7 @@ fn unquoted(value: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::headers::pack;
-    use crate::tests::test;
+    use crate::test_util::{Sent, test};
 
     pub fn header(name: &str) -> Location {
         Location::Header(name.to_owned())
@@ -272,18 +271,14 @@ mod tests {
         Location::Cookie(name.to_owned())
     }
 
-    pub fn packed(request: &[(&str, &str)]) -> Vec<u8> {
-        pack(
-            request
-                .iter()
-                .map(|(name, value)| (name.as_bytes(), value.as_bytes())),
-        )
-    }
-
     fn found(locations: &[Location], request: &[(&str, &str)]) -> Result<String, Fault> {
-        let packed = packed(request);
-        find(locations, &KeyFormat::default(), Headers::new(&packed))
-            .map(|credential| String::from_utf8(credential.into_owned()).unwrap())
+        let sent = Sent::new(request);
+        find(
+            locations,
+            &KeyFormat::default(),
+            Headers::new(&sent.headers),
+        )
+        .map(|credential| String::from_utf8(credential.into_owned()).unwrap())
     }
 
     fn ok(text: &str) -> Result<String, Fault> {
@@ -410,8 +405,8 @@ mod tests {
             ..KeyFormat::default()
         };
         let found = |request: &[(&str, &str)]| {
-            let packed = packed(request);
-            let found = find(&at, &format, Headers::new(&packed));
+            let sent = Sent::new(request);
+            let found = find(&at, &format, Headers::new(&sent.headers));
             found.map(|found| String::from_utf8(found.into_owned()).unwrap())
         };
         let jwt = ("authorization", "Bearer eyJhbGciOiJub25lIn0.e30.");
@@ -481,8 +476,8 @@ mod tests {
     fn what_is_beside_the_place_that_counts_is_surplus() {
         let at = [header("x-api-key"), query("k"), cookie("key")];
         let surplus = |request: &[(&str, &str)]| {
-            let packed = packed(request);
-            has_surplus(&at, &KeyFormat::default(), Headers::new(&packed))
+            let sent = Sent::new(request);
+            has_surplus(&at, &KeyFormat::default(), Headers::new(&sent.headers))
         };
         for request in [
             &[][..],

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{KeyFormat, Location, cookie, elements};
-use crate::edit::EditRequest;
+use crate::host::EditRequest;
 use crate::request::headers::Headers;
 use crate::request::percent::Target;
 
@@ -118,8 +118,8 @@ fn without_cookies<'a>(header: &'a [u8], locations: &[Location]) -> Option<Cow<'
 mod tests {
     use super::*;
     use crate::credential::Foreign;
-    use crate::credential::tests::{cookie, header, packed, query, scheme};
-    use crate::tests::test;
+    use crate::credential::tests::{cookie, header, query, scheme};
+    use crate::test_util::{Sent, test};
 
     fn left(locations: &[Location], request: &[(&str, &str)]) -> Vec<(String, String)> {
         left_with(Foreign::Refuse, locations, request)
@@ -130,18 +130,16 @@ mod tests {
         locations: &[Location],
         request: &[(&str, &str)],
     ) -> Vec<(String, String)> {
-        let packed = packed(request);
-        let mut edited: Vec<(String, Vec<u8>)> = request
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
-            .collect();
+        let mut sent = Sent::new(request);
         let format = KeyFormat {
             prefixes: vec!["kb_".to_owned()],
             foreign,
             ..KeyFormat::default()
         };
-        remove(locations, &format, Headers::new(&packed), &mut edited);
-        edited
+        let headers = Headers::new(&sent.headers);
+        remove(locations, &format, headers, &mut sent.handed);
+        sent.handed
+            .headers
             .into_iter()
             .map(|(name, value)| (name, String::from_utf8(value).unwrap()))
             .collect()

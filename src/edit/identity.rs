@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::edit::EditRequest;
+use crate::host::EditRequest;
 use crate::record::Chain;
 
 /// Names of the identity headers, lower case; `None` leaves one out.
@@ -87,8 +87,9 @@ fn effective_scopes(chain: &Chain) -> Cow<'_, str> {
 mod tests {
     use super::*;
     use crate::edit::Reserved;
-    use crate::request::headers::{Headers, pack};
-    use crate::tests::{chain, test};
+    use crate::host::RemoveHeader;
+    use crate::request::headers::Headers;
+    use crate::test_util::{Sent, chain, test};
 
     fn names() -> IdentityHeaders {
         let name = |name: &str| Some(name.to_owned());
@@ -106,19 +107,12 @@ mod tests {
         chain: Option<&Chain>,
         sent: &[(&str, &str)],
     ) -> Vec<(String, String)> {
-        let packed = pack(
-            sent.iter()
-                .map(|(name, value)| (name.as_bytes(), value.as_bytes())),
-        );
-        let mut edited: Vec<(String, Vec<u8>)> = sent
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
-            .collect();
-        let sent = Reserved::new(names, &[])
-            .find(Headers::new(&packed))
-            .identity;
-        names.apply(chain, sent, &mut edited);
-        let mut headers: Vec<(String, String)> = edited
+        let mut sent = Sent::new(sent);
+        let found = Reserved::new(names, &[]).find(Headers::new(&sent.headers));
+        names.apply(chain, found.identity, &mut sent.handed);
+        let mut headers: Vec<(String, String)> = sent
+            .handed
+            .headers
             .into_iter()
             .map(|(name, value)| (name, String::from_utf8(value).unwrap()))
             .collect();
@@ -175,6 +169,8 @@ mod tests {
             fn add(&mut self, name: &str, value: &[u8]) {
                 self.0.push((name.to_owned(), value.to_vec()));
             }
+        }
+        impl RemoveHeader for Host {
             fn remove(&mut self, name: &str) {
                 self.0.retain(|(known, _)| known != name);
             }

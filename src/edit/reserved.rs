@@ -7,7 +7,7 @@
 
 use super::IdentityHeaders;
 use crate::credential::Location;
-use crate::edit::RemoveHeader;
+use crate::host::RemoveHeader;
 use crate::request::headers::{Headers, length_bit};
 
 /// How many identity headers there are.
@@ -121,8 +121,8 @@ fn is_alias(name: &[u8], reserved: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::headers::pack;
-    use crate::tests::test;
+    use crate::host::Header;
+    use crate::test_util::test;
 
     fn reserved() -> Reserved {
         let name = |name: &str| Some(name.to_owned());
@@ -145,13 +145,16 @@ mod tests {
         Reserved::new(&identity, &credentials)
     }
 
-    fn packed(names: &[&str]) -> Vec<u8> {
-        pack(names.iter().map(|name| (name.as_bytes(), &b"1"[..])))
+    fn list<'a>(names: &[&'a str]) -> Vec<Header<'a>> {
+        names
+            .iter()
+            .map(|name| (name.as_bytes(), &b"1"[..]))
+            .collect()
     }
 
     #[test]
     fn identity_headers_are_counted_and_aliases_named() {
-        let sent = packed(&[
+        let sent = list(&[
             ":path",
             "x-user-id",
             "x.user.id",
@@ -185,7 +188,7 @@ mod tests {
             scopes: None,
             environment: None,
         };
-        let sent = packed(&["x-user-id", "x-user_id", "x_user_id"]);
+        let sent = list(&["x-user-id", "x-user_id", "x_user_id"]);
         let reserved = Reserved::new(&identity, &[]);
         let found = reserved.find(Headers::new(&sent));
         assert_eq!(found.identity, [1, 1, 0, 0, 0]);
@@ -208,7 +211,7 @@ mod tests {
             "authorization",
             "grpc-status",
         ];
-        let sent = packed(&names);
+        let sent = list(&names);
         let mut list = List(names.map(str::to_owned).into());
         reserved().remove_all(Headers::new(&sent), &mut list);
         assert_eq!(list.0, ["grpc-status"]);

@@ -7,7 +7,8 @@
 
 use super::Gate;
 use crate::credential::digest::Digest;
-use crate::request::Circumstances;
+use crate::host::Circumstances;
+use crate::request::Earlier;
 
 /// What was noted of a request when it came.
 #[derive(Debug)]
@@ -31,31 +32,18 @@ impl Before {
         note
     }
 
-    /// What the host says of the request, with what it said when it came.
-    pub(super) fn on<'a>(&'a self, host: &'a dyn Circumstances) -> Again<'a> {
-        Again { before: self, host }
-    }
-}
-
-/// What the host says of a request that it has begun anew.
-pub(super) struct Again<'a> {
-    before: &'a Before,
-    host: &'a dyn Circumstances,
-}
-
-impl Circumstances for Again<'_> {
-    fn source_address(&self) -> Option<Vec<u8>> {
-        self.before.source_address.clone()
-    }
-
-    fn route_policy(&self) -> Option<Vec<u8>> {
-        self.host.route_policy()
+    /// What the host said of the request when it came.
+    pub(super) fn earlier(&self) -> Earlier<'_> {
+        Earlier {
+            source_address: Some(self.source_address.as_deref()),
+            route_policy: None,
+        }
     }
 }
 
 impl Gate {
     /// What was noted of a request; nothing where it is seen for the first time.
-    pub(super) fn before(&self, host: &dyn Circumstances) -> Option<Before> {
+    pub(super) fn before(&self, host: &impl Circumstances) -> Option<Before> {
         if !self.settings.internal_redirects {
             return None;
         }
@@ -63,7 +51,7 @@ impl Gate {
     }
 
     /// Notes whose request it is.
-    pub(super) fn note(&self, digest: Digest, host: &dyn Circumstances) {
+    pub(super) fn note(&self, digest: Digest, host: &impl Circumstances) {
         if self.settings.internal_redirects {
             let source_address = host.source_address();
             let before = Before {

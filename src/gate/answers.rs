@@ -5,11 +5,12 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::{Gate, Purpose, Ready, Resolution};
+use super::{Gate, Resolution};
 use crate::credential::digest::Digest;
-use crate::knowledge::cache::{EntityId, Learned, Lookup, Store, change};
-use crate::knowledge::feed;
-use crate::knowledge::fetch::{Batch, Call, Failure};
+use crate::host::Store;
+use crate::knowledge::cache::{EntityId, Learned, Lookup};
+use crate::knowledge::fetch::{Batch, Failure};
+use crate::knowledge::swap;
 use crate::record::{Resolved, parse_answer};
 use crate::telemetry::usage::Outcome;
 use crate::telemetry::{Counter, Warning};
@@ -37,54 +38,36 @@ pub enum CallEnd<'a> {
 pub const LONGEST_BODY: usize = 1024 * 1024;
 
 impl Gate {
-    /// A call could not be sent.
-    pub fn not_sent(&mut self, purpose: Purpose, now: Now, store: &dyn Store) {
-        let cluster = &self.settings.key_service.cluster;
-        self.warnings
-            .warn(Warning::ServiceUnreachable, now.instant, || {
-                format!(
-                    "key service: Envoy does not take the call; is there a cluster {cluster:?}?"
-                )
-            });
-        match purpose {
-            Purpose::Resolve(batch) => {
-                self.telemetry.count(Counter::FetchError);
-                self.give_up(batch, Failure::Other(None), now);
+    /// A call that asked for records has ended.
+    pub(super) fn resolve_ended(
+        &mut self,
+        batch: Batch,
+        end: &CallEnd<'_>,
+        now: Now,
+        store: &impl Store,
+    ) {
+        let took = now.instant.since(batch.asked);
+        self.telemetry
+            .fetch_took(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        match self.usable_body(end, now) {
+            Some(body) => self.learn(batch, body, now, store),
+            None if end.is_too_long() => {
+                // The service works, but for so much at once.
+                if batch.digests.len() > 1 {
+                    self.fetcher.succeeded(now.instant);
+                }
+                self.ask_for_less(batch, now);
             }
-            Purpose::Changes(_) => self.feed_failed(feed::Failure::Broken(None), now, store),
-            Purpose::Usage => self.usage.ended(Outcome::NotTaken, now),
+            // Envoy breaks off what is longer than it takes, and does not say so.
+            None if matches!(end, CallEnd::Broken) && batch.digests.len() > 1 => {
+                self.ask_for_less(batch, now);
+            }
+            None => self.give_up(batch, failure(end), now),
         }
     }
 
-    /// A call has ended.
-    pub fn ended(&mut self, call: Call, end: &CallEnd<'_>, now: Now, store: &dyn Store) {
-        if self.usage.is_call(call) {
-            self.usage_ended(end, now, store);
-        } else if let Some(poll) = self.feed.ended(call) {
-            self.poll_ended(&poll, end, now, store);
-        } else if let Some(batch) = self.fetcher.ended(call) {
-            let took = now.instant.since(batch.asked);
-            self.telemetry
-                .fetch_took(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
-            match self.usable_body(end, now) {
-                Some(body) => self.learn(batch, body, now, store),
-                None if end.is_too_long() => {
-                    // The service works, but for so much at once.
-                    if batch.digests.len() > 1 {
-                        self.fetcher.succeeded(now.instant);
-                    }
-                    self.ask_for_less(batch, now);
-                }
-                // Envoy breaks off what is longer than it takes, and does not say so.
-                None if matches!(end, CallEnd::Broken) && batch.digests.len() > 1 => {
-                    self.ask_for_less(batch, now);
-                }
-                None => self.give_up(batch, failure(end), now),
-            }
-        }
-    }
-
-    fn usage_ended(&mut self, end: &CallEnd<'_>, now: Now, store: &dyn Store) {
+    /// A report of usage has ended.
+    pub(super) fn usage_ended(&mut self, end: &CallEnd<'_>, now: Now, store: &impl Store) {
         let outcome = match *end {
             CallEnd::Answered {
                 status: 204,
@@ -166,7 +149,7 @@ impl Gate {
         None
     }
 
-    fn learn(&mut self, batch: Batch, body: &[u8], now: Now, store: &dyn Store) {
+    fn learn(&mut self, batch: Batch, body: &[u8], now: Now, store: &impl Store) {
         let answer = match parse_answer(body) {
             Ok(answer) => answer,
             Err(malformed) => {
@@ -257,45 +240,33 @@ impl Gate {
     }
 
     /// Whether the caches know a digest well enough where an answer is older than they are.
-    fn is_known(&mut self, digest: &Digest, now: Now, store: &dyn Store) -> bool {
+    fn is_known(&mut self, digest: &Digest, now: Now, store: &impl Store) -> bool {
         let known = self.cache.lookup(digest, now.instant, store);
         matches!(known, Lookup::Fresh(..) | Lookup::Stale(..))
     }
 
     /// Lets those who wait for a digest go on with what the caches know.
     fn look_up_again(&mut self, digest: &Digest) {
-        for (waiter, deadline) in self.fetcher.answered(digest) {
-            self.ready.push_back(Ready {
-                waiter,
-                digest: *digest,
-                deadline,
-                resolution: Resolution::Outdated(waiter, deadline),
-            });
-        }
+        let waited = self.fetcher.answered(digest);
+        self.waiting.look_again(digest, waited);
     }
 
-    fn give_up(&mut self, batch: Batch, failure: Failure, now: Now) {
+    pub(super) fn give_up(&mut self, batch: Batch, failure: Failure, now: Now) {
         for digest in self.fetcher.failed(batch, failure, now.instant) {
             self.release(&digest, &Resolution::Unavailable);
         }
     }
 
     fn release(&mut self, digest: &Digest, resolution: &Resolution) {
-        for (waiter, deadline) in self.fetcher.answered(digest) {
-            self.ready.push_back(Ready {
-                waiter,
-                digest: *digest,
-                deadline,
-                resolution: resolution.clone(),
-            });
-        }
+        let waited = self.fetcher.answered(digest);
+        self.waiting.release(digest, waited, resolution);
     }
 }
 
 /// Whether nobody, no other VM of the process either, has told yet what has this name.
-fn first_to_tell(store: &dyn Store, name: &str) -> bool {
+fn first_to_tell(store: &impl Store, name: &str) -> bool {
     let mut first = false;
-    let written = change(store, name, |told| {
+    let written = swap::change(store, name, |told| {
         first = told.is_empty();
         first.then(|| b"told".to_vec())
     });

@@ -1,7 +1,8 @@
 //! From an answer of the change feed to what this VM, and all others, no longer believe.
 
-use super::{CallEnd, Gate, LONGEST_BODY, Resolution};
-use crate::knowledge::cache::{EntityId, Store};
+use super::{CallEnd, Gate, LONGEST_BODY};
+use crate::host::Store;
+use crate::knowledge::cache::EntityId;
 use crate::knowledge::feed::{Failure, News, Outdated, Poll};
 use crate::record::parse_changes;
 use crate::telemetry::{Counter, Warning};
@@ -13,12 +14,12 @@ const LEAST_CUT: usize = LONGEST_BODY / 4;
 
 impl Gate {
     /// This VM has been rung: something has changed.
-    pub fn rung(&mut self, now: Now, store: &dyn Store) {
+    pub fn rung(&mut self, now: Now, store: &impl Store) {
         self.obey_changes(now, store);
     }
 
     /// Looks at how far the feed is, and forgets what is outdated.
-    pub(super) fn obey_changes(&mut self, now: Now, store: &dyn Store) {
+    pub(super) fn obey_changes(&mut self, now: Now, store: &impl Store) {
         let outdated = self.feed.look(store);
         match &outdated {
             None => {}
@@ -35,31 +36,7 @@ impl Gate {
         self.cache.follow(self.feed.continuity());
         self.fetcher.heard(self.feed.heard());
         if let Some(outdated) = outdated {
-            self.ask_again(&outdated);
-        }
-    }
-
-    /// Requests that have their answer, but have not gone on yet, must not go on with what has changed.
-    fn ask_again(&mut self, outdated: &Outdated) {
-        for ready in &mut self.ready {
-            let ids = match &ready.resolution {
-                Resolution::Known(chain, _) => {
-                    let user = chain.key.user_id.as_deref().map(EntityId::user);
-                    let tenant = chain.key.tenant_id.as_deref().map(EntityId::tenant);
-                    [Some(EntityId::key(&ready.digest)), user, tenant]
-                }
-                Resolution::Unknown => [Some(EntityId::key(&ready.digest)), None, None],
-                Resolution::Unavailable | Resolution::Outdated(..) => continue,
-            };
-            let touched = match outdated {
-                Outdated::All => true,
-                Outdated::Changed(changed, _) => {
-                    ids.iter().flatten().any(|id| changed.contains(id))
-                }
-            };
-            if touched {
-                ready.resolution = Resolution::Outdated(ready.waiter, ready.deadline);
-            }
+            self.waiting.outdate(&outdated);
         }
     }
 
@@ -68,7 +45,7 @@ impl Gate {
         poll: &Poll,
         end: &CallEnd<'_>,
         now: Now,
-        store: &dyn Store,
+        store: &impl Store,
     ) {
         let body = match *end {
             CallEnd::Answered {
@@ -144,7 +121,7 @@ impl Gate {
 
     /// An answer of the feed is of no use. Where it spoke of several changes, fewer are asked for: what is wrong
     /// may be the size of all, or one of them.
-    fn poll_in_vain(&mut self, poll: &Poll, problem: &str, now: Now, store: &dyn Store) {
+    fn poll_in_vain(&mut self, poll: &Poll, problem: &str, now: Now, store: &impl Store) {
         if self.feed.ask_for_fewer(poll, now.instant, store) {
             log::info!(
                 "change feed: the answer for up to {} changes {problem}: fewer are asked for",
@@ -162,7 +139,7 @@ impl Gate {
         self.feed_failed(Failure::Broken(None), now, store);
     }
 
-    pub(super) fn feed_failed(&mut self, failure: Failure, now: Now, store: &dyn Store) {
+    pub(super) fn feed_failed(&mut self, failure: Failure, now: Now, store: &impl Store) {
         if self.feed.failed(failure, now.instant, store) {
             let why = match failure {
                 Failure::Unsupported => "the key service has none (404 at its path)",

@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::number;
-use crate::knowledge::cache::store::{self, Store};
+use crate::host::Store;
+use crate::knowledge::swap;
 use crate::time::Instant;
 
 /// How often a VM looks.
@@ -56,7 +57,7 @@ impl Edition {
 
     /// Says that this configuration runs, and looks whether a newer one does: where that is no longer as it was,
     /// gives how it is. To be called regularly.
-    pub(super) fn look(&mut self, now: Instant, store: &dyn Store) -> Option<bool> {
+    pub(super) fn look(&mut self, now: Instant, store: &impl Store) -> Option<bool> {
         if self.looked.is_some_and(|looked| now.since(looked) < LOOK) {
             return None;
         }
@@ -65,7 +66,7 @@ impl Edition {
         let mut running = read(&bytes, now);
         let known = running.iter().find(|other| other.number == self.number);
         if known.is_none_or(|known| now.since(known.seen) >= SAY) {
-            store::change(store, &self.name, |bytes| {
+            swap::change(store, &self.name, |bytes| {
                 running = self.said(read(bytes, now), now);
                 postcard::to_allocvec(&running).ok()
             });
@@ -105,7 +106,7 @@ fn read(bytes: &[u8], now: Instant) -> Vec<Running> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::{MemoryStore, test};
+    use crate::test_util::{SharedData, test};
 
     fn at(millis: u64) -> Instant {
         Instant::from_millis(1_000_000 + millis)
@@ -113,7 +114,7 @@ mod tests {
 
     #[test]
     fn the_older_configuration_learns_of_the_newer_and_of_its_end() {
-        let store = MemoryStore::default();
+        let store = SharedData::default();
         let mut first = Edition::new(&["keybound"], &["{1}"], at(0));
         let mut beside = Edition::new(&["keybound"], &["{1}"], at(10));
         let mut other = Edition::new(&["another"], &["{3}"], at(20));
@@ -151,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_virtual_machine_that_is_started_anew_is_not_newer_for_that() {
-        let store = MemoryStore::default();
+        let store = SharedData::default();
         let mut first = Edition::new(&["keybound"], &["{1}"], at(0));
         let mut second = Edition::new(&["keybound"], &["{2}"], at(100));
         first.look(at(0), &store);

@@ -3,7 +3,7 @@
 use super::settings::Enforcement;
 use super::{Gate, Passage};
 use crate::credential;
-use crate::edit::{EditRequest, RemoveHeader};
+use crate::host::{EditRequest, RemoveHeader};
 use crate::record::Chain;
 use crate::request::headers::Headers;
 

@@ -1,16 +1,17 @@
 //! What is kept of a request while it waits: its headers are cleaned before, and what was in them may count
 //! once the key service has answered. The credential is not kept, its digest is enough.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
-use super::{Decision, Gate, Resolution, Stage};
+use super::judge::Case;
+use super::{Decision, Gate, Resolution};
 use crate::credential::Location;
 use crate::credential::digest::Digest;
-use crate::knowledge::cache::Store;
-use crate::knowledge::fetch::Waiter;
-use crate::policy::{Chosen, Statement};
-use crate::request::headers::{Headers, pack};
-use crate::request::{Circumstances, Request};
+use crate::host::{Circumstances, Header, RequestId, Store};
+use crate::policy::Statement;
+use crate::request::headers::Headers;
+use crate::request::{Earlier, Request};
 use crate::time::Now;
 use crate::verdict::Reason;
 
@@ -28,7 +29,7 @@ pub(super) struct Held {
 
 impl Held {
     /// The headers with what was stated in them and has been removed since; nothing where that is nothing.
-    fn with_stated(&self, headers: Headers<'_>) -> Option<Vec<u8>> {
+    fn with_stated<'a>(&'a self, headers: Headers<'a>) -> Option<Vec<Header<'a>>> {
         let gone = || {
             let stated = self
                 .stated
@@ -37,34 +38,28 @@ impl Held {
             stated.map(|(name, value)| (name.as_bytes(), value.as_slice()))
         };
         gone().next()?;
-        Some(pack(headers.iter().chain(gone())))
+        Some(headers.iter().chain(gone()).collect())
     }
 }
 
 impl Gate {
     /// Keeps what is needed of a request that is to wait.
-    pub(super) fn hold(
-        &mut self,
-        waiter: Waiter,
-        digest: Digest,
-        request: &Request<'_>,
-        policies: Chosen<'_>,
-    ) {
+    pub(super) fn hold(&mut self, id: RequestId, case: &Case<'_, impl Circumstances, impl Store>) {
         let mut stated = Vec::new();
-        for policy in policies.iter() {
+        for policy in case.policies.iter() {
             for statement in [&policy.user, &policy.tenant].into_iter().flatten() {
                 if let Statement::Header(name) = statement {
-                    self.keep(name, request.headers, &mut stated);
+                    self.keep(name, case.request.headers, &mut stated);
                 }
             }
         }
         let held = Held {
-            digest,
-            route_policy: request.host.route_policy(),
-            every: policies.is_all(),
+            digest: case.digest,
+            route_policy: case.request.route_policy().map(Cow::into_owned),
+            every: case.policies.is_all(),
             stated,
         };
-        self.held.insert(waiter, held);
+        self.waiting.hold(id, held);
     }
 
     fn keep(&self, name: &str, headers: Headers<'_>, stated: &mut Vec<(String, Vec<u8>)>) {
@@ -85,29 +80,27 @@ impl Gate {
     /// Decides on a request that has waited.
     pub fn resume(
         &mut self,
-        waiter: Waiter,
-        request: &Request<'_>,
+        id: RequestId,
+        request: &Request<'_, impl Circumstances>,
         resolution: Resolution,
         now: Now,
-        store: &dyn Store,
+        store: &impl Store,
     ) -> Decision {
-        let Some(held) = self.held.remove(&waiter) else {
+        let Some(held) = self.waiting.take(id) else {
             // Whoever waits is held; nobody passes whom nothing is known of.
             return self.refuse(Reason::KeyServiceUnavailable, None);
         };
         let with_stated = held.with_stated(request.headers);
         let before = self.before(request.host);
-        let before = before.as_ref().map(|before| before.on(request.host));
-        let host = Remembered {
-            host: before
-                .as_ref()
-                .map_or(request.host, |before| before as &dyn Circumstances),
-            route_policy: &held.route_policy,
-        };
         let request = Request {
             headers: with_stated.as_deref().map_or(request.headers, Headers::new),
-            host: &host,
-            has_body: request.has_body,
+            earlier: Earlier {
+                source_address: before
+                    .as_ref()
+                    .and_then(|before| before.earlier().source_address),
+                route_policy: Some(held.route_policy.as_deref()),
+            },
+            ..*request
         };
         let settings = Rc::clone(&self.settings);
         let policies = if held.every {
@@ -117,26 +110,16 @@ impl Gate {
         };
         match policies {
             Ok(policies) => {
-                let stage = Stage::Waited(resolution);
-                self.judge_digest(held.digest, &request, policies, stage, now, store)
+                let case = Case {
+                    digest: held.digest,
+                    request: &request,
+                    policies,
+                    now,
+                    store,
+                };
+                self.judge_waited(&case, resolution)
             }
             Err(unknown) => self.refuse_unknown_policy(&unknown, now),
         }
-    }
-}
-
-/// What the host said of a request when it came.
-struct Remembered<'a> {
-    host: &'a dyn Circumstances,
-    route_policy: &'a Option<Vec<u8>>,
-}
-
-impl Circumstances for Remembered<'_> {
-    fn source_address(&self) -> Option<Vec<u8>> {
-        self.host.source_address()
-    }
-
-    fn route_policy(&self) -> Option<Vec<u8>> {
-        self.route_policy.clone()
     }
 }

@@ -1,93 +1,96 @@
 //! From a request to a decision.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::settings::{Enforcement, Preflight, Unavailable};
-use super::{Decision, Gate, Notice, Passage, Refusal, Resolution, Stage};
+use super::again::Before;
+use super::settings::{Enforcement, Unavailable};
+use super::standing::Standing;
+use super::{Decision, Gate, Notice, Passage, Refusal, Resolution};
+use crate::credential;
 use crate::credential::digest::Digest;
-use crate::credential::{self, Fault};
-use crate::knowledge::cache::{Lookup, Source, Store};
-use crate::knowledge::fetch::{Admission, Waiter};
-use crate::policy::{Authentication, Chosen, UnknownPolicy};
+use crate::host::{Circumstances, RequestId, Store};
+use crate::knowledge::cache::{Lookup, Source};
+use crate::knowledge::fetch::Admission;
+use crate::policy::{Chosen, UnknownPolicy};
 use crate::record::Chain;
 use crate::request::Request;
 use crate::telemetry::{Counter, Warning};
 use crate::time::{Instant, Now};
 use crate::verdict::{Class, Facts, Knowledge, Reason, decide};
 
+/// A request whose key is to be judged.
+pub(super) struct Case<'a, C, S> {
+    pub(super) digest: Digest,
+    pub(super) request: &'a Request<'a, C>,
+    pub(super) policies: Chosen<'a>,
+    pub(super) now: Now,
+    pub(super) store: &'a S,
+}
+
+/// The credential of a request: as it was sent, or as it was noted when the request came first.
+enum Found<'a> {
+    Sent(Cow<'a, [u8]>),
+    Noted(Before),
+}
+
 impl Gate {
     pub(super) fn judge(
         &mut self,
-        request: &Request<'_>,
-        waiter: Waiter,
+        request: &Request<'_, impl Circumstances>,
+        id: RequestId,
         deadline: Instant,
         now: Now,
-        store: &dyn Store,
+        store: &impl Store,
     ) -> Decision {
-        if self.settings.preflight == Preflight::Pass && request.is_preflight() {
-            self.telemetry.count(Counter::Anonymous);
-            return Decision::Proceed(Passage::anonymous());
-        }
         let settings = Rc::clone(&self.settings);
-        let policies = match settings.policies.choose(request) {
-            Ok(policies) => policies,
-            Err(unknown) => return self.refuse_unknown_policy(&unknown, now),
+        let find = || match self.before(request.host) {
+            Some(before) => Ok(Found::Noted(before)),
+            None => credential::find(&settings.credentials, &settings.key_format, request.headers)
+                .map(Found::Sent),
         };
-        let policies = if self.steers(request, policies) {
-            settings.policies.all()
-        } else {
-            policies
-        };
-        if policies.authentication() == Authentication::None {
-            self.telemetry.count(Counter::Anonymous);
-            return Decision::Proceed(Passage {
-                strip: false,
-                ..Passage::anonymous()
-            });
-        }
-        if let Some(before) = self.before(request.host) {
-            let host = before.on(request.host);
-            let request = Request {
-                host: &host,
-                ..*request
-            };
-            let stage = Stage::First(waiter, deadline);
-            return self.judge_digest(before.digest, &request, policies, stage, now, store);
-        }
-        match credential::find(&settings.credentials, &settings.key_format, request.headers) {
-            Ok(credential) => {
-                let digest = settings.digester.digest(&credential);
-                self.note(digest, request.host);
-                let stage = Stage::First(waiter, deadline);
-                self.judge_digest(digest, request, policies, stage, now, store)
-            }
-            Err(Fault::Missing) if policies.authentication() == Authentication::Optional => {
+        let (policies, found) = match Standing::of(&settings, &self.reserved, request, find) {
+            Standing::Presents(policies, found) => (policies, found),
+            Standing::Preflight | Standing::Anonymous(_) => {
                 self.telemetry.count(Counter::Anonymous);
-                Decision::Proceed(Passage::anonymous())
+                return Decision::Proceed(Passage::anonymous());
             }
-            Err(fault) => self.conclude(Knowledge::Fault(fault), request, policies, now),
+            Standing::Unasked(_) => {
+                self.telemetry.count(Counter::Anonymous);
+                return Decision::Proceed(Passage {
+                    strip: false,
+                    ..Passage::anonymous()
+                });
+            }
+            Standing::PolicyUnknown(unknown) => return self.refuse_unknown_policy(&unknown, now),
+            Standing::Faulty(policies, fault) => {
+                return self.conclude(Knowledge::Fault(fault), policies, request, now);
+            }
+        };
+        let mut case = Case {
+            digest: Digest::new([0; Digest::LENGTH]),
+            request,
+            policies,
+            now,
+            store,
+        };
+        match found {
+            Found::Sent(credential) => {
+                case.digest = settings.digester.digest(&credential);
+                self.note(case.digest, request.host);
+                self.look_up(&case, id, deadline)
+            }
+            Found::Noted(before) => {
+                let request = Request {
+                    earlier: before.earlier(),
+                    ..*request
+                };
+                case.digest = before.digest;
+                case.request = &request;
+                self.look_up(&case, id, deadline)
+            }
         }
-    }
-
-    /// Whether the client sent something that is taken away again, besides the one credential that counts,
-    /// where Envoy's routes name policies. Envoy chooses the route once more when headers have changed, and
-    /// says which only when it is too late: so a client could be judged by the policy of a route that its own
-    /// header, parameter or cookie chose, and be served by another one.
-    fn steers(&self, request: &Request<'_>, policies: Chosen<'_>) -> bool {
-        let settings = &self.settings;
-        let strips = settings.strip_credential && policies.authentication() != Authentication::None;
-        let named = || settings.policies.has_unrouted() || request.host.route_policy().is_some();
-        !settings.policies.is_single()
-            && self.edits()
-            && (self.reserved.find(request.headers).is_any()
-                || strips
-                    && credential::has_surplus(
-                        &settings.credentials,
-                        &settings.key_format,
-                        request.headers,
-                    ))
-            && named()
     }
 
     pub(super) fn refuse_unknown_policy(&mut self, unknown: &UnknownPolicy, now: Now) -> Decision {
@@ -98,88 +101,68 @@ impl Gate {
         self.refuse(Reason::PolicyUnknown, None)
     }
 
-    pub(super) fn judge_digest(
+    /// Looks a key up, and lets the request wait until a deadline where nothing is known.
+    fn look_up(
         &mut self,
-        digest: Digest,
-        request: &Request<'_>,
-        policies: Chosen<'_>,
-        stage: Stage,
-        now: Now,
-        store: &dyn Store,
+        case: &Case<'_, impl Circumstances, impl Store>,
+        id: RequestId,
+        deadline: Instant,
     ) -> Decision {
-        let (waiter, deadline) = match stage {
-            Stage::First(waiter, deadline)
-            | Stage::Waited(Resolution::Outdated(waiter, deadline)) => (waiter, deadline),
-            Stage::Waited(resolution) => {
-                return self.judge_waited(digest, request, policies, resolution, now, store);
-            }
-        };
-        match self.cache.lookup(&digest, now.instant, store) {
+        let Case { digest, now, .. } = *case;
+        match self.cache.lookup(&digest, now.instant, case.store) {
             Lookup::Fresh(chain, source) => {
                 self.telemetry.count(looked_up(source));
-                self.conclude(Knowledge::Known(&chain), request, policies, now)
+                self.judged(Knowledge::Known(&chain), case)
             }
             Lookup::Stale(chain, source) => {
                 self.telemetry.count(looked_up(source));
                 self.telemetry.count(Counter::LookupStale);
                 self.fetcher.refresh(digest, now.instant);
-                self.conclude(Knowledge::Known(&chain), request, policies, now)
+                self.judged(Knowledge::Known(&chain), case)
             }
             Lookup::Negative => {
                 self.telemetry.count(Counter::LookupNegative);
-                self.conclude(Knowledge::Unknown, request, policies, now)
+                self.judged(Knowledge::Unknown, case)
             }
             Lookup::Expired(_) | Lookup::Miss => {
-                let unheard = match self.fetcher.wait(digest, waiter, deadline, now.instant) {
+                let unheard = match self.fetcher.wait(digest, id, deadline, now.instant) {
                     Admission::Queued => {
-                        self.hold(waiter, digest, request, policies);
+                        self.hold(id, case);
                         return Decision::Wait;
                     }
                     Admission::Joined => {
                         self.telemetry.count(Counter::FetchCoalesced);
-                        self.hold(waiter, digest, request, policies);
+                        self.hold(id, case);
                         return Decision::Wait;
                     }
                     Admission::Refused => Knowledge::Overloaded,
                     Admission::Down => Knowledge::Unavailable,
                 };
-                self.judge_unheard(digest, unheard, request, policies, now, store)
+                self.judge_unheard(unheard, case)
             }
         }
     }
 
-    fn judge_waited(
+    pub(super) fn judge_waited(
         &mut self,
-        digest: Digest,
-        request: &Request<'_>,
-        policies: Chosen<'_>,
+        case: &Case<'_, impl Circumstances, impl Store>,
         resolution: Resolution,
-        now: Now,
-        store: &dyn Store,
     ) -> Decision {
         match resolution {
+            Resolution::Outdated(id, deadline) => self.look_up(case, id, deadline),
             // A worker that stood still may come to it late.
             Resolution::Known(chain, confirmed)
-                if now.instant.since(confirmed) < self.settings.freshness.max_staleness =>
+                if case.now.instant.since(confirmed) < self.settings.freshness.max_staleness =>
             {
                 self.telemetry.count(Counter::LookupFetched);
-                self.conclude(Knowledge::Known(&chain), request, policies, now)
+                self.judged(Knowledge::Known(&chain), case)
             }
             Resolution::Unknown => {
                 self.telemetry.count(Counter::LookupFetched);
-                self.conclude(Knowledge::Unknown, request, policies, now)
+                self.judged(Knowledge::Unknown, case)
             }
-            Resolution::Known(chain, _) => {
-                self.judge_too_old(&chain, Knowledge::Unavailable, request, policies, now)
-            }
-            Resolution::Unavailable | Resolution::Outdated(..) => self.judge_unheard(
-                digest,
-                Knowledge::Unavailable,
-                request,
-                policies,
-                now,
-                store,
-            ),
+            Resolution::Known(chain, _) => self.judge_too_old(&chain, Knowledge::Unavailable, case),
+            Resolution::Unavailable => self.judge_unheard(Knowledge::Unavailable, case),
         }
     }
 
@@ -187,16 +170,17 @@ impl Gate {
     /// revoked key does not become a matter of waiting.
     fn judge_unheard(
         &mut self,
-        digest: Digest,
         unheard: Knowledge<'_>,
-        request: &Request<'_>,
-        policies: Chosen<'_>,
-        now: Now,
-        store: &dyn Store,
+        case: &Case<'_, impl Circumstances, impl Store>,
     ) -> Decision {
-        match self.cache.lookup(&digest, now.instant, store) {
-            Lookup::Expired(chain) => self.judge_too_old(&chain, unheard, request, policies, now),
-            _ => self.conclude(unheard, request, policies, now),
+        match self
+            .cache
+            .lookup(&case.digest, case.now.instant, case.store)
+        {
+            Lookup::Expired(chain) => self.judge_too_old(&chain, unheard, case),
+            Lookup::Fresh(..) | Lookup::Stale(..) | Lookup::Negative | Lookup::Miss => {
+                self.judged(unheard, case)
+            }
         }
     }
 
@@ -205,29 +189,35 @@ impl Gate {
         &mut self,
         chain: &Chain,
         unheard: Knowledge<'_>,
-        request: &Request<'_>,
-        policies: Chosen<'_>,
-        now: Now,
+        case: &Case<'_, impl Circumstances, impl Store>,
     ) -> Decision {
         let knowledge = Knowledge::Known(chain);
         let facts = Facts {
             knowledge,
-            policies,
-            request,
-            now: now.unix,
+            policies: case.policies,
+            request: case.request,
+            now: case.now.unix,
         };
         if decide(&facts).is_some() {
-            return self.conclude(knowledge, request, policies, now);
+            return self.judged(knowledge, case);
         }
         self.telemetry.count(Counter::TrustedStaleRefused);
-        self.conclude(unheard, request, policies, now)
+        self.judged(unheard, case)
+    }
+
+    fn judged(
+        &mut self,
+        knowledge: Knowledge<'_>,
+        case: &Case<'_, impl Circumstances, impl Store>,
+    ) -> Decision {
+        self.conclude(knowledge, case.policies, case.request, case.now)
     }
 
     fn conclude(
         &mut self,
         knowledge: Knowledge<'_>,
-        request: &Request<'_>,
         policies: Chosen<'_>,
+        request: &Request<'_, impl Circumstances>,
         now: Now,
     ) -> Decision {
         let chain = match knowledge {

@@ -5,6 +5,7 @@
 
 mod again;
 mod answers;
+mod calls;
 mod changes;
 mod decision;
 mod edition;
@@ -12,37 +13,39 @@ mod edits;
 mod held;
 mod judge;
 pub mod settings;
+pub mod standing;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::rc::Rc;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use answers::resolve_body;
-use held::Held;
+use waiting::Waiting;
 
 pub use answers::{CallEnd, LONGEST_BODY};
+pub use calls::{Outgoing, Purpose};
 pub use decision::{Decision, Notice, Passage, Refusal};
 pub use edition::Edition;
 pub use settings::{Enforcement, KeyService, Preflight, Secret, Settings, Unavailable};
+pub use waiting::Resolution;
 
-use crate::knowledge::cache::{Cache, Spread, Store};
-
-use crate::credential::digest::Digest;
 use crate::edit::Reserved;
-use crate::knowledge::feed::{self, Feed, Poll, Queue};
-use crate::knowledge::fetch::{Batch, Call, Fetcher, Waiter};
-use crate::record::Chain;
+use crate::host::{BellId, CallId, Circumstances, RequestId, Store};
+use crate::knowledge::Spread;
+use crate::knowledge::cache::Cache;
+use crate::knowledge::feed::{self, Feed};
+use crate::knowledge::fetch::Fetcher;
 use crate::reply::{Replies, Reply};
 use crate::request::Request;
 use crate::telemetry::usage::Usage;
 use crate::telemetry::{Counter, Telemetry, Warnings};
-use crate::time::{Instant, Now};
+use crate::time::Now;
 
 /// The least difference between the clocks that is taken for a sleep: more than they drift apart in a tick,
 /// and more than what is lost by counting whole seconds.
@@ -61,10 +64,9 @@ pub struct Gate {
     cache: Cache,
     fetcher: Fetcher,
     feed: Feed,
-    /// What is kept of the requests that wait.
-    held: HashMap<Waiter, Held, BuildHasherDefault<Spread>>,
-    /// Requests that waited and may go on.
-    ready: VecDeque<Ready>,
+    waiting: Waiting,
+    /// What the calls under way are for.
+    calls: HashMap<CallId, Purpose, BuildHasherDefault<Spread>>,
     /// The two clocks at the last tick.
     ticked: Option<Now>,
     edition: Option<Edition>,
@@ -74,60 +76,6 @@ pub struct Gate {
     /// What has been counted.
     pub telemetry: Telemetry,
     warnings: Warnings,
-}
-
-/// A call to the key service, to be sent.
-#[derive(Debug)]
-pub struct Outgoing {
-    /// Path on the key service.
-    pub path: String,
-    /// JSON to be posted; without it the call is a GET.
-    pub body: Option<Vec<u8>>,
-    /// How long the whole call may take.
-    pub timeout: Duration,
-    /// What it is for.
-    pub purpose: Purpose,
-}
-
-/// What a call to the key service is for.
-#[derive(Debug)]
-pub enum Purpose {
-    /// Look-ups.
-    Resolve(Batch),
-    /// The change feed.
-    Changes(Poll),
-    /// A report of usage.
-    Usage,
-}
-
-/// A request that waited and may go on.
-#[derive(Debug)]
-struct Ready {
-    waiter: Waiter,
-    digest: Digest,
-    /// Until when it would have waited.
-    deadline: Instant,
-    resolution: Resolution,
-}
-
-/// What has become known for a request that waited.
-#[derive(Debug, Clone)]
-pub enum Resolution {
-    /// A key, all of which was confirmed at a time or later.
-    Known(Chain, Instant),
-    /// Nobody knows it.
-    Unknown,
-    /// The key service did not answer usably in time.
-    Unavailable,
-    /// It has changed since the answer: it has to be looked up again, for a request that may wait until a
-    /// deadline.
-    Outdated(Waiter, Instant),
-}
-
-/// Whether a request is looked at for the first time or has waited.
-enum Stage {
-    First(Waiter, Instant),
-    Waited(Resolution),
 }
 
 impl Gate {
@@ -149,8 +97,8 @@ impl Gate {
                 &namespace,
                 seed,
             ),
-            held: HashMap::default(),
-            ready: VecDeque::new(),
+            waiting: Waiting::default(),
+            calls: HashMap::default(),
             ticked: None,
             edition: None,
             usage: Usage::new(settings.usage, name),
@@ -171,91 +119,50 @@ impl Gate {
         &self.settings
     }
 
-    /// Decides on a new request. Where it has to wait, it is known as `waiter` from then on.
+    /// Decides on a new request. Where it has to wait, it is known by its id from then on.
     pub fn request(
         &mut self,
-        request: &Request<'_>,
-        waiter: Waiter,
+        request: &Request<'_, impl Circumstances>,
+        id: RequestId,
         now: Now,
-        store: &dyn Store,
+        store: &impl Store,
     ) -> Decision {
         if self.feed.is_new() {
             // It may be long until the first tick, and what others have learned is there already.
             self.obey_changes(now, store);
         }
         let deadline = now.instant + self.settings.key_service.timeout;
-        self.judge(request, waiter, deadline, now, store)
+        self.judge(request, id, deadline, now, store)
     }
 
-    /// A request is gone.
-    pub fn forget(&mut self, waiter: Waiter) {
-        self.held.remove(&waiter);
-        self.fetcher.forget(waiter);
-        self.ready.retain(|ready| ready.waiter != waiter);
+    /// A request is gone, whether it waited or not.
+    pub fn forget(&mut self, request: RequestId) {
+        if self.waiting.forget(request) {
+            self.fetcher.forget(request);
+        }
     }
 
     /// The next request that has waited long enough, and what has become known for it.
-    pub fn next_ready(&mut self) -> Option<(Waiter, Resolution)> {
-        let ready = self.ready.pop_front()?;
-        Some((ready.waiter, ready.resolution))
+    pub fn next_ready(&mut self) -> Option<(RequestId, Resolution)> {
+        self.waiting.next()
     }
 
     /// Whether there is work for the root context: requests to go on with, or calls to send.
     pub fn has_work(&self, now: Now) -> bool {
-        !self.ready.is_empty() || self.fetcher.ready(now.instant)
-    }
-
-    /// The next call to send, if there is one. What became of it is told by [`Self::sent`] or
-    /// [`Self::not_sent`], and later by [`Self::ended`].
-    pub fn next_call(&mut self, now: Now) -> Option<Outgoing> {
-        let service = &self.settings.key_service;
-        if let Some(batch) = self.fetcher.next_batch(now.instant, self.feed.epoch()) {
-            return Some(Outgoing {
-                path: format!("{}/resolve", service.path),
-                body: Some(resolve_body(&batch)),
-                timeout: service.timeout,
-                purpose: Purpose::Resolve(batch),
-            });
-        }
-        if let Some(poll) = self.feed.next_poll(now.instant) {
-            return Some(Outgoing {
-                path: format!("{}{}", service.path, self.feed.path(&poll)),
-                body: None,
-                timeout: self.feed.timeout(),
-                purpose: Purpose::Changes(poll),
-            });
-        }
-        self.usage.next_report(now).map(|body| Outgoing {
-            path: format!("{}/usage", service.path),
-            body: Some(body),
-            timeout: service.timeout,
-            purpose: Purpose::Usage,
-        })
-    }
-
-    /// A call is under way.
-    pub fn sent(&mut self, call: Call, purpose: Purpose) {
-        match purpose {
-            Purpose::Resolve(batch) => self.fetcher.sent(call, batch),
-            Purpose::Changes(poll) => self.feed.sent(call, poll),
-            Purpose::Usage => self.usage.sent(call),
-        }
+        self.waiting.is_any_ready() || self.fetcher.ready(now.instant)
     }
 
     /// Does what is due: follows the change feed, and gives up those who have waited too long. To be called
     /// regularly.
-    pub fn tick(&mut self, now: Now, store: &dyn Store) {
+    pub fn tick(&mut self, now: Now, store: &impl Store) {
         self.notice_sleep(now);
         self.make_room(now, store);
         self.feed.tick(now.instant, store);
         self.obey_changes(now, store);
-        for (waiter, digest) in self.fetcher.take_late(now.instant) {
-            self.ready.push_back(Ready {
-                waiter,
-                digest,
-                deadline: now.instant,
-                resolution: Resolution::Unavailable,
-            });
+        for (request, digest) in self.fetcher.take_late(now.instant) {
+            let waited = [(request, now.instant)];
+            self.waiting
+                .release(&digest, waited, &Resolution::Unavailable);
         }
         self.telemetry
             .add(Counter::CacheEvicted, self.cache.take_evicted());
@@ -263,7 +170,7 @@ impl Gate {
 
     /// Where a newer configuration runs, the cache of this one is let go; what it is still asked comes from the
     /// shared one.
-    fn make_room(&mut self, now: Now, store: &dyn Store) {
+    fn make_room(&mut self, now: Now, store: &impl Store) {
         let edition = self.edition.as_mut();
         let Some(superseded) = edition.and_then(|edition| edition.look(now.instant, store)) else {
             return;
@@ -290,13 +197,13 @@ impl Gate {
         }
     }
 
-    /// This VM is rung by a queue, which the host knows by a number.
-    pub fn reachable_by(&mut self, queue: Queue) {
-        self.feed.reachable_by(queue);
+    /// This VM is woken by a bell.
+    pub fn reachable_by(&mut self, bell: BellId) {
+        self.feed.reachable_by(bell);
     }
 
-    /// The queues of other VMs that are to be rung.
-    pub fn take_rings(&mut self) -> Vec<Queue> {
+    /// The bells of other VMs that are to be rung.
+    pub fn take_rings(&mut self) -> Vec<BellId> {
         self.feed.take_rings()
     }
 
@@ -308,7 +215,7 @@ impl Gate {
 
     /// How many requests wait.
     pub fn waiting(&self) -> usize {
-        self.fetcher.waiting().saturating_add(self.ready.len())
+        self.fetcher.waiting().saturating_add(self.waiting.ready())
     }
 
     /// How many entries the VM's own cache has.
@@ -317,7 +224,7 @@ impl Gate {
     }
 
     /// The answer to a refused request.
-    pub fn reply(&self, refusal: &Refusal, request: &Request<'_>) -> Reply {
+    pub fn reply(&self, refusal: &Refusal, request: &Request<'_, impl Circumstances>) -> Reply {
         self.replies.reply(refusal.reason, request)
     }
 }

@@ -17,15 +17,15 @@ use super::*;
 use crate::config;
 use crate::credential::digest::Digester;
 use crate::knowledge::fetch::Batch;
-use crate::tests::{MemoryStore, Sent, at};
+use crate::test_util::{Sent, SharedData, at};
 use crate::verdict::Reason;
 
 /// One VM, driven by hand, with a key service that knows what a test says.
 struct World {
     gate: Gate,
-    store: Rc<MemoryStore>,
+    store: Rc<SharedData>,
     millis: u64,
-    next: u32,
+    next: u64,
 }
 
 /// What became of a request, in short.
@@ -34,7 +34,7 @@ enum Fate {
     Allowed(String),
     Anonymous,
     Refused(Reason),
-    Waits(u32),
+    Waits(u64),
 }
 
 impl World {
@@ -84,7 +84,7 @@ impl World {
     }
 
     /// Goes on with everyone who is ready.
-    fn resume(&mut self, key: &str) -> Vec<(u32, Fate)> {
+    fn resume(&mut self, key: &str) -> Vec<(u64, Fate)> {
         let sent = Sent::new(&[("x-api-key", key)]);
         let mut fates = Vec::new();
         while let Some((waiter, resolution)) = self.gate.next_ready() {
@@ -104,7 +104,7 @@ impl World {
         }
     }
 
-    fn call(&mut self, call: u32) -> Vec<String> {
+    fn call(&mut self, call: u64) -> Vec<String> {
         let batch = self.batch().expect("there is something to ask");
         let digests = batch
             .digests
@@ -115,7 +115,7 @@ impl World {
         digests
     }
 
-    fn answer(&mut self, call: u32, body: &Value) {
+    fn answer(&mut self, call: u64, body: &Value) {
         let body = body.to_string();
         self.end(
             call,
@@ -128,19 +128,19 @@ impl World {
         );
     }
 
-    fn end(&mut self, call: u32, end: &CallEnd<'_>) {
+    fn end(&mut self, call: u64, end: &CallEnd<'_>) {
         self.gate.ended(call, end, at(self.millis), &*self.store);
     }
 
     /// Lets a key be known as of a sequence.
-    fn teach(&mut self, key: &str, as_of: u64, record: &Value) -> Vec<(u32, Fate)> {
+    fn teach(&mut self, key: &str, as_of: u64, record: &Value) -> Vec<(u64, Fate)> {
         assert_eq!(self.call(99), [digest(key)]);
         self.answer(99, &answer(as_of, &[(key, record.clone())]));
         self.resume(key)
     }
 
     /// Gives an answer of no use as often as it is asked for.
-    fn teach_in_vain(&mut self, key: &str, as_of: u64, record: &Value) -> Vec<(u32, Fate)> {
+    fn teach_in_vain(&mut self, key: &str, as_of: u64, record: &Value) -> Vec<(u64, Fate)> {
         for _ in 0..2 {
             assert_eq!(self.teach(key, as_of, record), []);
         }
@@ -174,7 +174,7 @@ fn error() -> CallEnd<'static> {
     }
 }
 
-fn fate(decision: Decision, waiter: u32) -> Fate {
+fn fate(decision: Decision, waiter: u64) -> Fate {
     match decision {
         Decision::Proceed(Passage {
             identity: Some(chain),

@@ -52,7 +52,7 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::test;
+    use crate::test_util::test;
 
     #[test]
     fn delays_double_up_to_the_longest() {

@@ -4,3 +4,7 @@ pub mod backoff;
 pub mod cache;
 pub mod feed;
 pub mod fetch;
+mod spread;
+pub mod swap;
+
+pub use spread::Spread;

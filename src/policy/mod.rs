@@ -13,6 +13,7 @@ pub use origin::Origin;
 pub use route::{HostPattern, Route, RouteMatch};
 pub use statement::Statement;
 
+use crate::host::Circumstances;
 use crate::request::Request;
 use crate::request::path::{self, Case};
 
@@ -116,13 +117,16 @@ impl Policies {
     ///
     /// # Errors
     /// The route's metadata names a policy that does not exist.
-    pub fn choose(&self, request: &Request<'_>) -> Result<Chosen<'_>, UnknownPolicy> {
-        if let Some(name) = request.host.route_policy() {
+    pub fn choose(
+        &self,
+        request: &Request<'_, impl Circumstances>,
+    ) -> Result<Chosen<'_>, UnknownPolicy> {
+        if let Some(name) = request.route_policy() {
             return std::str::from_utf8(&name)
                 .ok()
                 .and_then(|name| self.named(name))
                 .map(Chosen::one)
-                .ok_or(UnknownPolicy(name));
+                .ok_or_else(|| UnknownPolicy(name.into_owned()));
         }
         if self.routes.is_empty() {
             return Ok(Chosen::one(&self.default));
@@ -199,7 +203,7 @@ pub struct UnknownPolicy(pub Vec<u8>);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::{Sent, test};
+    use crate::test_util::{Sent, test};
 
     fn route(matches: RouteMatch) -> Route {
         Route {

@@ -1,6 +1,7 @@
 //! Why a request is judged by a policy, for explanations.
 
 use super::{Policies, Policy, Route};
+use crate::host::Circumstances;
 use crate::request::Request;
 use crate::request::path::{self, Case};
 
@@ -22,12 +23,12 @@ pub enum Origin<'a> {
 
 impl Policies {
     /// Why a policy is among those that [`Policies::choose`] gave for a request.
-    pub fn origin(&self, chosen: &Policy, request: &Request<'_>) -> Origin<'_> {
+    pub fn origin(&self, chosen: &Policy, request: &Request<'_, impl Circumstances>) -> Origin<'_> {
         let is_chosen = |policy: &Policy| std::ptr::eq(policy, chosen);
         let Some((name, _)) = self.named.iter().find(|(_, policy)| is_chosen(policy)) else {
             return Origin::Default;
         };
-        if request.host.route_policy().is_some() {
+        if request.route_policy().is_some() {
             return Origin::Metadata(name);
         }
         let readings = path::readings(request.target().path, Case::Ignored).unwrap_or_default();

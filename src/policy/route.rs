@@ -1,6 +1,7 @@
 //! Which requests a route is for.
 
 use super::PolicyIndex;
+use crate::host::Circumstances;
 use crate::request::Request;
 use crate::request::path;
 
@@ -37,7 +38,7 @@ pub enum HostPattern {
 
 impl RouteMatch {
     /// Whether a request matches with its path as it is written.
-    pub(super) fn holds(&self, request: &Request<'_>, path: &[u8]) -> bool {
+    pub(super) fn holds(&self, request: &Request<'_, impl Circumstances>, path: &[u8]) -> bool {
         let is = |own: &Option<String>, compare: fn(&[u8], &[u8]) -> bool| {
             own.as_ref().is_none_or(|own| compare(path, own.as_bytes()))
         };
@@ -45,7 +46,11 @@ impl RouteMatch {
     }
 
     /// Whether a request matches where an unusual path of the route's own means what the plain one does.
-    pub(super) fn holds_plainly(&self, request: &Request<'_>, path: &[u8]) -> bool {
+    pub(super) fn holds_plainly(
+        &self,
+        request: &Request<'_, impl Circumstances>,
+        path: &[u8],
+    ) -> bool {
         let path = path::plainest(path);
         let is = |own: &Option<String>, compare: fn(&[u8], &[u8]) -> bool| {
             own.as_ref()
@@ -54,7 +59,7 @@ impl RouteMatch {
         is(&self.path, <[u8]>::eq) && is(&self.prefix, has_prefix) && self.holds_otherwise(request)
     }
 
-    fn holds_otherwise(&self, request: &Request<'_>) -> bool {
+    fn holds_otherwise(&self, request: &Request<'_, impl Circumstances>) -> bool {
         (self.methods.is_empty()
             || self
                 .methods
@@ -95,7 +100,7 @@ impl HostPattern {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::{Sent, test};
+    use crate::test_util::{Sent, test};
 
     fn holds(matches: &RouteMatch, headers: &[(&str, &str)]) -> bool {
         let sent = Sent::new(headers);

@@ -3,6 +3,7 @@
 //! What is stated must mean the same to whoever serves the request. What is there twice, be it under names
 //! that some server takes for one, is not stated, since nobody knows which of the two the upstream believes.
 
+use crate::host::Circumstances;
 use crate::policy::alike::are_alike;
 use crate::request::Request;
 use crate::request::headers::Headers;
@@ -26,7 +27,7 @@ pub enum Statement {
 
 impl Statement {
     /// Whether the request states this id.
-    pub fn is_of(&self, request: &Request<'_>, id: Option<&str>) -> bool {
+    pub fn is_of(&self, request: &Request<'_, impl Circumstances>, id: Option<&str>) -> bool {
         let Some(id) = id.map(str::as_bytes) else {
             return false;
         };
@@ -76,7 +77,7 @@ fn segment(path: &[u8], index: usize, id: &[u8]) -> bool {
 }
 
 /// Whether a parameter of the query states an id. A form has blanks for plus signs, a path has not.
-fn parameter(request: &Request<'_>, name: &str, id: &[u8]) -> bool {
+fn parameter(request: &Request<'_, impl Circumstances>, name: &str, id: &[u8]) -> bool {
     let target = request.target();
     parameters_alike(target.query, name).len() == 1
         // Where it is decoded too early, the query begins there.
@@ -102,7 +103,7 @@ pub fn parameters_alike(query: Option<&[u8]>, name: &str) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::{Sent, test};
+    use crate::test_util::{Sent, test};
 
     fn states(headers: &[(&str, &str)], statement: &Statement, id: &str) -> bool {
         statement.is_of(&Sent::new(headers).request(), Some(id))

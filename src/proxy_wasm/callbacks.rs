@@ -8,20 +8,24 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
+use std::rc::Rc;
 
-use super::host::Stream;
-use super::http::Filter;
-use super::root::Root;
-use crate::knowledge::cache::Spread;
-use crate::reply::Reply;
+use proxy_wasm::hostcalls as sdk;
+
+use super::envoy::{Answered, Envoy, Stream, Trailers};
+use super::hostcalls::{self, Map};
+use super::packed::unpack;
+use super::plugin::{Plugin, follow_log_level};
+use crate::knowledge::Spread;
+use crate::worker::{Fate, Worker};
 
 type Table<T> = RefCell<HashMap<u32, T, BuildHasherDefault<Spread>>>;
 
 thread_local! {
     /// One for each configuration that this VM runs.
-    static ROOTS: Table<Root> = RefCell::default();
-    /// One for each request that is under way.
-    static REQUESTS: Table<Filter> = RefCell::default();
+    static ROOTS: Table<Rc<Plugin>> = RefCell::default();
+    /// The one of each request that is under way.
+    static REQUESTS: Table<Rc<Plugin>> = RefCell::default();
 }
 
 /// Goes on with the request.
@@ -30,29 +34,36 @@ const CONTINUE: u32 = 0;
 const PAUSE: u32 = 1;
 
 #[unsafe(export_name = "keybound_on_context_create")]
-extern "C" fn on_context_create(context: u32, parent: u32) {
-    if parent == 0 {
-        ROOTS.with_borrow_mut(|roots| roots.insert(context, Root::new(context)));
-    } else if let Some(filter) = with_root(parent, |root| root.filter()).flatten() {
-        REQUESTS.with_borrow_mut(|requests| requests.insert(context, filter));
+extern "C" fn on_context_create(context: u32, root: u32) {
+    let plugin = ROOTS.with_borrow(|roots| roots.get(&root).cloned());
+    if let Some(plugin) = plugin {
+        REQUESTS.with_borrow_mut(|requests| requests.insert(context, plugin));
     }
 }
 
 #[unsafe(export_name = "keybound_on_configure")]
 extern "C" fn on_configure(root: u32, _: usize) -> u32 {
-    u32::from(with_root(root, Root::configure).unwrap_or(false))
+    let plugin = Plugin::configure(root);
+    let is_taken = plugin.is_some();
+    if let Some(plugin) = plugin {
+        ROOTS.with_borrow_mut(|roots| roots.insert(root, Rc::new(plugin)));
+    }
+    u32::from(is_taken)
 }
 
 #[unsafe(export_name = "keybound_on_tick")]
 extern "C" fn on_tick(root: u32) {
-    with_root(root, Root::tick);
+    follow_log_level();
+    drive(root, Worker::tick);
 }
 
 #[unsafe(export_name = "keybound_on_queue_ready")]
 extern "C" fn on_queue_ready(root: u32, queue: u32) {
-    with_root(root, |root| root.rung(queue));
+    let _ = sdk::dequeue_shared_queue(queue);
+    drive(root, Worker::rung);
 }
 
+/// Where the call was broken off, there are no headers.
 #[unsafe(export_name = "keybound_on_http_call_response")]
 extern "C" fn on_http_call_response(
     root: u32,
@@ -61,22 +72,31 @@ extern "C" fn on_http_call_response(
     body_size: usize,
     _: usize,
 ) {
-    with_root(root, |root| root.answered(call, headers, body_size));
+    let answer = (headers > 0).then_some(Answered { body_size });
+    drive(root, |worker, envoy| {
+        worker.answered(envoy, call.into(), answer.as_ref());
+    });
 }
 
 #[unsafe(export_name = "keybound_on_request_headers")]
 extern "C" fn on_request_headers(context: u32, _: usize, end_of_stream: u32) -> u32 {
-    let onward = REQUESTS.with_borrow_mut(|requests| {
-        requests
-            .get_mut(&context)
-            .map(|filter| filter.decide(context, end_of_stream == 0))
+    let fate = with_request(context, |plugin| {
+        let packed = hostcalls::header_map(Map::RequestHeaders);
+        let has_body = end_of_stream == 0;
+        plugin.worker.borrow_mut().request(
+            &plugin.envoy,
+            &mut Stream,
+            context.into(),
+            &unpack(&packed),
+            has_body,
+        )
     });
-    match onward {
-        Some(true) => CONTINUE,
-        Some(false) => PAUSE,
+    match fate {
+        Some(Fate::Onward) => CONTINUE,
+        Some(Fate::Waiting | Fate::Answered) => PAUSE,
         // Nobody is there to decide, as without a configuration: then nobody passes.
         None => {
-            Stream::reply(&Reply::internal_error(), "keybound_not_configured");
+            hostcalls::send_local_response(500, -1, &[0; 4], &[], "keybound_not_configured");
             PAUSE
         }
     }
@@ -85,20 +105,32 @@ extern "C" fn on_request_headers(context: u32, _: usize, end_of_stream: u32) -> 
 /// The host calls this for requests that have trailers, and for no others.
 #[unsafe(export_name = "keybound_on_request_trailers")]
 extern "C" fn on_request_trailers(context: u32, _: usize) -> u32 {
-    REQUESTS.with_borrow(|requests| requests.get(&context).map(Filter::clean_trailers));
+    with_request(context, |plugin| {
+        let packed = hostcalls::header_map(Map::RequestTrailers);
+        let worker = plugin.worker.borrow();
+        worker.trailers(&unpack(&packed), &mut Trailers);
+    });
     CONTINUE
 }
 
 #[unsafe(export_name = "keybound_on_delete")]
 extern "C" fn on_delete(context: u32) {
     match REQUESTS.with_borrow_mut(|requests| requests.remove(&context)) {
-        Some(filter) => filter.end(context),
+        Some(plugin) => plugin.worker.borrow_mut().gone(context.into()),
         None => {
             ROOTS.with_borrow_mut(|roots| roots.remove(&context));
         }
     }
 }
 
-fn with_root<T>(root: u32, act: impl FnOnce(&mut Root) -> T) -> Option<T> {
-    ROOTS.with_borrow_mut(|roots| roots.get_mut(&root).map(act))
+fn with_request<T>(context: u32, act: impl FnOnce(&Plugin) -> T) -> Option<T> {
+    REQUESTS.with_borrow(|requests| requests.get(&context).map(|plugin| act(plugin)))
+}
+
+fn drive(root: u32, act: impl FnOnce(&mut Worker, &Envoy)) {
+    ROOTS.with_borrow(|roots| {
+        if let Some(plugin) = roots.get(&root) {
+            plugin.drive(act);
+        }
+    });
 }

@@ -172,7 +172,7 @@ fn of_id<T>(
 mod tests {
     use super::*;
     use crate::record::{KeyStatus, TenantStatus, UserStatus};
-    use crate::tests::test;
+    use crate::test_util::test;
 
     const DIGEST: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 

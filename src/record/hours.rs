@@ -84,7 +84,7 @@ fn minute(text: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::test;
+    use crate::test_util::test;
 
     /// 2026-11-23 00:00:00 UTC, a Monday.
     const MONDAY: u64 = 1_795_392_000;

@@ -109,7 +109,7 @@ impl<'de> Visitor<'de> for AsWritten {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::test;
+    use crate::test_util::test;
 
     #[test]
     fn repeated_names_and_order_are_kept() {

@@ -53,7 +53,7 @@ fn parse_range(text: &str) -> Option<IpNet> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::test;
+    use crate::test_util::test;
 
     fn contain(ranges: &[&str], address: &str) -> bool {
         Networks::parse(ranges.iter().copied()).contain(address.parse().unwrap())

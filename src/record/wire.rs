@@ -213,7 +213,7 @@ pub(super) fn parse_tenant(
 mod tests {
     use super::*;
     use crate::record::Scopes;
-    use crate::tests::test;
+    use crate::test_util::test;
     use crate::time::LAST_SECOND;
 
     const DIGEST: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";

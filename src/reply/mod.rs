@@ -11,6 +11,7 @@ use serde::Serialize;
 use wording::{detail, of_class, opaque, title};
 
 use crate::credential::Location;
+use crate::host::Circumstances;
 use crate::request::Request;
 use crate::verdict::Reason;
 
@@ -152,7 +153,7 @@ impl Replies {
     }
 
     /// The answer to a refused request.
-    pub fn reply(&self, reason: Reason, request: &Request<'_>) -> Reply {
+    pub fn reply(&self, reason: Reason, request: &Request<'_, impl Circumstances>) -> Reply {
         let Some((_, prepared)) = self.0.iter().find(|(known, _)| *known == reason) else {
             return Reply::internal_error();
         };
@@ -256,7 +257,7 @@ impl Location {
 }
 
 /// Envoy's request id, if it is one: whatever else the client sent under this name is not repeated.
-fn request_id<'a>(request: &Request<'a>) -> Option<&'a str> {
+fn request_id<'a>(request: &Request<'a, impl Circumstances>) -> Option<&'a str> {
     let id = request.headers.only("x-request-id")?;
     let id = std::str::from_utf8(id).ok()?;
     crate::record::is_name(id).then_some(id)
@@ -279,7 +280,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::tests::{Sent, test};
+    use crate::test_util::{Sent, test};
     use crate::verdict::Class;
 
     fn reasons() -> impl Iterator<Item = Reason> {

@@ -43,7 +43,7 @@ const fn is_lookalike(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::test;
+    use crate::test_util::test;
 
     #[test]
     fn what_may_become_ascii_is_known() {

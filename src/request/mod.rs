@@ -5,38 +5,44 @@ pub mod lookalike;
 pub mod path;
 pub mod percent;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::host::Circumstances;
 use crate::request::headers::Headers;
 use crate::request::percent::Target;
 
 /// A request. What costs a call to the host is asked only where a check needs it.
-#[derive(Clone, Copy)]
-pub struct Request<'a> {
+pub struct Request<'a, C> {
     /// Its header list, pseudo-headers included.
     pub headers: Headers<'a>,
     /// What only the host can say.
-    pub host: &'a dyn Circumstances,
+    pub host: &'a C,
     /// Whether more follows the headers: a body, or what becomes of an upgraded connection.
     pub has_body: bool,
+    /// What the host said earlier, and would say otherwise now.
+    pub earlier: Earlier<'a>,
 }
 
-/// What only the host can say about a request.
-pub trait Circumstances {
-    /// Address of the client as Envoy trusts it: `address:port` or `[address]:port`.
-    fn source_address(&self) -> Option<Vec<u8>>;
-    /// `metadata.filter_metadata.keybound.policy` of the route that Envoy chose.
-    fn route_policy(&self) -> Option<Vec<u8>>;
-    /// What was noted of the request before the host began it anew.
-    fn noted(&self) -> Option<Vec<u8>> {
-        None
+/// What the host said of a request earlier, where it has begun it anew or has chosen its route anew since.
+#[derive(Clone, Copy, Default)]
+pub struct Earlier<'a> {
+    /// The client's address; nothing where it is to be asked.
+    pub source_address: Option<Option<&'a [u8]>>,
+    /// The policy that the route names; nothing where it is to be asked.
+    pub route_policy: Option<Option<&'a [u8]>>,
+}
+
+impl<C> Clone for Request<'_, C> {
+    fn clone(&self) -> Self {
+        *self
     }
-    /// Notes something of the request that stays when the host begins it anew.
-    fn note(&self, _: &[u8]) {}
 }
 
-impl fmt::Debug for Request<'_> {
+impl<C> Copy for Request<'_, C> {}
+
+impl<C> fmt::Debug for Request<'_, C> {
     /// Shows nothing: a request holds credentials.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Request(…)")
@@ -53,7 +59,25 @@ const NOT_IN_A_PREFLIGHT: [&str; 6] = [
     "x-method-override",
 ];
 
-impl<'a> Request<'a> {
+impl<'a, C: Circumstances> Request<'a, C> {
+    /// A request that the host sees for the first time.
+    pub fn new(headers: Headers<'a>, host: &'a C) -> Self {
+        Self {
+            headers,
+            host,
+            has_body: false,
+            earlier: Earlier::default(),
+        }
+    }
+
+    /// What the policy of the route that the host chose is called, as its metadata says.
+    pub fn route_policy(&self) -> Option<Cow<'a, [u8]>> {
+        match self.earlier.route_policy {
+            Some(earlier) => earlier.map(Cow::Borrowed),
+            None => self.host.route_policy().map(Cow::Owned),
+        }
+    }
+
     /// The method.
     pub fn method(&self) -> &'a [u8] {
         self.headers.first(":method").unwrap_or_default()
@@ -73,7 +97,11 @@ impl<'a> Request<'a> {
 
     /// The client's address as Envoy trusts it.
     pub fn source_address(&self) -> Option<IpAddr> {
-        let text = String::from_utf8(self.host.source_address()?).ok()?;
+        let text = match self.earlier.source_address {
+            Some(earlier) => Cow::Borrowed(earlier?),
+            None => Cow::Owned(self.host.source_address()?),
+        };
+        let text = std::str::from_utf8(&text).ok()?;
         text.parse::<SocketAddr>()
             .map(|address| address.ip())
             .or_else(|_| text.parse())
@@ -129,7 +157,7 @@ fn without_port(authority: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use crate::tests::{Sent, test};
+    use crate::test_util::{Sent, test};
 
     #[test]
     fn a_preflight_is_what_a_browser_sends_and_nothing_else() {
@@ -205,7 +233,7 @@ mod tests {
             ("", None),
         ] {
             let mut sent = Sent::new(&[]);
-            sent.source = Some(text.to_owned());
+            sent.handed.source = Some(text.to_owned());
             let parsed = sent.request().source_address();
             assert_eq!(
                 parsed,

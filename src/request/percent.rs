@@ -141,7 +141,7 @@ fn parameter<'a>(piece: &'a [u8], name: &str) -> Option<&'a [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::test;
+    use crate::test_util::test;
 
     #[test]
     fn decodes_what_is_encoded_and_nothing_else() {

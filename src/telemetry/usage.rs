@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::knowledge::fetch::Call;
 use crate::time::{Instant, Now};
 
 /// Keys of one report at most: its body stays far below what the protocol allows.
@@ -53,7 +52,8 @@ pub struct Usage {
     /// Unix seconds since which the counts were collected.
     from: u64,
     report: Option<Vec<u8>>,
-    call: Option<Call>,
+    /// Whether a report is under way.
+    sent: bool,
     /// When the next report may be sent.
     due: Option<Instant>,
     /// Until when nothing is counted, for nobody would take it.
@@ -106,7 +106,7 @@ impl Usage {
             counts: HashMap::new(),
             from: 0,
             report: None,
-            call: None,
+            sent: false,
             due: None,
             left_alone: None,
         }
@@ -133,7 +133,7 @@ impl Usage {
 
     /// The body of the next report, if one is due and none is under way.
     pub fn next_report(&mut self, now: Now) -> Option<Vec<u8>> {
-        if self.call.is_some() || self.due.is_none_or(|due| due > now.instant) {
+        if self.sent || self.due.is_none_or(|due| due > now.instant) {
             return None;
         }
         if self.report.is_none() {
@@ -169,18 +169,13 @@ impl Usage {
     }
 
     /// The report is under way.
-    pub fn sent(&mut self, call: Call) {
-        self.call = Some(call);
-    }
-
-    /// Whether a call is the report.
-    pub fn is_call(&self, call: Call) -> bool {
-        self.call == Some(call)
+    pub fn sent(&mut self) {
+        self.sent = true;
     }
 
     /// The report has come to this.
     pub fn ended(&mut self, outcome: Outcome, now: Now) {
-        self.call = None;
+        self.sent = false;
         match outcome {
             Outcome::Taken => {
                 self.report = None;
@@ -208,7 +203,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::tests::{at, test};
+    use crate::test_util::{at, test};
 
     fn usage() -> Usage {
         let settings = Settings {
@@ -237,8 +232,7 @@ mod tests {
             "keys": [{"id": "key_1", "allowed": 2, "rejected": 1, "last_at": unix(64)}],
         });
         assert_eq!(report(&mut usage, 70_000), Some(first));
-        usage.sent(7);
-        assert!(usage.is_call(7) && !usage.is_call(8));
+        usage.sent();
         assert_eq!(report(&mut usage, 90_000), None);
         usage.ended(Outcome::Taken, at(70_010));
         assert_eq!(report(&mut usage, 90_000), None);
@@ -249,13 +243,13 @@ mod tests {
         let mut usage = usage();
         usage.count("key_1", true, at(0));
         let first = report(&mut usage, 10_000);
-        usage.sent(1);
+        usage.sent();
         usage.count("key_1", true, at(10_500));
         usage.count("key_2", false, at(10_500));
         usage.ended(Outcome::NotTaken, at(11_000));
         assert_eq!(report(&mut usage, 11_999), None);
         assert_eq!(report(&mut usage, 12_000), first);
-        usage.sent(2);
+        usage.sent();
         usage.ended(Outcome::Taken, at(12_000));
         let second = report(&mut usage, 30_000).unwrap();
         assert_eq!(second["batch"], 2);
@@ -283,7 +277,7 @@ mod tests {
                 (&report["batch"], report["keys"].as_array().unwrap().len()),
                 (&json!(batch), KEYS)
             );
-            usage.sent(1);
+            usage.sent();
             usage.ended(Outcome::Taken, at(millis));
             millis += 1000;
         }
@@ -307,7 +301,7 @@ mod tests {
         let mut usage = usage();
         usage.count("key_1", true, at(0));
         assert!(report(&mut usage, 10_000).is_some());
-        usage.sent(1);
+        usage.sent();
         usage.count("key_1", true, at(10_001));
         usage.ended(Outcome::Unsupported, at(10_002));
         for millis in [10_003, 300_000, 610_001] {

@@ -12,6 +12,7 @@ pub use reason::{Class, Reason};
 use std::ops::ControlFlow;
 
 use crate::credential::Fault;
+use crate::host::Circumstances;
 use crate::policy::{Chosen, Policy, RequiredScopes};
 use crate::record::{Chain, KeyStatus, TenantStatus, User, UserStatus};
 use crate::request::Request;
@@ -32,14 +33,13 @@ pub enum Knowledge<'a> {
 }
 
 /// All that a verdict depends on.
-#[derive(Debug, Clone, Copy)]
-pub struct Facts<'a> {
+pub struct Facts<'a, C> {
     /// What is known of the credential.
     pub knowledge: Knowledge<'a>,
     /// What the route asks.
     pub policies: Chosen<'a>,
     /// The request itself.
-    pub request: &'a Request<'a>,
+    pub request: &'a Request<'a, C>,
     /// Unix seconds.
     pub now: u64,
 }
@@ -56,7 +56,7 @@ pub enum Outcome {
 }
 
 /// The verdict: nothing where the request is allowed, or the first check that fails.
-pub fn decide(facts: &Facts<'_>) -> Option<Reason> {
+pub fn decide(facts: &Facts<'_, impl Circumstances>) -> Option<Reason> {
     go_through(facts, |reason, outcome| match outcome {
         Outcome::Failed => ControlFlow::Break(reason),
         Outcome::Passed | Outcome::Skipped => ControlFlow::Continue(()),
@@ -65,7 +65,7 @@ pub fn decide(facts: &Facts<'_>) -> Option<Reason> {
 }
 
 /// Every check with its outcome, in order. The verdict is the first that failed.
-pub fn explain(facts: &Facts<'_>) -> Vec<(Reason, Outcome)> {
+pub fn explain(facts: &Facts<'_, impl Circumstances>) -> Vec<(Reason, Outcome)> {
     let mut checks = Vec::new();
     let _ = go_through(facts, |reason, outcome| {
         checks.push((reason, outcome));
@@ -77,7 +77,7 @@ pub fn explain(facts: &Facts<'_>) -> Vec<(Reason, Outcome)> {
 /// Tells of each check how it went, in the order of [`Reason::CHECKS`], until told to stop.
 #[inline]
 fn go_through(
-    facts: &Facts<'_>,
+    facts: &Facts<'_, impl Circumstances>,
     mut tell: impl FnMut(Reason, Outcome) -> ControlFlow<Reason>,
 ) -> ControlFlow<Reason> {
     match facts.knowledge {
@@ -92,7 +92,7 @@ fn go_through(
 #[inline]
 fn go_through_chain(
     chain: &Chain,
-    facts: &Facts<'_>,
+    facts: &Facts<'_, impl Circumstances>,
     mut tell: impl FnMut(Reason, Outcome) -> ControlFlow<Reason>,
 ) -> ControlFlow<Reason> {
     let Facts {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::policy::Statement;
 use crate::record::{Hours, Key, Networks, Scopes, Tenant};
-use crate::tests::{Sent, at, chain, test};
+use crate::test_util::{Sent, at, chain, test};
 
 fn verdict_of(chain: &Chain, policy: &Policy, sent: &Sent) -> Option<Reason> {
     let facts = Facts {

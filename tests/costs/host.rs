@@ -1,8 +1,8 @@
 //! A Proxy-Wasm host (ABI 0.2.1) that counts: which calls the module makes, and how many operators of
 //! WebAssembly it runs. It runs one VM without any network; several of them can share their data, as workers do.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use keybound::host::Store as _;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use wasmi::{
@@ -13,6 +13,7 @@ use wasmi::{
 const OK: u64 = 0;
 const NOT_FOUND: u64 = 1;
 const BAD_ARGUMENT: u64 = 2;
+const CAS_MISMATCH: u64 = 8;
 
 /// Numbers of the ABI.
 const REQUEST_HEADERS: u64 = 0;
@@ -32,8 +33,8 @@ const TIME: u64 = 1_795_000_000_000_000_000;
 /// A list of headers.
 pub type Headers = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// Shared data by name, each with the number of its last change.
-pub type SharedData = Rc<RefCell<HashMap<Vec<u8>, (Vec<u8>, u32)>>>;
+/// Shared data of a process.
+pub type SharedData = Rc<keybound::test_util::SharedData>;
 
 /// What was counted.
 #[derive(Debug, Default)]
@@ -310,24 +311,19 @@ impl Call<'_> {
                 self.give(&bytes, data, size)
             }
             ("get_shared_data", &[name, length, data, size, change]) => {
-                let name = self.read(name, length)?;
-                let found = self.caller.data().shared.borrow().get(&name).cloned();
-                let Some((value, last_change)) = found else {
+                let name = self.text(name, length)?;
+                let Some((value, last_change)) = self.caller.data().shared.get(&name) else {
                     return Ok(NOT_FOUND);
                 };
-                self.write(change, &last_change.to_le_bytes())?;
+                self.write(change, &last_change.unwrap_or(0).to_le_bytes())?;
                 self.give(&value, data, size)
             }
             ("set_shared_data", &[name, name_length, value, value_length, change]) => {
-                let name = self.read(name, name_length)?;
+                let name = self.text(name, name_length)?;
                 let value = self.read(value, value_length)?;
-                let mut shared = self.caller.data().shared.borrow_mut();
-                let known = shared.get(&name).map_or(0, |(_, change)| *change);
-                if change != 0 && known != 0 && u64::from(known) != change {
-                    return Ok(8);
-                }
-                shared.insert(name, (value, known + 1));
-                Ok(OK)
+                let change = u32::try_from(change).ok();
+                let is_written = self.caller.data().shared.set(&name, &value, change);
+                Ok(if is_written { OK } else { CAS_MISMATCH })
             }
             ("register_shared_queue" | "resolve_shared_queue", &[name, length, queue]) => {
                 let name = self.read(name, length)?;
@@ -430,6 +426,10 @@ impl Call<'_> {
         Ok(bytes)
     }
 
+    fn text(&self, at: u64, length: u64) -> Result<String, Error> {
+        String::from_utf8(self.read(at, length)?).map_err(|_| Error::new("no text"))
+    }
+
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<u64, Error> {
         let at = usize::try_from(at).unwrap_or(usize::MAX);
         self.memory()?.write(&mut self.caller, at, bytes)?;
@@ -469,7 +469,7 @@ fn owned(headers: &[(&str, &str)]) -> Headers {
 }
 
 fn pack(headers: &Headers) -> Vec<u8> {
-    keybound::request::headers::pack(
+    keybound::proxy_wasm::packed::pack(
         headers
             .iter()
             .map(|(name, value)| (name.as_slice(), value.as_slice())),
@@ -477,8 +477,8 @@ fn pack(headers: &Headers) -> Vec<u8> {
 }
 
 fn unpack(packed: &[u8]) -> Headers {
-    keybound::request::headers::Headers::new(packed)
+    keybound::proxy_wasm::packed::unpack(packed)
         .iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .map(|(name, value)| (name.to_vec(), value.to_vec()))
         .collect()
 }

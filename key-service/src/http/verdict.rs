@@ -3,8 +3,8 @@
 use keybound::policy::{Chosen, Policy};
 use keybound::record::Chain;
 use keybound::record::{Resolved, parse_answer};
-use keybound::request::headers::{Headers, pack};
-use keybound::request::{Circumstances, Request};
+use keybound::request::Request;
+use keybound::request::headers::Headers;
 use keybound::verdict::{Facts, Knowledge, Outcome, Reason, explain};
 
 use std::rc::Rc;
@@ -52,12 +52,8 @@ pub async fn verdicts(app: &App, digests: &[Digest]) -> Result<Vec<&'static str>
 
 /// The first check of the records that fails. Those that come after ask about the request.
 fn verdict(chain: &Chain, now: u64) -> &'static str {
-    let headers = pack([]);
-    let request = Request {
-        headers: Headers::new(&headers),
-        host: &NoRequest,
-        has_body: false,
-    };
+    // Nothing is asked of it.
+    let request = Request::new(Headers::new(&[]), &());
     let policy = Policy::default();
     let checks = explain(&Facts {
         knowledge: Knowledge::Known(chain),
@@ -70,17 +66,4 @@ fn verdict(chain: &Chain, now: u64) -> &'static str {
         .take_while(|(reason, _)| *reason != Reason::UserMismatch);
     let mut failed = of_records.filter(|(_, outcome)| *outcome == Outcome::Failed);
     failed.next().map_or("allowed", |(reason, _)| reason.code())
-}
-
-/// Nothing is asked of it.
-struct NoRequest;
-
-impl Circumstances for NoRequest {
-    fn source_address(&self) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn route_policy(&self) -> Option<Vec<u8>> {
-        None
-    }
 }

@@ -4,7 +4,7 @@ mod values;
 
 use super::{environment, with};
 use crate::config::parse;
-use crate::tests::test;
+use crate::test_util::test;
 
 fn refusal(text: impl AsRef<[u8]>) -> String {
     let text = text.as_ref();

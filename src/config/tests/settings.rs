@@ -13,7 +13,7 @@ use crate::policy::{
 };
 use crate::reply::{Detail, Rejection};
 use crate::telemetry::usage;
-use crate::tests::test;
+use crate::test_util::test;
 
 fn parsed(text: &str) -> Settings {
     match parse(text.as_bytes(), &environment) {

@@ -1,7 +1,7 @@
 //! Requests that the host begins anew.
 
 use super::*;
-use crate::tests::test;
+use crate::test_util::test;
 
 const CLIENT: &str = "203.0.113.7:50123";
 
@@ -18,16 +18,16 @@ fn world(configuration: &Value) -> World {
     world
 }
 
-fn first(key: &str) -> Sent {
+fn first(key: &str) -> Sent<'_> {
     let mut sent = Sent::new(&[("x-api-key", key)]);
-    sent.source = Some(CLIENT.to_owned());
+    sent.handed.source = Some(CLIENT.to_owned());
     sent
 }
 
 /// The same request begun anew: with other headers, and from the address of the connection.
-fn anew(first: Sent, headers: &[(&str, &str)]) -> Sent {
+fn anew<'a>(first: Sent<'_>, headers: &[(&'a str, &'a str)]) -> Sent<'a> {
     let mut sent = Sent::new(headers).from([10, 0, 0, 1].into());
-    sent.note = first.note;
+    sent.handed.note = first.handed.note;
     sent
 }
 
@@ -56,7 +56,7 @@ fn they_are_judged_anew() {
     assert_eq!(world.send(&sent), Fate::Refused(Reason::ScopeMissing));
     // A note that nobody could have written counts for nothing.
     let sent = anew(sent, &[]);
-    sent.note.borrow_mut().as_mut().unwrap().truncate(31);
+    sent.handed.note.borrow_mut().as_mut().unwrap().truncate(31);
     assert_eq!(world.send(&sent), Fate::Refused(Reason::KeyMissing));
 }
 
@@ -65,7 +65,7 @@ fn and_noted_nowhere_unless_it_is_asked_for() {
     let mut world = world(&json!({}));
     let sent = first("k");
     assert_eq!(world.send(&sent), allowed());
-    assert_eq!(sent.note.borrow().as_deref(), None);
+    assert_eq!(sent.handed.note.borrow().as_deref(), None);
     let sent = anew(sent, &[]);
     assert_eq!(world.send(&sent), Fate::Refused(Reason::KeyMissing));
 }

@@ -1,7 +1,7 @@
 //! What answers of the key service come to.
 
 use super::*;
-use crate::tests::test;
+use crate::test_util::test;
 
 #[test]
 fn an_answer_from_behind_never_replaces_what_is_newer() {
@@ -113,7 +113,7 @@ fn a_broken_result_is_the_trouble_of_its_own_digest_alone() {
 }
 
 /// The keys that a service is asked for in the next call, if there is one.
-fn asked(world: &mut World, call: u32) -> Vec<String> {
+fn asked(world: &mut World, call: u64) -> Vec<String> {
     let Some(batch) = world.batch() else {
         return Vec::new();
     };
@@ -242,7 +242,7 @@ fn the_digests_asked_for_are_json() {
         epoch: 0,
         probe: false,
     };
-    let body: Value = serde_json::from_slice(&resolve_body(&batch)).unwrap();
+    let body: Value = serde_json::from_slice(&crate::gate::answers::resolve_body(&batch)).unwrap();
     assert_eq!(body, json!({"digests": [digest("a"), digest("b")]}));
 }
 

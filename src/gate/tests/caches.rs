@@ -1,7 +1,7 @@
 //! What a VM knows, and for how long.
 
 use super::*;
-use crate::tests::test;
+use crate::test_util::test;
 
 #[test]
 fn a_miss_waits_and_a_hit_does_not() {

@@ -1,7 +1,7 @@
 //! What the change feed does to what VMs know.
 
 use super::*;
-use crate::tests::test;
+use crate::test_util::test;
 
 /// A VM that follows the feed, and another of the same process.
 fn two() -> (World, World) {

@@ -1,7 +1,7 @@
 //! What the configuration lets through.
 
 use super::*;
-use crate::tests::test;
+use crate::test_util::test;
 
 #[test]
 fn without_the_key_service_requests_pass_only_where_that_is_configured() {

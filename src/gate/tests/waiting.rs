@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::telemetry::usage;
-use crate::tests::test;
+use crate::test_util::test;
 
 #[test]
 fn misses_of_one_key_are_one_call_and_of_many_keys_few() {

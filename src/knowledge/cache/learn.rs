@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
+use super::Cache;
 use super::entry::{EntityId, Entry, Record};
-use super::{Cache, Store};
 use crate::credential::digest::Digest;
+use crate::host::Store;
 use crate::record::Chain;
 use crate::record::Resolved;
 use crate::time::Instant;
@@ -36,7 +37,7 @@ impl Cache {
         resolved: Resolved,
         as_of: u64,
         asked: Instant,
-        store: &dyn Store,
+        store: &impl Store,
     ) -> Learned {
         let id = EntityId::key(digest);
         let (key, user, tenant) = match resolved {
@@ -102,7 +103,7 @@ impl Cache {
         id: EntityId,
         as_of: u64,
         asked: Instant,
-        store: &dyn Store,
+        store: &impl Store,
     ) -> Learned {
         let (known, floor) = self.newest(&id, store);
         if as_of < floor || known.is_some_and(|known| known.version > as_of) {
@@ -123,7 +124,7 @@ impl Cache {
         record: Record,
         version: u64,
         answer: Answered,
-        store: &dyn Store,
+        store: &impl Store,
     ) -> Option<Entry> {
         let (known, floor) = self.newest(&id, store);
         // An older version than is known, from a key service that has seen the newer one: its data has been
@@ -162,7 +163,7 @@ impl Cache {
     }
 
     /// The newest that is known of an entity, and the sequence before which nothing is to be believed of it.
-    fn newest(&mut self, id: &EntityId, store: &dyn Store) -> (Option<Entry>, u64) {
+    fn newest(&mut self, id: &EntityId, store: &impl Store) -> (Option<Entry>, u64) {
         let local = self.records.get(id).map(|local| local.clone());
         let (shared, floor) = self.shared.get_with_floor(id, self.continuity.epoch, store);
         let newest = local

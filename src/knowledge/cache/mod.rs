@@ -7,12 +7,12 @@ mod entry;
 mod learn;
 mod local;
 mod shared;
-pub mod store;
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::credential::digest::Digest;
+use crate::host::Store;
 use crate::record::Chain;
 use crate::record::{Changed, Content, Key};
 use crate::time::Instant;
@@ -20,9 +20,7 @@ pub use entry::EntityId;
 use entry::{Entry, Owners, Record};
 pub use learn::Learned;
 use local::Bounded;
-pub use local::Spread;
 use shared::Shared;
-pub use store::{Store, change};
 
 /// How long records are believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,7 +172,7 @@ impl Cache {
         sequence: u64,
         confirmed: Instant,
         epoch: u64,
-        store: &dyn Store,
+        store: &impl Store,
     ) -> bool {
         let record = match changed {
             Changed::Key(_, Content::Record(key)) => {
@@ -226,7 +224,7 @@ impl Cache {
     }
 
     /// What is known of a digest.
-    pub fn lookup(&mut self, digest: &Digest, now: Instant, store: &dyn Store) -> Lookup {
+    pub fn lookup(&mut self, digest: &Digest, now: Instant, store: &impl Store) -> Lookup {
         let id = EntityId::key(digest);
         let Some((key, owners, mut known)) = self.find_key(id, now, store) else {
             return match self.negatives.get(&id) {
@@ -271,7 +269,7 @@ impl Cache {
 
     /// Finds an entry in this VM's own cache or, where it is not there or no longer fresh, in the shared
     /// one: another VM may have asked since.
-    fn find(&mut self, id: EntityId, now: Instant, store: &dyn Store) -> Option<(&Entry, Source)> {
+    fn find(&mut self, id: EntityId, now: Instant, store: &impl Store) -> Option<(&Entry, Source)> {
         let local = self.records.get(&id).map(|local| local.confirmed);
         let fresh = local.is_some_and(|confirmed| self.is_fresh(&id, confirmed, now));
         let mut source = Source::Local;
@@ -292,7 +290,7 @@ impl Cache {
         &mut self,
         id: EntityId,
         now: Instant,
-        store: &dyn Store,
+        store: &impl Store,
     ) -> Option<(Rc<Key>, Owners, Known)> {
         let (local, source) = self.find(id, now, store)?;
         let Record::Key(key, owners) = &local.record else {
@@ -312,7 +310,7 @@ impl Cache {
         id: Option<EntityId>,
         known: &mut Known,
         now: Instant,
-        store: &dyn Store,
+        store: &impl Store,
         kind: impl Fn(&Record) -> Option<Option<T>>,
     ) -> Option<Option<T>> {
         let Some(id) = id else {

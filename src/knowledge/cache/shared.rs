@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Epoch;
 use super::entry::{EntityId, Entry, Record};
-use super::store::{self, Store};
+use crate::host::Store;
+use crate::knowledge::swap;
 use crate::time::Instant;
 
 /// Entries of a bucket. More make full buckets rarer and each look-up longer.
@@ -74,7 +75,7 @@ impl Shared {
     }
 
     /// Reads an entry of an epoch.
-    pub fn get(&self, id: &EntityId, epoch: Epoch, store: &dyn Store) -> Option<Entry> {
+    pub fn get(&self, id: &EntityId, epoch: Epoch, store: &impl Store) -> Option<Entry> {
         self.get_with_floor(id, epoch, store).0
     }
 
@@ -83,7 +84,7 @@ impl Shared {
         &self,
         id: &EntityId,
         epoch: Epoch,
-        store: &dyn Store,
+        store: &impl Store,
     ) -> (Option<Entry>, u64) {
         let (bucket, _) = store.get(&self.bucket(id)).unwrap_or_default();
         let Some((header, entries)) = open(&bucket, epoch) else {
@@ -112,7 +113,7 @@ impl Shared {
         as_of: u64,
         anew: bool,
         epoch: Epoch,
-        store: &dyn Store,
+        store: &impl Store,
     ) {
         self.replace(
             id,
@@ -136,7 +137,7 @@ impl Shared {
     }
 
     /// Removes an entry that is no newer than a sequence as of which there is none.
-    pub fn remove(&self, id: EntityId, as_of: u64, epoch: Epoch, store: &dyn Store) {
+    pub fn remove(&self, id: EntityId, as_of: u64, epoch: Epoch, store: &impl Store) {
         self.replace(id, None, as_of, epoch, store, |floor, known, _| {
             known.filter(|known| known.version <= as_of).map(|_| Edit {
                 insert: false,
@@ -154,7 +155,7 @@ impl Shared {
         entry: Option<&Entry>,
         sequence: u64,
         epoch: Epoch,
-        store: &dyn Store,
+        store: &impl Store,
     ) -> bool {
         self.replace(id, entry, sequence, epoch, store, |floor, known, fits| {
             let raised = Edit {
@@ -185,7 +186,7 @@ impl Shared {
         new: Option<&Entry>,
         as_of: u64,
         epoch: Epoch,
-        store: &dyn Store,
+        store: &impl Store,
         edit: impl Fn(u64, Option<&Packed<'_>>, bool) -> Option<Edit>,
     ) -> bool {
         let record = new.and_then(|entry| postcard::to_allocvec(&entry.record).ok());
@@ -198,7 +199,7 @@ impl Shared {
         let fits = record
             .as_ref()
             .is_some_and(|record| record.len() <= BUCKET_BYTES / 2);
-        store::change(store, &self.bucket(&id), |bucket| {
+        swap::change(store, &self.bucket(&id), |bucket| {
             let (mut header, entries) = open(bucket, epoch)?;
             let known = find(entries, &id);
             let edit = edit(header.floor, known.as_ref(), fits)?;
@@ -308,7 +309,7 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
-    use crate::tests::{MemoryStore, chain, test};
+    use crate::test_util::{SharedData, chain, test};
 
     fn entry(version: u64, confirmed: u64) -> Entry {
         Entry {
@@ -323,7 +324,7 @@ mod tests {
         began: None,
     };
 
-    fn put(shared: &Shared, name: &str, entry: &Entry, store: &MemoryStore) {
+    fn put(shared: &Shared, name: &str, entry: &Entry, store: &SharedData) {
         shared.put(id(name), entry, 1000, false, EPOCH, store);
     }
 
@@ -333,7 +334,7 @@ mod tests {
 
     #[test]
     fn the_newer_version_stays_whoever_comes_last() {
-        let (shared, store) = (Shared::new("k", 16), MemoryStore::default());
+        let (shared, store) = (Shared::new("k", 16), SharedData::default());
         for (version, confirmed, stays) in [
             (5, 10, (5, 10)),
             (4, 99, (5, 10)),
@@ -353,7 +354,7 @@ mod tests {
 
     #[test]
     fn who_was_confirmed_longest_ago_makes_room_for_the_new() {
-        let (shared, store) = (Shared::new("k", 1), MemoryStore::default());
+        let (shared, store) = (Shared::new("k", 1), SharedData::default());
         for number in 0..20 {
             put(&shared, &number.to_string(), &entry(1, number % 3), &store);
             assert!(
@@ -378,7 +379,7 @@ mod tests {
 
     #[test]
     fn a_record_that_is_too_large_is_not_shared_and_leaves_no_older_one() {
-        let (shared, store) = (Shared::new("k", 1), MemoryStore::default());
+        let (shared, store) = (Shared::new("k", 1), SharedData::default());
         put(&shared, "a", &entry(1, 1), &store);
         let mut large = entry(2, 2);
         let scopes = vec!["x".repeat(100); BUCKET_BYTES / 200];
@@ -400,7 +401,7 @@ mod tests {
             (4, Some(5), false),
             (5, None, false),
         ] {
-            let (shared, store) = (Shared::new("k", 1), MemoryStore::default());
+            let (shared, store) = (Shared::new("k", 1), SharedData::default());
             shared.put(id("a"), &entry(1, 1), 9, false, before, &store);
             shared.put(id("b"), &entry(2, 1), as_of, false, before, &store);
             let first = Epoch { number: 1, began };
@@ -429,7 +430,7 @@ mod tests {
 
     #[test]
     fn a_bucket_that_cannot_be_read_is_empty() {
-        let (shared, store) = (Shared::new("k", 16), MemoryStore::default());
+        let (shared, store) = (Shared::new("k", 16), SharedData::default());
         put(&shared, "a", &entry(1, 1), &store);
         let name = shared.bucket(&id("a"));
         store.set(&name, &[0xff; 40], None);

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::knowledge::cache::store::{self, Store};
+use crate::host::Store;
+use crate::knowledge::swap;
 use crate::time::Instant;
 
 /// How long a leader that has died is still taken for one.
@@ -49,9 +50,9 @@ impl Leadership {
     }
 
     /// Takes the lease where it is free, and renews it where half of it is over.
-    pub(super) fn renew(&mut self, now: Instant, store: &dyn Store) {
+    pub(super) fn renew(&mut self, now: Instant, store: &impl Store) {
         let mut until = Instant::default();
-        let changed = store::change(store, &self.name, |bytes| {
+        let changed = swap::change(store, &self.name, |bytes| {
             let mut lease: Lease = postcard::from_bytes(bytes).unwrap_or_default();
             let mine = lease.owner == self.me && now < lease.end;
             let free = now >= lease.end && now >= lease.retry_at;
@@ -70,8 +71,8 @@ impl Leadership {
     }
 
     /// The feed works.
-    pub(super) fn succeeded(&self, store: &dyn Store) {
-        store::change(store, &self.name, |bytes| {
+    pub(super) fn succeeded(&self, store: &impl Store) {
+        swap::change(store, &self.name, |bytes| {
             let lease: Lease = postcard::from_bytes(bytes).unwrap_or_default();
             let known = lease.owner == self.me && lease.failures > 0;
             known
@@ -89,12 +90,12 @@ impl Leadership {
     pub(super) fn failed(
         &mut self,
         now: Instant,
-        store: &dyn Store,
+        store: &impl Store,
         delay: impl Fn(u32) -> Duration,
     ) -> bool {
         self.until = Instant::default();
         let mut mine = false;
-        store::change(store, &self.name, |bytes| {
+        swap::change(store, &self.name, |bytes| {
             let lease: Lease = postcard::from_bytes(bytes).unwrap_or_default();
             mine = lease.owner == self.me;
             if !mine {
@@ -119,15 +120,15 @@ fn write(lease: &Lease) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::{MemoryStore, test};
+    use crate::test_util::{SharedData, test};
 
     fn at(millis: u64) -> Instant {
         Instant::from_millis(1_000_000 + millis)
     }
 
-    fn two() -> (Leadership, Leadership, MemoryStore) {
+    fn two() -> (Leadership, Leadership, SharedData) {
         let vm = |me| Leadership::new("k", me);
-        (vm(1), vm(2), MemoryStore::default())
+        (vm(1), vm(2), SharedData::default())
     }
 
     #[test]

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::host::{BellId, Store};
 use crate::knowledge::backoff::{self, Random};
-use crate::knowledge::cache::store::{self, Store};
 use crate::knowledge::cache::{Continuity, EntityId, Epoch};
-use crate::knowledge::fetch::Call;
+use crate::knowledge::swap;
 use crate::time::Instant;
 use lease::Leadership;
 use state::{Head, Link, State};
@@ -47,9 +47,6 @@ const AHEAD: Duration = Duration::from_secs(1);
 /// Beginnings in a row, of which the first is followed by the next poll at once and each other one later.
 const RESTARTS: u32 = 6;
 
-/// Stands for a queue by which a VM is rung; its meaning is the host's.
-pub type Queue = u32;
-
 /// Whether and how the change feed is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Changes {
@@ -79,23 +76,24 @@ pub struct Feed {
     /// Time that a long poll may take.
     timeout: Duration,
     state_name: String,
-    queues_name: String,
+    bells_name: String,
     leadership: Leadership,
     random: Random,
     /// What this VM has last seen, and obeys.
     view: State,
     /// Whether it has looked at all.
     seen: bool,
-    queue: Option<Queue>,
+    bell: Option<BellId>,
     announced: Option<Instant>,
-    poll: Option<(Call, Poll)>,
+    /// What is under way.
+    poll: Option<Poll>,
     /// Before this the next poll is not sent.
     next_poll: Instant,
     /// When the polls that brought something would be over, had each taken one [`STEP`].
     stepped: Instant,
     /// Times in a row that the feed had to begin anew.
     restarts: u32,
-    rings: Vec<Queue>,
+    rings: Vec<BellId>,
 }
 
 /// A long poll.
@@ -145,7 +143,7 @@ pub enum Failure {
 /// A VM that can be rung.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Present {
-    queue: Queue,
+    bell: BellId,
     seen: Instant,
 }
 
@@ -163,12 +161,12 @@ impl Feed {
             wait: wait.as_secs(),
             timeout: wait + settings.timeout.max(ANSWER),
             state_name: format!("{namespace}/feed"),
-            queues_name: format!("{namespace}/queues"),
+            bells_name: format!("{namespace}/queues"),
             leadership: Leadership::new(namespace, me),
             random: Random::new(me),
             view: State::default(),
             seen: false,
-            queue: None,
+            bell: None,
             announced: None,
             poll: None,
             next_poll: Instant::default(),
@@ -178,43 +176,43 @@ impl Feed {
         }
     }
 
-    /// This VM is rung by a queue.
-    pub fn reachable_by(&mut self, queue: Queue) {
-        self.queue = Some(queue);
+    /// This VM is woken by a bell.
+    pub fn reachable_by(&mut self, bell: BellId) {
+        self.bell = Some(bell);
     }
 
     /// Does what is due: says that this VM is there, and takes or keeps the lead.
-    pub fn tick(&mut self, now: Instant, store: &dyn Store) {
+    pub fn tick(&mut self, now: Instant, store: &impl Store) {
         if !self.enabled {
             return;
         }
         let due = self
             .announced
             .is_none_or(|announced| now.since(announced) >= ANNOUNCE);
-        if let Some(queue) = self.queue.filter(|_| due) {
+        if let Some(bell) = self.bell.filter(|_| due) {
             self.announced = Some(now);
-            self.announce(queue, now, store);
+            self.announce(bell, now, store);
         }
         if self
             .poll
-            .is_some_and(|(_, poll)| now.since(poll.asked) > self.timeout + ANSWER)
+            .is_some_and(|poll| now.since(poll.asked) > self.timeout + ANSWER)
         {
             self.poll = None;
         }
         self.leadership.renew(now, store);
     }
 
-    fn announce(&self, queue: Queue, now: Instant, store: &dyn Store) {
-        store::change(store, &self.queues_name, |bytes| {
+    fn announce(&self, bell: BellId, now: Instant, store: &impl Store) {
+        swap::change(store, &self.bells_name, |bytes| {
             let mut present: Vec<Present> = postcard::from_bytes(bytes).unwrap_or_default();
-            present.retain(|vm| vm.queue != queue && now.since(vm.seen) < PRESENT);
-            present.push(Present { queue, seen: now });
+            present.retain(|vm| vm.bell != bell && now.since(vm.seen) < PRESENT);
+            present.push(Present { bell, seen: now });
             postcard::to_allocvec(&present).ok()
         });
     }
 
     /// Looks at how far the feed is, and says what this VM has to forget before it goes on.
-    pub fn look(&mut self, store: &dyn Store) -> Option<Outdated> {
+    pub fn look(&mut self, store: &impl Store) -> Option<Outdated> {
         if !self.enabled {
             return None;
         }
@@ -320,14 +318,13 @@ impl Feed {
     }
 
     /// A poll is under way.
-    pub fn sent(&mut self, call: Call, poll: Poll) {
-        self.poll = Some((call, poll));
+    pub fn sent(&mut self, poll: Poll) {
+        self.poll = Some(poll);
     }
 
-    /// A call has ended: the poll that it was, if it was one.
-    pub fn ended(&mut self, call: Call) -> Option<Poll> {
-        let (_, poll) = self.poll.take_if(|(known, _)| *known == call)?;
-        Some(poll)
+    /// A poll has ended. False where it was given up before.
+    pub fn ended(&mut self, poll: &Poll) -> bool {
+        self.poll.take_if(|known| known == poll).is_some()
     }
 
     /// The changes after a poll's sequence are in the shared cache up to a cursor: lets all VMs know. An answer
@@ -338,7 +335,7 @@ impl Feed {
         poll: &Poll,
         news: News<'_>,
         now: Instant,
-        store: &dyn Store,
+        store: &impl Store,
     ) -> bool {
         self.restarts = 0;
         self.pace(poll, news, now);
@@ -370,12 +367,12 @@ impl Feed {
 
     /// An answer was too large, or could not be read: the next poll asks for fewer changes. False where there
     /// are no fewer.
-    pub fn ask_for_fewer(&mut self, poll: &Poll, now: Instant, store: &dyn Store) -> bool {
+    pub fn ask_for_fewer(&mut self, poll: &Poll, now: Instant, store: &impl Store) -> bool {
         if poll.limit <= 1 || poll.after.is_none() {
             return false;
         }
         self.next_poll = now;
-        store::change(store, &self.state_name, |bytes| {
+        swap::change(store, &self.state_name, |bytes| {
             let mut state = State::read(bytes);
             // Another VM may have found out meanwhile.
             if state.head.limit() < poll.limit {
@@ -387,7 +384,7 @@ impl Feed {
     }
 
     /// The feed began anew: lets all VMs know. True where the operator is to be told that the feed works.
-    pub fn restart(&mut self, poll: &Poll, cursor: u64, now: Instant, store: &dyn Store) -> bool {
+    pub fn restart(&mut self, poll: &Poll, cursor: u64, now: Instant, store: &impl Store) -> bool {
         // Once is a restored backup. Again and again is a fault that must not keep emptying the caches; but who
         // waits long falls behind again, so that it is tried without a delay now and then.
         self.restarts = self.restarts % RESTARTS + 1;
@@ -405,12 +402,12 @@ impl Feed {
         poll: &Poll,
         confirms: bool,
         now: Instant,
-        store: &dyn Store,
+        store: &impl Store,
         advance: impl Fn(&mut State) -> bool,
     ) -> bool {
         let mut reconnected = false;
         let until = now + self.timeout + SPREAD;
-        let published = store::change(store, &self.state_name, |bytes| {
+        let published = swap::change(store, &self.state_name, |bytes| {
             reconnected = false;
             let mut state = State::read(bytes);
             if state.head.epoch != poll.epoch || !advance(&mut state) {
@@ -432,7 +429,7 @@ impl Feed {
 
     /// A poll brought nothing: lets all VMs know, and another one try. True where the operator is to be told
     /// that the feed does not work.
-    pub fn failed(&mut self, failure: Failure, now: Instant, store: &dyn Store) -> bool {
+    pub fn failed(&mut self, failure: Failure, now: Instant, store: &impl Store) -> bool {
         let random = self.random.number();
         let led = self
             .leadership
@@ -444,7 +441,7 @@ impl Feed {
             return false;
         }
         let mut told = true;
-        store::change(store, &self.state_name, |bytes| {
+        swap::change(store, &self.state_name, |bytes| {
             let mut state = State::read(bytes);
             told = state.head.link == Link::Broken;
             if told {
@@ -457,17 +454,17 @@ impl Feed {
         !told
     }
 
-    fn ring_others(&mut self, now: Instant, store: &dyn Store) {
-        let (present, _) = store.get(&self.queues_name).unwrap_or_default();
+    fn ring_others(&mut self, now: Instant, store: &impl Store) {
+        let (present, _) = store.get(&self.bells_name).unwrap_or_default();
         let present: Vec<Present> = postcard::from_bytes(&present).unwrap_or_default();
         let others = present
             .iter()
-            .filter(|vm| Some(vm.queue) != self.queue && now.since(vm.seen) < PRESENT);
-        self.rings.extend(others.map(|vm| vm.queue));
+            .filter(|vm| Some(vm.bell) != self.bell && now.since(vm.seen) < PRESENT);
+        self.rings.extend(others.map(|vm| vm.bell));
     }
 
-    /// The queues of the VMs to be rung.
-    pub fn take_rings(&mut self) -> Vec<Queue> {
+    /// The bells of the VMs to be woken.
+    pub fn take_rings(&mut self) -> Vec<BellId> {
         std::mem::take(&mut self.rings)
     }
 

@@ -107,7 +107,7 @@ impl Head {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::test;
+    use crate::test_util::test;
 
     fn id(number: u64) -> EntityId {
         EntityId::user(&number.to_string())

@@ -12,9 +12,12 @@ mod tests;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasherDefault;
 use std::time::Duration;
 
 use crate::credential::digest::Digest;
+use crate::host::RequestId;
+use crate::knowledge::Spread;
 use crate::time::Instant;
 use reachability::Reachability;
 
@@ -33,12 +36,6 @@ pub struct Limits {
     pub lookups_in_flight: usize,
 }
 
-/// Stands for a request that waits; its meaning is the caller's.
-pub type Waiter = u32;
-
-/// Stands for a call under way; its meaning is the caller's.
-pub type Call = u32;
-
 /// Misses, calls under way, and who waits for which digest.
 #[derive(Debug)]
 pub struct Fetcher {
@@ -48,8 +45,9 @@ pub struct Fetcher {
     queued: VecDeque<Digest>,
     /// Exactly the digests that are queued or under way.
     wanted: HashMap<Digest, Wanted>,
-    calls: HashMap<Call, Batch>,
-    waiting: HashMap<Waiter, Waiting>,
+    /// How many calls are under way.
+    under_way: usize,
+    waiting: HashMap<RequestId, Waiting, BuildHasherDefault<Spread>>,
     service: Reachability,
 }
 
@@ -68,7 +66,7 @@ pub struct Batch {
 
 #[derive(Debug)]
 struct Wanted {
-    waiters: Vec<Waiter>,
+    waiters: Vec<RequestId>,
     /// Whether it is wanted even if nobody waits for it.
     refresh: bool,
     /// How often it has been sent.
@@ -113,8 +111,8 @@ impl Fetcher {
             lookups_in_flight: limits.lookups_in_flight,
             queued: VecDeque::new(),
             wanted: HashMap::new(),
-            calls: HashMap::new(),
-            waiting: HashMap::new(),
+            under_way: 0,
+            waiting: HashMap::default(),
             service: Reachability::new(seed),
         }
     }
@@ -123,7 +121,7 @@ impl Fetcher {
     pub fn wait(
         &mut self,
         digest: Digest,
-        waiter: Waiter,
+        waiter: RequestId,
         deadline: Instant,
         now: Instant,
     ) -> Admission {
@@ -170,15 +168,15 @@ impl Fetcher {
 
     /// Whether an answer can be hoped for: the key service answers, or is being tried, or may be tried.
     fn worth_waiting(&self, now: Instant) -> bool {
-        self.service.may_be_tried(now) || !self.calls.is_empty()
+        self.service.may_be_tried(now) || self.under_way > 0
     }
 
     /// Whether there is something to send and room to send it.
     pub fn ready(&self, now: Instant) -> bool {
         let room = if self.service.is_down() {
-            self.calls.is_empty() && self.service.may_be_tried(now)
+            self.under_way == 0 && self.service.may_be_tried(now)
         } else {
-            self.calls.len() < self.lookups_in_flight
+            self.under_way < self.lookups_in_flight
         };
         room && !self.queued.is_empty()
     }
@@ -280,17 +278,17 @@ impl Fetcher {
     }
 
     /// A batch is under way.
-    pub fn sent(&mut self, call: Call, batch: Batch) {
-        self.calls.insert(call, batch);
+    pub fn sent(&mut self) {
+        self.under_way = self.under_way.saturating_add(1);
     }
 
-    /// A call has ended: what it asked for.
-    pub fn ended(&mut self, call: Call) -> Option<Batch> {
-        self.calls.remove(&call)
+    /// A call with a batch has ended.
+    pub fn ended(&mut self) {
+        self.under_way = self.under_way.saturating_sub(1);
     }
 
     /// A digest is no longer under way: those who waited for it, and until when they would have.
-    pub fn answered(&mut self, digest: &Digest) -> Vec<(Waiter, Instant)> {
+    pub fn answered(&mut self, digest: &Digest) -> Vec<(RequestId, Instant)> {
         let waiters = self
             .wanted
             .remove(digest)
@@ -303,7 +301,7 @@ impl Fetcher {
     }
 
     /// A request is gone or has been answered otherwise.
-    pub fn forget(&mut self, waiter: Waiter) {
+    pub fn forget(&mut self, waiter: RequestId) {
         let Some(waiting) = self.waiting.remove(&waiter) else {
             return;
         };
@@ -323,8 +321,8 @@ impl Fetcher {
     }
 
     /// Forgets and gives those whose time is up, and what they waited for.
-    pub fn take_late(&mut self, now: Instant) -> Vec<(Waiter, Digest)> {
-        let late: Vec<(Waiter, Digest)> = self
+    pub fn take_late(&mut self, now: Instant) -> Vec<(RequestId, Digest)> {
+        let late: Vec<(RequestId, Digest)> = self
             .waiting
             .iter()
             .filter(|(_, waiting)| waiting.deadline <= now)

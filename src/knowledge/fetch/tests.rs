@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::tests::test;
+use crate::test_util::test;
 
 const NOW: Instant = Instant::from_millis(1000);
 
@@ -19,7 +19,7 @@ fn digest(number: u8) -> Digest {
     Digest::new([number; 32])
 }
 
-fn waiters(fetcher: &mut Fetcher, number: u8) -> Vec<Waiter> {
+fn waiters(fetcher: &mut Fetcher, number: u8) -> Vec<RequestId> {
     let waiters = fetcher.answered(&digest(number));
     waiters.into_iter().map(|(waiter, _)| waiter).collect()
 }
@@ -37,11 +37,10 @@ fn each_digest_is_asked_for_once_however_many_wait() {
     fetcher.refresh(digest(1), NOW);
     let batch = fetcher.next_batch(NOW, 0).unwrap();
     assert_eq!(batch.digests, [digest(1), digest(2)]);
-    fetcher.sent(7, batch.clone());
+    fetcher.sent();
     assert_eq!(fetcher.wait(digest(1), 13, later(), NOW), Admission::Joined);
     assert_eq!(fetcher.next_batch(NOW, 0), None);
-    assert_eq!(fetcher.ended(7), Some(batch));
-    assert_eq!(fetcher.ended(7), None);
+    fetcher.ended();
     assert_eq!(waiters(&mut fetcher, 1), [10, 11, 13]);
     assert_eq!(waiters(&mut fetcher, 2), [12]);
     assert_eq!(fetcher.waiting(), 0);
@@ -53,7 +52,7 @@ fn batches_and_calls_and_waiters_are_bounded() {
     let mut fetcher = fetcher(150, 2);
     for waiter in 0..150_u8 {
         assert_eq!(
-            fetcher.wait(digest(waiter), u32::from(waiter), later(), NOW),
+            fetcher.wait(digest(waiter), u64::from(waiter), later(), NOW),
             Admission::Queued
         );
     }
@@ -62,14 +61,14 @@ fn batches_and_calls_and_waiters_are_bounded() {
         Admission::Refused
     );
     fetcher.refresh(digest(201), NOW);
-    for call in 0..2 {
+    for _ in 0..2 {
         let batch = fetcher.next_batch(NOW, 0).unwrap();
         assert_eq!(batch.digests.len(), BATCH);
-        fetcher.sent(call, batch);
+        fetcher.sent();
     }
     assert_eq!(fetcher.next_batch(NOW, 0), None);
     assert!(!fetcher.ready(NOW));
-    fetcher.ended(0).unwrap();
+    fetcher.ended();
     assert_eq!(
         fetcher.next_batch(NOW, 0).unwrap().digests.len(),
         150 - 2 * BATCH
@@ -87,7 +86,7 @@ fn who_is_gone_is_not_asked_for() {
     fetcher.forget(2);
     let batch = fetcher.next_batch(NOW, 0).unwrap();
     assert_eq!(batch.digests, [digest(2)]);
-    fetcher.sent(1, batch);
+    fetcher.sent();
     fetcher.forget(3);
     assert_eq!(fetcher.wait(digest(2), 4, later(), NOW), Admission::Joined);
     assert_eq!(waiters(&mut fetcher, 2), [4]);
@@ -107,8 +106,8 @@ fn who_has_waited_too_long_is_given_up() {
 /// Sends what is queued and lets it fail.
 fn fail(fetcher: &mut Fetcher, failure: Failure, now: Instant) -> Vec<Digest> {
     let batch = fetcher.next_batch(now, 0).unwrap();
-    fetcher.sent(1, batch);
-    let batch = fetcher.ended(1).unwrap();
+    fetcher.sent();
+    fetcher.ended();
     let given_up = fetcher.failed(batch, failure, now);
     for digest in &given_up {
         fetcher.answered(digest);
@@ -133,20 +132,20 @@ fn a_broken_connection_is_tried_again_once_at_once() {
 fn while_the_service_is_down_one_call_at_a_time_tries_it() {
     let mut fetcher = fetcher(1000, 8);
     for number in 0..=255 {
-        fetcher.wait(digest(number), u32::from(number), later(), NOW);
+        fetcher.wait(digest(number), u64::from(number), later(), NOW);
     }
     let first = fetcher.next_batch(NOW, 0).unwrap();
     let second = fetcher.next_batch(NOW, 0).unwrap();
-    fetcher.sent(1, first.clone());
-    fetcher.sent(2, second.clone());
-    fetcher.ended(1);
+    fetcher.sent();
+    fetcher.sent();
+    fetcher.ended();
     assert_eq!(
         fetcher.failed(first, Failure::Other(None), NOW).len(),
         BATCH
     );
     // The other call is still under way; what is queued waits for what comes of it.
     assert!(!fetcher.ready(NOW));
-    fetcher.ended(2);
+    fetcher.ended();
     assert_eq!(
         fetcher.failed(second, Failure::Other(None), NOW).len(),
         BATCH
@@ -164,14 +163,14 @@ fn while_the_service_is_down_one_call_at_a_time_tries_it() {
         fetcher.wait(digest(1), 300, later(), after(101)),
         Admission::Queued
     );
-    let probe = fetcher.next_batch(after(101), 0).unwrap();
-    fetcher.sent(3, probe);
+    assert!(fetcher.next_batch(after(101), 0).unwrap().probe);
+    fetcher.sent();
     assert_eq!(
         fetcher.wait(digest(2), 301, later(), after(101)),
         Admission::Queued
     );
     assert!(!fetcher.ready(after(101)));
-    fetcher.ended(3);
+    fetcher.ended();
     fetcher.succeeded(after(102));
     assert!(fetcher.ready(after(102)));
 }
@@ -201,18 +200,19 @@ fn a_service_that_asks_to_be_left_alone_is() {
 fn what_the_service_asks_for_counts_whenever_the_call_was_sent() {
     let mut fetcher = fetcher(1000, 8);
     for number in 0..=200 {
-        fetcher.wait(digest(number), u32::from(number), later(), NOW);
+        fetcher.wait(digest(number), u64::from(number), later(), NOW);
     }
-    for call in 1..=3 {
-        let batch = fetcher.next_batch(NOW, 0).unwrap();
-        fetcher.sent(call, batch);
+    let mut batches = Vec::new();
+    for _ in 0..3 {
+        batches.push(fetcher.next_batch(NOW, 0).unwrap());
+        fetcher.sent();
     }
     let asked = Failure::Other(Some(Duration::from_secs(1)));
-    for (call, millis) in [(1, 0), (2, 500)] {
-        let batch = fetcher.ended(call).unwrap();
+    for (batch, millis) in batches.into_iter().zip([0, 500]) {
+        fetcher.ended();
         fetcher.failed(batch, asked, after(millis));
     }
-    fetcher.ended(3);
+    fetcher.ended();
     fetcher.succeeded(after(600));
     assert_eq!(
         fetcher.wait(digest(250), 900, later(), after(1_499)),

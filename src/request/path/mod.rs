@@ -137,7 +137,7 @@ const fn is_of_a_name(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::test;
+    use crate::test_util::test;
 
     fn read(path: &str, case: Case) -> Option<Vec<String>> {
         let text = |reading| String::from_utf8(reading).unwrap();

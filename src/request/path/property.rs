@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::policy::{Authentication, Policies, Policy, Route, RouteMatch, Statement};
-use crate::tests::Sent;
+use crate::test_util::Sent;
 
 /// A step of a server on the way from what it is sent to what it looks for.
 #[derive(Debug, Clone, Copy)]

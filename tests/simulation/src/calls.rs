@@ -25,7 +25,7 @@ impl World {
     }
 
     /// A call leaves the host.
-    pub fn departs(&self, call: u32, kind: Kind, timeout: Time) {
+    pub fn departs(&self, call: u64, kind: Kind, timeout: Time) {
         match self.fate(kind) {
             Fate::Arrives(delay) => self.add(delay, Event::Reaches(call)),
             Fate::Refused(delay) => self.add(delay, Event::Ends(call, by_host(503))),
@@ -44,7 +44,7 @@ impl World {
     }
 
     /// A call reaches the service.
-    pub fn reaches(&self, call: u32) {
+    pub fn reaches(&self, call: u64) {
         let Some(flight) = self.flights.borrow().get(&call).cloned() else {
             return;
         };
@@ -123,7 +123,7 @@ impl World {
     }
 
     /// Answers a poll that waits, where there is something to say or its time is up.
-    pub fn answer_poll(&self, call: u32, waited: bool) {
+    pub fn answer_poll(&self, call: u64, waited: bool) {
         let Some(poll) = self.parked.borrow().get(&call).copied() else {
             return;
         };
@@ -144,7 +144,7 @@ impl World {
 
     /// Something was written: polls that wait are answered.
     pub fn wake_polls(&self) {
-        let parked: Vec<u32> = self.parked.borrow().keys().copied().collect();
+        let parked: Vec<u64> = self.parked.borrow().keys().copied().collect();
         for call in parked {
             self.answer_poll(call, false);
         }
@@ -158,7 +158,7 @@ impl World {
     }
 
     /// An answer leaves the service.
-    fn answers(&self, call: u32, kind: Kind, end: End) {
+    fn answers(&self, call: u64, kind: Kind, end: End) {
         let end = self.damaged(kind, end);
         match self.fate(kind) {
             Fate::Arrives(delay) => self.add(delay, Event::Ends(call, end)),

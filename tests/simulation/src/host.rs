@@ -1,53 +1,61 @@
-//! The host: drives gates as `src/proxy_wasm/` drives them in Envoy.
+//! The host: the door as the world of a seed opens it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
-use keybound::gate::Gate;
-use keybound::knowledge::cache::Store;
+use keybound::gate::Decision;
+use keybound::host::{BellId, Call, CallId, Header, Host, MetricId, MetricKind, RequestId, Store};
+use keybound::test_util::Handed;
+use keybound::time::{Instant, Now};
+use keybound::worker::{Observer, RESUMED_AT_ONCE, TICK, Worker};
 
 use crate::agenda::Time;
 use crate::oracle::Invariant;
-use crate::vm::Vm;
+use crate::vm::{Deciding, Vm};
 use crate::world::{Event, World};
+
+/// The monotonic clock at the beginning.
+const MONOTONIC: u64 = 1_000_000;
+
+/// The wall clock at the beginning, in milliseconds.
+const WALL: u64 = 1_790_000_000_000;
 
 /// How deep the things that happen at an access to shared data may be nested.
 const DEEPEST: u32 = 3;
 
-/// Time between two ticks of a VM.
-pub const TICK: Time = 100;
-
-/// Requests that go on in one callback.
-const RESUMED_AT_ONCE: usize = 32;
-
-/// Calls that a VM sends in one callback at most; more would be a loop.
+/// Calls that a VM sends in one event at most; more would be a loop.
 const SENT_AT_ONCE: usize = 100;
 
-/// How long a queue may still be rung when its VM has gone. Nobody empties it any more.
-const QUEUE_REMEMBERED: Time = 15_000;
+/// How long a bell may still be rung when its VM has gone. Nobody answers it any more.
+const BELL_REMEMBERED: Time = 15_000;
 
 /// What is thrown where a VM dies in the middle of something.
 struct Dies;
 
-/// Shared data as one VM reaches it.
-struct Reached<'a>(&'a World);
+/// The world as one VM reaches it.
+pub struct Reached<'w> {
+    world: &'w World,
+    vm: &'w Vm,
+}
+
+impl<'w> Reached<'w> {
+    /// The world as a VM reaches it.
+    pub fn new(world: &'w World, vm: &'w Vm) -> Self {
+        Self { world, vm }
+    }
+}
 
 impl Store for Reached<'_> {
     fn get(&self, name: &str) -> Option<(Vec<u8>, Option<u32>)> {
-        self.0.before_access();
-        let (value, change) = self.0.shared.borrow().get(name)?;
-        Some((value, Some(change)))
+        self.world.before_access();
+        self.world.shared.get(name)
     }
 
     fn set(&self, name: &str, value: &[u8], last_change: Option<u32>) -> bool {
-        self.0.before_access();
-        self.0.written(name, value);
-        let written = self
-            .0
-            .shared
-            .borrow_mut()
-            .set(name, value, last_change.unwrap_or(0));
-        self.0.note(|| {
+        self.world.before_access();
+        self.world.written(name, value);
+        let written = self.world.shared.set(name, value, last_change);
+        self.world.note(|| {
             format!(
                 "      {} {name}: {} bytes",
                 if written { "wrote" } else { "did not write" },
@@ -58,7 +66,113 @@ impl Store for Reached<'_> {
     }
 }
 
+impl Observer for Reached<'_> {
+    fn decided(&self, _: RequestId, decision: &Decision, now: Now) {
+        self.world.decided(self.vm, decision, now.unix);
+    }
+}
+
+impl Host for Reached<'_> {
+    type Stream = Handed;
+
+    fn monotonic_millis(&self) -> u64 {
+        MONOTONIC + self.world.now()
+    }
+
+    fn wall_millis(&self) -> u64 {
+        self.world.wall()
+    }
+
+    fn turn_to(&self, request: RequestId, act: impl FnOnce(&mut Handed, &[Header<'_>])) {
+        let (world, vm) = (self.world, self.vm);
+        let Some(waiting) = world.waiting.borrow_mut().remove(&request) else {
+            return world.violated(Invariant::OneOutcome, || {
+                format!(
+                    "VM {} goes on with request {request}, which does not wait",
+                    vm.id
+                )
+            });
+        };
+        vm.waits.set(vm.waits.get() - 1);
+        let mut handed = world.handed(waiting.headers.clone());
+        let list = Handed {
+            headers: waiting.headers,
+            ..Handed::default()
+        };
+        let deciding = Deciding {
+            request,
+            credential: waiting.credential,
+            since: waiting.since,
+            waited: true,
+            expected: None,
+        };
+        *vm.deciding.borrow_mut() = Some(deciding);
+        act(&mut handed, &list.list());
+        world.carried_out(vm, handed);
+    }
+
+    fn call(&self, call: &Call<'_>) -> Option<CallId> {
+        let (world, vm) = (self.world, self.vm);
+        vm.sent.set(vm.sent.get() + 1);
+        if vm.sent.get() > SENT_AT_ONCE {
+            world.violated(Invariant::CallsBounded, || {
+                format!("VM {} sends calls without end", vm.id)
+            });
+            resume_unwind(Box::new(Dies));
+        }
+        if vm.in_request.get() {
+            world.violated(Invariant::Driven, || {
+                format!("VM {} sends a call within a request's event", vm.id)
+            });
+        }
+        world.dispatch(vm, call)
+    }
+
+    fn bell(&self) -> Option<BellId> {
+        Some(self.vm.bell)
+    }
+
+    fn ring(&self, bell: BellId) -> bool {
+        if bell == self.vm.bell {
+            self.vm.rung.set(true);
+            self.world.add(0, Event::Rung(self.vm.id));
+            return true;
+        }
+        self.world.ring(self.vm, bell)
+    }
+
+    fn define(&self, _: MetricKind, name: &str) -> Option<MetricId> {
+        let mut metrics = self.vm.metrics.borrow_mut();
+        metrics.push((name.to_owned(), 0));
+        u64::try_from(metrics.len() - 1).ok()
+    }
+
+    fn add(&self, metric: MetricId, more: i64) {
+        if let Some((name, sum)) = self.vm.metrics.borrow_mut().get_mut(metric as usize) {
+            *sum += more;
+            let is_wrong = *sum < 0;
+            if is_wrong {
+                self.world.violated(Invariant::Driven, || {
+                    format!("VM {} takes away from {name} what is not there", self.vm.id)
+                });
+            }
+        }
+    }
+
+    fn record(&self, _: MetricId, _: u64) {}
+}
+
 impl World {
+    /// Milliseconds as the wall clock shows them.
+    fn wall(&self) -> u64 {
+        (WALL + self.now()).saturating_add_signed(self.wall_jumped.get())
+    }
+
+    /// Unix seconds as the wall clock shows them.
+    pub fn unix(&self) -> u64 {
+        self.wall() / 1000
+    }
+
     /// Lets something else happen while a VM is in the middle of something.
     fn interleave(&self) {
         if self.depth.get() >= DEEPEST || !self.chance(self.scenario.interleaved) {
@@ -111,19 +225,21 @@ impl World {
         self.interleave();
     }
 
-    /// Calls a VM.
-    pub fn call(&self, vm: usize, callback: impl FnOnce(&Vm, &mut Gate, &dyn Store)) {
+    /// Drives the worker of a VM in an event of it.
+    pub fn drive(&self, vm: usize, act: impl FnOnce(&mut Worker, &Reached<'_>)) {
         let vm = Rc::clone(&self.vms.borrow()[vm]);
         vm.busy.set(true);
         vm.began.set(self.now());
+        vm.sent.set(0);
         let result = catch_unwind(AssertUnwindSafe(|| {
-            let mut gate = vm.gate.borrow_mut();
-            if let Some(gate) = &mut *gate {
-                callback(&vm, gate, &Reached(self));
-                self.bounded(&vm, gate);
+            if let Some(worker) = &mut *vm.worker.borrow_mut() {
+                act(worker, &Reached::new(self, &vm));
+                self.bounded(&vm, worker);
+                self.driven(&vm, worker);
             }
         }));
         vm.busy.set(false);
+        vm.in_request.set(false);
         if let Err(panic) = result {
             self.kill(vm.id);
             if panic.downcast_ref::<Dies>().is_none() {
@@ -138,13 +254,13 @@ impl World {
         }
     }
 
-    fn bounded(&self, vm: &Vm, gate: &Gate) {
-        let (waits, counted) = (vm.waits.get(), gate.waiting());
+    fn bounded(&self, vm: &Vm, worker: &Worker) {
+        let (waits, counted) = (vm.waits.get(), worker.gate().waiting());
         let (limit, most) = (
             self.scenario.waiting_requests,
             self.scenario.local_entries.max(2),
         );
-        let entries = gate.cache_entries();
+        let entries = worker.gate().cache_entries();
         let mut oracle = self.oracle.borrow_mut();
         oracle.check(Invariant::OneOutcome, waits == counted, || {
             format!(
@@ -164,26 +280,30 @@ impl World {
         });
     }
 
+    /// Whoever has left work for later will be woken.
+    fn driven(&self, vm: &Vm, worker: &Worker) {
+        let began = Now {
+            unix: self.unix(),
+            instant: Instant::from_millis(MONOTONIC + vm.began.get()),
+        };
+        let woken = !worker.gate().has_work(began) || vm.rung.get();
+        self.oracle
+            .borrow_mut()
+            .check(Invariant::Driven, woken, || {
+                format!("VM {} has work, and nobody wakes it", vm.id)
+            });
+    }
+
     /// The timer of a VM.
     pub fn tick(&self, vm: usize) {
-        self.call(vm, |vm, gate, store| {
-            self.synchronize(vm);
-            let began = self.now();
-            self.note(|| format!("VM {} ticks", vm.id));
-            gate.tick(self.clock(vm), store);
-            gate.telemetry.take().for_each(drop);
-            gate.telemetry.take_fetch_durations();
-            self.work(vm, gate, store);
-            self.nobody_is_late(vm, began);
-            let waits = vm.waits.get();
-            let bounded = waits <= self.scenario.waiting_requests;
-            self.oracle
-                .borrow_mut()
-                .check(Invariant::Bounded, bounded, || {
-                    format!("{waits} requests wait at VM {} after a tick", vm.id)
-                });
-        });
-        self.add(TICK, Event::Tick(vm));
+        let began = self.now();
+        self.note(|| format!("VM {vm} ticks"));
+        self.drive(vm, |worker, host| worker.tick(host));
+        let vm = Rc::clone(&self.vms.borrow()[vm]);
+        if !vm.is_gone() {
+            self.nobody_is_late(&vm, began);
+        }
+        self.add(TICK, Event::Tick(vm.id));
     }
 
     fn nobody_is_late(&self, vm: &Vm, began: Time) {
@@ -201,97 +321,56 @@ impl World {
                 )
             });
         }
+        let waits = vm.waits.get();
+        let bounded = waits <= self.scenario.waiting_requests;
+        self.oracle
+            .borrow_mut()
+            .check(Invariant::Bounded, bounded, || {
+                format!("{waits} requests wait at VM {} after a tick", vm.id)
+            });
     }
 
-    /// The queue of a VM has rung.
+    /// The bell of a VM has rung.
     pub fn rung(&self, vm: usize) {
-        self.call(vm, |vm, gate, store| {
-            vm.awake.set(false);
-            self.note(|| format!("VM {} is rung", vm.id));
-            gate.rung(self.clock(vm), store);
-            self.work(vm, gate, store);
-        });
+        self.note(|| format!("VM {vm} is woken"));
+        self.vms.borrow()[vm].rung.set(false);
+        self.drive(vm, |worker, host| worker.rung(host));
     }
 
-    /// Sends what is to be sent, goes on with who waited, rings whoever is to be rung.
-    pub fn work(&self, vm: &Vm, gate: &mut Gate, store: &dyn Store) {
-        self.resume(vm, gate, store);
-        self.send(vm, gate, store);
-        self.ring(vm, gate);
-        self.wake_if_needed(vm, gate);
-    }
-
-    fn resume(&self, vm: &Vm, gate: &mut Gate, store: &dyn Store) {
-        let mut ready = Vec::new();
-        while ready.len() < RESUMED_AT_ONCE {
-            let Some(next) = gate.next_ready() else { break };
-            ready.push(next);
-        }
-        // Those whose time is up come in the order of a hash map, which no seed determines.
-        ready.sort_by_key(|(request, _)| *request);
-        for (request, resolution) in ready {
-            self.go_on(vm, gate, store, request, resolution);
-        }
-    }
-
-    fn send(&self, vm: &Vm, gate: &mut Gate, store: &dyn Store) {
-        for _ in 0..SENT_AT_ONCE {
-            let now = self.clock(vm);
-            let Some(outgoing) = gate.next_call(now) else {
-                return;
-            };
-            match self.dispatch(vm, &outgoing) {
-                Some(call) => gate.sent(call, outgoing.purpose),
-                None => gate.not_sent(outgoing.purpose, self.clock(vm), store),
-            }
-        }
-        self.violated(Invariant::CallsBounded, || {
-            format!("VM {} sends calls without end", vm.id)
-        });
-    }
-
-    /// Rings the queues of other VMs.
-    fn ring(&self, vm: &Vm, gate: &mut Gate) {
-        for queue in gate.take_rings() {
-            let others = self.vms.borrow();
-            let Some(other) = others.iter().find(|other| other.queue == queue) else {
+    /// A VM rings the bell of another.
+    fn ring(&self, vm: &Vm, bell: BellId) -> bool {
+        let others = self.vms.borrow();
+        let Some(other) = others.iter().find(|other| other.bell == bell) else {
+            self.violated(Invariant::Bounded, || {
+                format!("VM {} rings a bell of nobody", vm.id)
+            });
+            return false;
+        };
+        if let Some(since) = other.gone_since.get() {
+            let late = self.now() - since > BELL_REMEMBERED;
+            if late {
                 self.violated(Invariant::Bounded, || {
-                    format!("VM {} rings a queue of nobody", vm.id)
+                    format!(
+                        "VM {} rings VM {}, which is gone since {since} ms",
+                        vm.id, other.id
+                    )
                 });
-                continue;
-            };
-            if let Some(since) = other.gone_since.get() {
-                let late = self.now() - since > QUEUE_REMEMBERED;
-                if late {
-                    self.violated(Invariant::Bounded, || {
-                        format!(
-                            "VM {} rings VM {}, which is gone since {since} ms",
-                            vm.id, other.id
-                        )
-                    });
-                }
-                continue;
             }
-            self.oracle.borrow_mut().count("rings");
-            if !self.chance(self.scenario.rings_lost) {
-                let delay = self.between(0, 2);
-                self.add(delay, Event::Rung(other.id));
-            }
+            return true;
         }
-    }
-
-    /// Wakes the root context where there is work for it.
-    pub fn wake_if_needed(&self, vm: &Vm, gate: &Gate) {
-        if gate.has_work(self.clock(vm)) && !vm.awake.replace(true) {
-            self.add(0, Event::Rung(vm.id));
+        self.oracle.borrow_mut().count("rings");
+        if !self.chance(self.scenario.rings_lost) {
+            let delay = self.between(0, 2);
+            self.add(delay, Event::Rung(other.id));
         }
+        true
     }
 
     fn written(&self, name: &str, value: &[u8]) {
         self.shown("the name of a shared value", name.as_bytes());
         self.shown("a shared value", value);
         let buckets = self.scenario.shared_entries.div_ceil(16);
-        let names = self.shared.borrow().names();
+        let names = self.shared.names();
         let mut oracle = self.oracle.borrow_mut();
         oracle.check(Invariant::Bounded, names <= buckets + 8, || {
             format!("{names} shared values")

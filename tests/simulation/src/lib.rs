@@ -1,10 +1,10 @@
 //! Simulates several gates with a shared store, a key service, a network, clients and administrators, all
 //! from one seed, and holds what they do against ten invariants and a few more.
 //!
-//! The gates are the real core. Around them, everything is a model: time is virtual, so that a minute takes
-//! milliseconds; the shared store has Envoy's exact semantics ([`shared_data`]); the service has a true
-//! sequence and knows what was true at any time ([`truth`]); the host does what `src/proxy_wasm/` does
-//! ([`host`]). A seed determines a world ([`scenario`]) and everything that happens in it, so a failure is
+//! The workers are the real ones, gate and driver. Around them, everything is a model: time is virtual, so that a
+//! minute takes milliseconds; the shared store has Envoy's exact semantics ([`keybound::test_util::SharedData`]);
+//! the service has a true sequence and knows what was true at any time ([`truth`]); the host is one more
+//! implementation of the door ([`host`]). A seed determines a world ([`scenario`]) and everything that happens in it, so a failure is
 //! told by its seed, and `make simulate SEED=…` shows it again, event by event.
 
 pub mod administration;
@@ -21,7 +21,6 @@ pub mod requests;
 pub mod runner;
 pub mod scenario;
 pub mod service;
-pub mod shared_data;
 pub mod trace;
 pub mod truth;
 pub mod vm;

@@ -2,9 +2,8 @@
 
 use std::fmt;
 use std::rc::Rc;
-use std::time::Duration;
 
-use keybound::gate::{CallEnd, LONGEST_BODY, Outgoing, Purpose};
+use keybound::host::{Answer, Call};
 
 use crate::agenda::Time;
 use crate::oracle::{Invariant, Kind};
@@ -90,45 +89,72 @@ impl fmt::Display for End {
     }
 }
 
+impl Answer for End {
+    fn header(&self, name: &str) -> Option<Vec<u8>> {
+        let Self::Answer {
+            status,
+            marked,
+            retry_after,
+            ..
+        } = self
+        else {
+            return None;
+        };
+        let value = match name {
+            ":status" => Some(status.to_string()),
+            "x-keybound-protocol" => marked.then(|| "1".to_owned()),
+            "retry-after" => retry_after.map(|seconds| seconds.to_string()),
+            _ => None,
+        };
+        value.map(String::into_bytes)
+    }
+
+    fn body(&self, most: usize) -> Option<Vec<u8>> {
+        match self {
+            Self::Answer { body, .. } => (body.len() <= most).then(|| body.to_vec()),
+            Self::Broken => None,
+        }
+    }
+}
+
 impl World {
     /// Sends a call, where the host takes it.
-    pub fn dispatch(&self, vm: &Vm, outgoing: &Outgoing) -> Option<u32> {
-        let kind = match outgoing.purpose {
-            Purpose::Resolve(_) => Kind::Resolve,
-            Purpose::Changes(_) => Kind::Changes,
-            Purpose::Usage => Kind::Usage,
+    pub fn dispatch(&self, vm: &Vm, call: &Call<'_>) -> Option<u64> {
+        let header = |wanted| {
+            let found = call.headers.iter().find(|(name, _)| *name == wanted);
+            found.map_or("", |(_, value)| *value)
         };
+        let path = header(":path");
         let now = self.now();
-        let body = outgoing.body.as_deref();
-        self.shown("a call's path", outgoing.path.as_bytes());
-        self.shown("a call's body", body.unwrap_or_default());
-        let Some(asked) = self.asked(&outgoing.path, body) else {
+        self.shown("a call's path", path.as_bytes());
+        self.shown("a call's body", call.body.unwrap_or_default());
+        let Some(asked) = self.asked(path, call.body) else {
             self.violated(Invariant::Verdict, || {
-                format!("a call that is none: {}", outgoing.path)
+                format!("a call that is none: {path}")
             });
             return None;
         };
+        let kind = match asked {
+            Asked::Resolve(_) => Kind::Resolve,
+            Asked::Changes(_) => Kind::Changes,
+            Asked::Usage => Kind::Usage,
+        };
+        let timeout: Time = call.timeout_millis;
         let service = self.service.borrow();
         let truth = &service.truth;
-        let call = self.number();
+        let number = self.number();
         let mut oracle = self.oracle.borrow_mut();
         oracle.calls(vm.id, kind, now);
         if let Asked::Resolve(digests) = &asked {
             oracle.asks(vm.id, digests);
         }
         if !self.is_taken(kind) {
-            self.note(|| {
-                format!(
-                    "VM {}: the host does not take a call for {}",
-                    vm.id, outgoing.path
-                )
-            });
+            self.note(|| format!("VM {}: the host does not take a call for {}", vm.id, path));
             return None;
         }
-        let timeout = outgoing.timeout.as_millis() as Time;
-        oracle.sent(&self.scenario, vm.id, call, kind, now, timeout);
+        oracle.sent(&self.scenario, vm.id, number, kind, now, timeout);
         if let Asked::Resolve(digests) = &asked {
-            oracle.looks_up(truth, &self.scenario, vm.id, call, digests, now);
+            oracle.looks_up(truth, &self.scenario, vm.id, number, digests, now);
         }
         drop(oracle);
         if kind == Kind::Changes {
@@ -136,9 +162,8 @@ impl World {
         }
         self.note(|| {
             format!(
-                "VM {} sends call {call}: {} {:?}",
+                "VM {} sends call {number}: {path} {:?}",
                 vm.id,
-                outgoing.path,
                 asked.credentials()
             )
         });
@@ -148,13 +173,13 @@ impl World {
             sent: now,
             asked,
         };
-        self.flights.borrow_mut().insert(call, flight);
-        self.departs(call, kind, timeout);
-        Some(call)
+        self.flights.borrow_mut().insert(number, flight);
+        self.departs(number, kind, timeout);
+        Some(number)
     }
 
     /// A call has ended.
-    pub fn ends(&self, call: u32, end: End) {
+    pub fn ends(&self, call: u64, end: End) {
         let Some(flight) = self.flights.borrow().get(&call).cloned() else {
             return;
         };
@@ -172,34 +197,15 @@ impl World {
         self.flights.borrow_mut().remove(&call);
         self.parked.borrow_mut().remove(&call);
         self.note(|| format!("call {call} of VM {} ends: {end}", flight.vm));
-        self.call(flight.vm, |vm, gate, store| {
-            self.tell(vm, call, &flight, &end, now);
-            let given;
-            let end = match &end {
-                End::Broken => CallEnd::Broken,
-                End::Answer {
-                    status,
-                    marked,
-                    body,
-                    retry_after,
-                    ..
-                } => {
-                    given = body;
-                    CallEnd::Answered {
-                        status: *status,
-                        marked: *marked,
-                        body: (given.len() <= LONGEST_BODY).then_some(given),
-                        retry_after: retry_after.map(Duration::from_secs),
-                    }
-                }
-            };
-            gate.ended(call, &end, self.clock(vm), store);
-            self.work(vm, gate, store);
+        self.tell(&vm, call, &flight, &end, now);
+        self.drive(flight.vm, |worker, host| {
+            let answered = matches!(end, End::Answer { .. });
+            worker.answered(host, call, answered.then_some(&end));
         });
     }
 
     /// Tells the oracle what a VM is about to be told.
-    fn tell(&self, vm: &Vm, call: u32, flight: &Flight, end: &End, now: Time) {
+    fn tell(&self, vm: &Vm, call: u64, flight: &Flight, end: &End, now: Time) {
         let service = self.service.borrow();
         let mut oracle = self.oracle.borrow_mut();
         oracle.ended(vm.id, call);

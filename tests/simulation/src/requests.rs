@@ -1,152 +1,88 @@
 //! Requests: how they come, what becomes of them.
 
-use keybound::gate::{Decision, Gate, Resolution};
-use keybound::knowledge::cache::Store;
+use keybound::gate::Decision;
 use keybound::record::Chain;
-use keybound::request::headers::{Headers, pack};
-use keybound::request::{Circumstances, Request};
+use keybound::test_util::Handed;
 
 use crate::clients::SECRET;
 use crate::oracle::{Decided, Invariant, Outcome};
-use crate::vm::{Vm, Waiting};
+use crate::vm::{Deciding, Expected, Vm, Waiting};
 use crate::world::{Event, World};
 
 /// Header that says who it is; clients may send it as well.
 const IDENTITY: [&str; 4] = ["x-key-id", "x-user-id", "x-tenant-id", "x-key-scopes"];
 
-/// A request as a client sends it, with identity headers of the client's own.
-struct Sent(Vec<u8>);
-
-impl Sent {
-    fn new(credential: &str) -> Self {
-        let mut headers = vec![
-            (":method", "GET"),
-            (":path", "/orders"),
-            (":authority", "api.example"),
-            ("x-api-key", credential),
-        ];
-        headers.extend(IDENTITY.map(|name| (name, "forged")));
-        headers.push(("x-user-id", "forged again"));
-        let bytes = headers
-            .iter()
-            .map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-        Self(pack(bytes))
-    }
-
-    fn request(&self) -> Request<'_> {
-        Request {
-            headers: Headers::new(&self.0),
-            host: self,
-            has_body: false,
-        }
-    }
-
-    /// The same request after an edit of its headers.
-    fn edited(&self, edit: impl FnOnce(Headers<'_>, &mut Vec<(String, Vec<u8>)>)) -> Self {
-        let mut headers = self.list();
-        edit(Headers::new(&self.0), &mut headers);
-        let bytes = headers
-            .iter()
-            .map(|(name, value)| (name.as_bytes(), value.as_slice()));
-        Self(pack(bytes))
-    }
-
-    fn list(&self) -> Vec<(String, Vec<u8>)> {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Headers::new(&self.0)
-            .iter()
-            .map(|(name, value)| (text(name), value.to_vec()))
-            .collect()
-    }
-}
-
-impl Circumstances for Sent {
-    fn source_address(&self) -> Option<Vec<u8>> {
-        Some(b"192.0.2.7:4711".to_vec())
-    }
-
-    fn route_policy(&self) -> Option<Vec<u8>> {
-        None
-    }
+/// The headers of a request as a client sends it, with identity headers of the client's own.
+fn sent(credential: &str) -> Vec<(String, Vec<u8>)> {
+    let mut headers = vec![
+        (":method", "GET"),
+        (":path", "/orders"),
+        (":authority", "api.example"),
+        ("x-api-key", credential),
+    ];
+    headers.extend(IDENTITY.map(|name| (name, "forged")));
+    headers.push(("x-user-id", "forged again"));
+    headers
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
+        .collect()
 }
 
 impl World {
+    /// A request in the hands of the host.
+    pub fn handed(&self, headers: Vec<(String, Vec<u8>)>) -> Handed {
+        Handed {
+            headers,
+            source: Some("192.0.2.7:4711".to_owned()),
+            ..Handed::default()
+        }
+    }
+
     /// A request with a credential comes to a VM.
     pub fn request(&self, vm: usize, credential: u64) {
         let request = self.number();
-        self.call(vm, |vm, gate, store| {
-            let since = self.now();
-            let (text, digest) = self.credential(credential);
-            self.oracle.borrow_mut().requested(vm.id, digest, since);
-            let sent = Sent::new(&text);
-            let now = self.clock(vm);
-            let unix = now.unix;
-            let decision = gate.request(&sent.request(), request, now, store);
-            let waiting = Waiting {
-                vm: vm.id,
-                credential,
-                since,
-            };
-            self.decided(vm, gate, &sent, &decision, waiting, request, unix, false);
-            self.wake_if_needed(vm, gate);
+        let (text, digest) = self.credential(credential);
+        let since = self.now();
+        self.oracle.borrow_mut().requested(vm, digest, since);
+        let shown = self.handed(sent(&text));
+        let mut handed = self.handed(sent(&text));
+        let reached = std::rc::Rc::clone(&self.vms.borrow()[vm]);
+        let deciding = Deciding {
+            request,
+            credential,
+            since,
+            waited: false,
+            expected: None,
+        };
+        *reached.deciding.borrow_mut() = Some(deciding);
+        reached.in_request.set(true);
+        self.drive(vm, |worker, host| {
+            worker.request(host, &mut handed, request, &shown.list(), false);
+            self.carried_out(&reached, std::mem::take(&mut handed));
         });
     }
 
-    /// A request that waited goes on.
-    pub fn go_on(
-        &self,
-        vm: &Vm,
-        gate: &mut Gate,
-        store: &dyn Store,
-        request: u32,
-        resolution: Resolution,
-    ) {
-        let Some(waiting) = self.waiting.borrow_mut().remove(&request) else {
-            self.violated(Invariant::OneOutcome, || {
-                format!(
-                    "VM {} goes on with request {request}, which does not wait",
-                    vm.id
-                )
-            });
-            return;
-        };
-        vm.waits.set(vm.waits.get() - 1);
-        let (text, _) = self.credential(waiting.credential);
-        let sent = Sent::new(&text);
-        let now = self.clock(vm);
-        let sent = sent.edited(|headers, list| gate.edit_waiting(headers, list));
-        let decision = gate.resume(request, &sent.request(), resolution, now, store);
-        self.decided(vm, gate, &sent, &decision, waiting, request, now.unix, true);
-    }
-
     /// A client hangs up.
-    pub fn hang_up(&self, vm: usize, request: u32) {
+    pub fn hang_up(&self, vm: usize, request: u64) {
         if self.waiting.borrow_mut().remove(&request).is_none() {
             return;
         }
         self.oracle.borrow_mut().count("clients that hung up");
-        self.call(vm, |vm, gate, _| {
-            self.note(|| format!("the client of request {request} at VM {} hangs up", vm.id));
-            vm.waits.set(vm.waits.get() - 1);
-            gate.forget(request);
-        });
+        self.note(|| format!("the client of request {request} at VM {vm} hangs up"));
+        let reached = std::rc::Rc::clone(&self.vms.borrow()[vm]);
+        reached.waits.set(reached.waits.get() - 1);
+        self.drive(vm, |worker, _| worker.gone(request));
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what a stream knows in Envoy")]
-    fn decided(
-        &self,
-        vm: &Vm,
-        gate: &Gate,
-        sent: &Sent,
-        decision: &Decision,
-        waiting: Waiting,
-        request: u32,
-        unix: u64,
-        waited: bool,
-    ) {
-        let Waiting {
-            credential, since, ..
-        } = waiting;
+    /// A worker has decided on a request: is that right? What the host is to see done is noted.
+    pub fn decided(&self, vm: &Vm, decision: &Decision, unix: u64) {
+        let mut deciding = vm.deciding.borrow_mut();
+        let Some(deciding) = &mut *deciding else {
+            return self.violated(Invariant::Driven, || {
+                format!("VM {} decides on a request that is not there", vm.id)
+            });
+        };
+        let (request, credential) = (deciding.request, deciding.credential);
         self.note(|| {
             let short = match decision {
                 Decision::Proceed(passage) => match &passage.identity {
@@ -164,38 +100,24 @@ impl World {
                 vm.id
             )
         });
-        let outcome = match decision {
+        let (expected, outcome) = match decision {
             Decision::Wait => {
-                self.waiting.borrow_mut().insert(request, waiting);
-                vm.waits.set(vm.waits.get() + 1);
-                if !waited && self.chance(self.scenario.hangs_up) {
-                    let patience = self.between(0, 50);
-                    self.add(patience, Event::HangUp(vm.id, request));
-                }
+                deciding.expected = Some(Expected::Waits);
                 return;
             }
-            Decision::Proceed(passage) => {
-                let mut headers = sent.list();
-                gate.edit(passage, Headers::new(&sent.0), &mut headers);
-                self.went_upstream(passage.identity.as_ref(), &headers);
+            Decision::Proceed(passage) => (
+                Expected::Onward(identity(passage.identity.as_ref())),
                 match &passage.identity {
                     Some(chain) => Outcome::Allowed(chain),
                     None => Outcome::Refused("passes without identity", None),
-                }
-            }
-            Decision::Refuse(refusal) => {
-                let mut headers = sent.list();
-                gate.edit_refused(Headers::new(&sent.0), &mut headers);
-                self.went_upstream_as(&headers, [const { None }; 4]);
-                self.no_credential_left(&headers);
-                let reply = gate.reply(refusal, &sent.request());
-                self.shown("an answer", &reply.body);
-                for (_, value) in reply.headers.iter() {
-                    self.shown("a header of an answer", value.as_bytes());
-                }
-                Outcome::Refused(refusal.reason.code(), refusal.chain.as_ref())
-            }
+                },
+            ),
+            Decision::Refuse(refusal) => (
+                Expected::Answered(refusal.reason.code()),
+                Outcome::Refused(refusal.reason.code(), refusal.chain.as_ref()),
+            ),
         };
+        deciding.expected = Some(expected);
         let decided = Decided {
             vm: vm.id,
             credential,
@@ -203,8 +125,8 @@ impl World {
             now: vm.began.get(),
             decided: self.now(),
             unix,
-            since,
-            waited,
+            since: deciding.since,
+            waited: deciding.waited,
             waiting: vm.waits.get(),
             outcome,
         };
@@ -215,18 +137,80 @@ impl World {
             .decided(&service.truth, &self.scenario, &decided);
     }
 
-    fn went_upstream(&self, chain: Option<&Chain>, headers: &[(String, Vec<u8>)]) {
-        let key = chain.map(|chain| &*chain.key);
-        let values = [
-            key.map(|key| key.id.to_string()),
-            key.and_then(|key| key.user_id.as_deref())
-                .map(str::to_owned),
-            key.and_then(|key| key.tenant_id.as_deref())
-                .map(str::to_owned),
-            key.map(|key| key.scopes.joined().to_owned()),
-        ];
-        self.went_upstream_as(headers, values);
-        self.no_credential_left(headers);
+    /// A worker has done with a request for now: has the host seen done what was decided, once and in whole?
+    pub fn carried_out(&self, vm: &Vm, handed: Handed) {
+        let Some(deciding) = vm.deciding.take() else {
+            return;
+        };
+        let request = deciding.request;
+        let (resumed, answered) = (handed.resumed, handed.answers.len());
+        let right = match &deciding.expected {
+            Some(Expected::Onward(_)) => resumed == usize::from(deciding.waited) && answered == 0,
+            Some(Expected::Answered(_)) => resumed == 0 && answered == 1,
+            Some(Expected::Waits) => resumed == 0 && answered == 0,
+            None => false,
+        };
+        self.oracle
+            .borrow_mut()
+            .check(Invariant::OneOutcome, right, || {
+                format!(
+                    "VM {}, request {request}: {:?}, and it goes on {resumed} times and is answered {answered} times",
+                    vm.id, deciding.expected
+                )
+            });
+        self.no_credential_left(&handed.headers);
+        match &deciding.expected {
+            Some(Expected::Onward(identity)) => self.went_upstream(&handed.headers, identity),
+            Some(Expected::Answered(code)) => {
+                self.went_upstream(&handed.headers, &[const { None }; 4]);
+                self.told(&handed, code);
+            }
+            Some(Expected::Waits) => {
+                self.went_upstream(&handed.headers, &[const { None }; 4]);
+                self.waits(vm, &deciding, handed.headers);
+            }
+            None => {}
+        }
+    }
+
+    fn waits(&self, vm: &Vm, deciding: &Deciding, headers: Vec<(String, Vec<u8>)>) {
+        let waiting = Waiting {
+            vm: vm.id,
+            credential: deciding.credential,
+            since: deciding.since,
+            headers,
+        };
+        self.waiting.borrow_mut().insert(deciding.request, waiting);
+        vm.waits.set(vm.waits.get() + 1);
+        if !deciding.waited && self.chance(self.scenario.hangs_up) {
+            let patience = self.between(0, 50);
+            self.add(patience, Event::HangUp(vm.id, deciding.request));
+        }
+    }
+
+    /// What a refused client, and the access log, are told.
+    fn told(&self, handed: &Handed, code: &str) {
+        let logged = handed
+            .filter_state
+            .iter()
+            .any(|(name, value)| name == "keybound.code" && value == code);
+        self.oracle
+            .borrow_mut()
+            .check(Invariant::Driven, logged, || {
+                format!("{code} is not written to filter state")
+            });
+        for answer in &handed.answers {
+            self.shown("an answer", &answer.body);
+            for (_, value) in &answer.headers {
+                self.shown("a header of an answer", value.as_bytes());
+            }
+            let named = answer.details == format!("keybound_{code}");
+            self.oracle
+                .borrow_mut()
+                .check(Invariant::Driven, named, || {
+                    format!("{code} is answered as {}", answer.details)
+                });
+        }
     }
 
     fn no_credential_left(&self, headers: &[(String, Vec<u8>)]) {
@@ -238,7 +222,7 @@ impl World {
             });
     }
 
-    fn went_upstream_as(&self, headers: &[(String, Vec<u8>)], values: [Option<String>; 4]) {
+    fn went_upstream(&self, headers: &[(String, Vec<u8>)], values: &[Option<String>; 4]) {
         for (name, value) in IDENTITY.iter().zip(values) {
             let given: Vec<&[u8]> = headers
                 .iter()
@@ -268,6 +252,19 @@ impl World {
                 )
             });
     }
+}
+
+/// The identity headers of a chain.
+fn identity(chain: Option<&Chain>) -> [Option<String>; 4] {
+    let key = chain.map(|chain| &*chain.key);
+    [
+        key.map(|key| key.id.to_string()),
+        key.and_then(|key| key.user_id.as_deref())
+            .map(str::to_owned),
+        key.and_then(|key| key.tenant_id.as_deref())
+            .map(str::to_owned),
+        key.map(|key| key.scopes.joined().to_owned()),
+    ]
 }
 
 fn versions(chain: &Chain) -> String {

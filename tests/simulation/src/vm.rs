@@ -3,19 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use keybound::gate::Gate;
-use keybound::time::{Instant, Now};
+use keybound::worker::{TICK, Worker};
 
 use crate::agenda::Time;
-use crate::host::TICK;
+use crate::host::Reached;
 use crate::oracle::REPLACED_WITHIN;
 use crate::world::{Event, World};
-
-/// The monotonic clock at the beginning.
-const MONOTONIC: u64 = 1_000_000;
-
-/// The wall clock at the beginning, in milliseconds.
-const WALL: u64 = 1_790_000_000_000;
 
 /// How long Envoy waits before it starts a VM anew that has crashed (`failure_policy: FAIL_RELOAD`).
 const RELOAD: Time = 1_000;
@@ -26,23 +19,31 @@ pub struct Vm {
     pub id: usize,
     /// Its thread; 0 is the main one.
     pub thread: usize,
-    pub(crate) gate: RefCell<Option<Gate>>,
-    pub(crate) queue: u32,
+    pub(crate) worker: RefCell<Option<Worker>>,
+    /// Its bell.
+    pub(crate) bell: u64,
     /// What was to happen to it while it was busy.
     pub(crate) deferred: RefCell<Vec<Event>>,
     pub(crate) busy: Cell<bool>,
     /// When it was last called.
     pub(crate) began: Cell<Time>,
     pub(crate) gone_since: Cell<Option<Time>>,
-    /// Whether its queue holds an item of its own.
-    pub(crate) awake: Cell<bool>,
-    pub(crate) wall_minus_monotonic: Cell<u64>,
+    /// Whether it has rung its own bell, and was not woken since.
+    pub(crate) rung: Cell<bool>,
+    /// The request that it decides on.
+    pub(crate) deciding: RefCell<Option<Deciding>>,
+    /// Whether it is in the event of a request, in which no call may be sent.
+    pub(crate) in_request: Cell<bool>,
+    /// Calls that it has sent in this event.
+    pub(crate) sent: Cell<usize>,
+    /// What each of its metrics adds up to, with its name.
+    pub(crate) metrics: RefCell<Vec<(String, i64)>>,
     /// How many of its requests wait.
     pub waits: Cell<usize>,
 }
 
 /// A request that waits.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Waiting {
     /// At which VM.
     pub vm: usize,
@@ -50,6 +51,34 @@ pub struct Waiting {
     pub credential: u64,
     /// Since when.
     pub since: Time,
+    /// Its headers, as the worker left them.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+/// A request on which a worker decides.
+#[derive(Debug)]
+pub struct Deciding {
+    /// Its number.
+    pub request: u64,
+    /// With which credential.
+    pub credential: u64,
+    /// Since when it is here.
+    pub since: Time,
+    /// Whether it has waited.
+    pub waited: bool,
+    /// What the host is to see done, once it is decided.
+    pub expected: Option<Expected>,
+}
+
+/// What follows from a decision.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// It goes on, with these identity headers.
+    Onward([Option<String>; 4]),
+    /// It is answered with this code.
+    Answered(&'static str),
+    /// It waits.
+    Waits,
 }
 
 impl Vm {
@@ -70,47 +99,28 @@ impl Vm {
 }
 
 impl World {
-    /// The clocks as a VM reads them.
-    pub fn clock(&self, vm: &Vm) -> Now {
-        let monotonic = MONOTONIC + self.now();
-        Now {
-            unix: monotonic.wrapping_add(vm.wall_minus_monotonic.get()) / 1000,
-            instant: Instant::from_millis(monotonic),
-        }
-    }
-
-    /// Unix seconds as the wall clock shows them.
-    pub fn unix(&self) -> u64 {
-        (WALL + self.now()).saturating_add_signed(self.wall_jumped.get()) / 1000
-    }
-
-    /// The VM looks at both clocks.
-    pub fn synchronize(&self, vm: &Vm) {
-        let wall = (WALL + self.now()).saturating_add_signed(self.wall_jumped.get());
-        vm.wall_minus_monotonic
-            .set(wall.wrapping_sub(MONOTONIC + self.now()));
-    }
-
     /// Starts a VM for the new requests of a thread.
     pub fn start_vm(&self, thread: usize) {
         let id = self.vms.borrow().len();
-        let queue = self.number();
-        let mut gate = Gate::new(self.scenario.settings(), format!("vm-{id}"));
-        gate.reachable_by(queue);
         let vm = Rc::new(Vm {
             id,
             thread,
-            gate: RefCell::new(Some(gate)),
-            queue,
+            worker: RefCell::default(),
+            bell: self.number(),
             deferred: RefCell::default(),
             busy: Cell::new(false),
             began: Cell::new(0),
             gone_since: Cell::new(None),
-            awake: Cell::new(false),
-            wall_minus_monotonic: Cell::new(0),
+            rung: Cell::new(false),
+            deciding: RefCell::default(),
+            in_request: Cell::new(false),
+            sent: Cell::new(0),
+            metrics: RefCell::default(),
             waits: Cell::new(0),
         });
-        self.synchronize(&vm);
+        let settings = self.scenario.settings();
+        let worker = Worker::new(settings, format!("vm-{id}"), None, &Reached::new(self, &vm));
+        *vm.worker.borrow_mut() = Some(worker);
         self.vms.borrow_mut().push(vm);
         self.threads.borrow_mut()[thread] = Ok(id);
         self.note(|| format!("VM {id} starts on thread {thread}"));
@@ -137,7 +147,7 @@ impl World {
         let now = self.now();
         self.note(|| format!("VM {} is gone, {} requests with it", vm.id, vm.waits.get()));
         vm.gone_since.set(Some(now));
-        vm.gate.borrow_mut().take();
+        vm.worker.borrow_mut().take();
         self.flights
             .borrow_mut()
             .retain(|_, flight| flight.vm != vm.id);

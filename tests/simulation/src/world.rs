@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
+use keybound::test_util::SharedData;
 use rand::distr::weighted::WeightedIndex;
 
 use crate::agenda::{Agenda, Time};
@@ -17,7 +18,6 @@ use crate::outgoing::{End, Flight};
 use crate::random::{Random, zipf};
 use crate::scenario::Scenario;
 use crate::service::{Digest, Poll, Service};
-use crate::shared_data::SharedData;
 use crate::trace::Trace;
 use crate::vm::{Vm, Waiting};
 use crate::weather::Weather;
@@ -34,13 +34,13 @@ pub enum Event {
     /// Somebody sends a request with this credential to a VM.
     Request(usize, u64),
     /// A client gives up.
-    HangUp(usize, u32),
+    HangUp(usize, u64),
     /// A call reaches the service.
-    Reaches(u32),
+    Reaches(u64),
     /// A poll has waited long enough.
-    PollIsUp(u32),
+    PollIsUp(u64),
     /// A call ends.
-    Ends(u32, End),
+    Ends(u64, End),
     /// An administrator does something.
     Administer,
     /// Somebody writes what is none of the gates' business.
@@ -66,11 +66,11 @@ pub struct World {
     /// Time.
     pub agenda: RefCell<Agenda<Event>>,
     /// What the VMs share.
-    pub shared: RefCell<SharedData>,
+    pub shared: SharedData,
     /// The key service.
     pub service: RefCell<Service>,
     /// Polls that wait at the service.
-    pub parked: RefCell<BTreeMap<u32, Poll>>,
+    pub parked: RefCell<BTreeMap<u64, Poll>>,
     /// The network.
     pub weather: RefCell<Weather>,
     /// All VMs that ever were.
@@ -79,9 +79,9 @@ pub struct World {
     /// thread's.
     pub threads: RefCell<Vec<Result<usize, Time>>>,
     /// Calls under way.
-    pub flights: RefCell<BTreeMap<u32, Flight>>,
+    pub flights: RefCell<BTreeMap<u64, Flight>>,
     /// Requests that wait.
-    pub waiting: RefCell<BTreeMap<u32, Waiting>>,
+    pub waiting: RefCell<BTreeMap<u64, Waiting>>,
     /// The credential of each digest that was ever sent.
     pub digests: RefCell<HashMap<Digest, u64>>,
     /// What must hold.
@@ -99,7 +99,7 @@ pub struct World {
     /// How deep in accesses to shared data it is.
     pub depth: Cell<u32>,
     steps: Cell<u64>,
-    last_number: Cell<u32>,
+    last_number: Cell<u64>,
     /// The last credential that was made up.
     pub last_made_up: Cell<u64>,
 }
@@ -111,7 +111,7 @@ impl World {
         let scenario = Scenario::new(&mut random);
         let world = Self {
             agenda: RefCell::default(),
-            shared: RefCell::new(SharedData::new(scenario.first_change)),
+            shared: SharedData::counting_from(scenario.first_change),
             service: RefCell::new(Service::new(&scenario)),
             parked: RefCell::default(),
             weather: RefCell::default(),
@@ -230,7 +230,7 @@ impl World {
     }
 
     /// A number that was not used before.
-    pub fn number(&self) -> u32 {
+    pub fn number(&self) -> u64 {
         self.last_number.set(self.last_number.get() + 1);
         self.last_number.get()
     }

@@ -8,14 +8,15 @@ mod question;
 
 use std::rc::Rc;
 
+use crate::explain::{Explanation, Known, Question, Subject};
 use axum::Json;
 use axum::extract::State;
 use keybound::credential::{Fault, find};
-use keybound::explain::{Explanation, Known, Question, Subject};
+use keybound::host::{Circumstances, Header};
 use keybound::record::Chain;
 use keybound::record::{Resolved, parse_answer};
-use keybound::request::headers::{Headers, pack};
-use keybound::request::{Circumstances, Request};
+use keybound::request::Request;
+use keybound::request::headers::Headers;
 use keybound::verdict::Reason;
 use serde::Serialize;
 use serde_json::Value;
@@ -77,9 +78,9 @@ struct ExplainCheck {
     detail: String,
 }
 
-/// What a request is read from in place.
-struct Packed<'a> {
-    headers: Vec<u8>,
+/// A request with its headers as the filter reads them.
+struct List<'a> {
+    headers: Vec<Header<'a>>,
     sent: &'a Sent,
 }
 
@@ -140,13 +141,13 @@ impl Asked {
 
     /// The credential to look up, if the verdict depends on one.
     fn credential(&self, app: &App) -> Option<Vec<u8>> {
-        let packed = self.sent.packed();
-        let request = packed.request();
+        let list = self.sent.list();
+        let request = list.request();
         let question = self.question(app, &request);
         question.credential().map(std::borrow::Cow::into_owned)
     }
 
-    fn question<'a>(&'a self, app: &'a App, request: &'a Request<'a>) -> Question<'a> {
+    fn question<'a>(&'a self, app: &'a App, request: &'a Request<'a, Sent>) -> Question<'a, Sent> {
         Question {
             settings: &app.settings.filter.settings,
             configured: app.settings.filter.given,
@@ -165,8 +166,8 @@ impl Asked {
             About::KeyId(_) => "key_id",
             About::Digest(_) => "digest",
         };
-        let packed = self.sent.packed();
-        let request = packed.request();
+        let list = self.sent.list();
+        let request = list.request();
         let filter = &app.settings.filter.settings;
         let carried = find(&filter.credentials, &filter.key_format, request.headers);
         if carried == Err(Fault::Missing) {
@@ -185,8 +186,8 @@ impl Asked {
         answered: Option<&Answered>,
         trails: Option<&Trails>,
     ) -> Result<Json<ExplainAnswer>, Problem> {
-        let packed = self.sent.packed();
-        let request = packed.request();
+        let list = self.sent.list();
+        let request = list.request();
         let question = self.question(app, &request);
         let chain = match answered {
             Some(answered) => chain(&answer(digests, answered)?)?,
@@ -218,7 +219,7 @@ impl Asked {
 /// The explanation on the records of an earlier second. Where they changed in it, it is the last that gave
 /// another verdict than those of now: that is what is asked about.
 fn then(
-    question: &Question<'_>,
+    question: &Question<'_, Sent>,
     pasts: &[Past],
     digest: &Digest,
     now: Option<Reason>,
@@ -234,7 +235,7 @@ fn then(
 }
 
 /// The explanation on earlier records; nothing where they are none that a gateway of today could read.
-fn on(question: &Question<'_>, past: &Past, digest: &Digest) -> Option<Explanation> {
+fn on(question: &Question<'_, Sent>, past: &Past, digest: &Digest) -> Option<Explanation> {
     let chain = match past.key {
         Some(_) => chain(&past.answer(digest.as_str())).ok()?,
         None => None,
@@ -330,22 +331,20 @@ fn utc(seconds: u64) -> String {
 }
 
 impl Sent {
-    fn packed(&self) -> Packed<'_> {
+    fn list(&self) -> List<'_> {
         let headers = self.headers.iter();
-        Packed {
-            headers: pack(headers.map(|(name, value)| (name.as_bytes(), value.as_bytes()))),
+        List {
+            headers: headers
+                .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+                .collect(),
             sent: self,
         }
     }
 }
 
-impl Packed<'_> {
-    fn request(&self) -> Request<'_> {
-        Request {
-            headers: Headers::new(&self.headers),
-            host: self.sent,
-            has_body: false,
-        }
+impl List<'_> {
+    fn request(&self) -> Request<'_, Sent> {
+        Request::new(Headers::new(&self.headers), self.sent)
     }
 }
 

@@ -1,7 +1,7 @@
 use super::{refusal, refused, refused_within_key_service};
 use crate::config::parse;
 use crate::config::tests::{environment, with};
-use crate::tests::test;
+use crate::test_util::test;
 
 #[test]
 fn secrets() {

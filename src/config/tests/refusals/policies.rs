@@ -1,6 +1,6 @@
 use super::{refusal, refused};
 use crate::config::tests::with;
-use crate::tests::test;
+use crate::test_util::test;
 
 #[test]
 fn policies() {

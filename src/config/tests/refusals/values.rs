@@ -1,6 +1,6 @@
 use super::{refusal, refused, refused_within_key_service};
 use crate::config::tests::with;
-use crate::tests::test;
+use crate::test_util::test;
 
 #[test]
 fn types_that_are_wrong() {

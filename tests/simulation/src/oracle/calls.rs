@@ -22,7 +22,7 @@ pub enum Kind {
 /// Calls under way, and those of the current second.
 #[derive(Debug, Default)]
 pub struct Calls {
-    under_way: BTreeMap<u32, Underway>,
+    under_way: BTreeMap<u64, Underway>,
     second: Time,
     /// Of each VM: calls of this second, and how many it has cause to send.
     sent: BTreeMap<usize, (u64, u64)>,
@@ -139,7 +139,7 @@ impl Oracle {
         &mut self,
         scenario: &Scenario,
         vm: usize,
-        call: u32,
+        call: u64,
         kind: Kind,
         now: Time,
         timeout: Time,
@@ -177,7 +177,7 @@ impl Oracle {
         truth: &Truth,
         scenario: &Scenario,
         vm: usize,
-        call: u32,
+        call: u64,
         asked: &[(Digest, Option<u64>)],
         now: Time,
     ) {
@@ -232,7 +232,7 @@ impl Oracle {
     }
 
     /// A call has ended.
-    pub fn ended(&mut self, vm: usize, call: u32) {
+    pub fn ended(&mut self, vm: usize, call: u64) {
         self.calls.under_way.remove(&call);
         if let Some(witness) = self.witnesses.get_mut(&vm) {
             witness.looked_up.retain(|_, known| *known != call);

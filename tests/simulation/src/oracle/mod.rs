@@ -90,6 +90,12 @@ pub enum Invariant {
     CallsBounded = 14,
     /// The core does not panic.
     NoPanic = 15,
+    /// The driver does what the gate says.
+    ///
+    /// Whoever has left work for later has rung its own bell; no call is sent within the event of a request; what
+    /// was decided is written to filter state and named in the answer; no metric falls below nothing. (That a
+    /// decision is carried out once, and in whole, is 4.)
+    Driven = 16,
 }
 
 /// Time from the end of the last fault until it is calm, besides the time of a poll.
@@ -152,7 +158,7 @@ struct Witness {
     unknown: BTreeMap<u64, Told>,
     known: BTreeMap<u64, Told>,
     /// Digests under way, with their call.
-    looked_up: BTreeMap<Digest, u32>,
+    looked_up: BTreeMap<Digest, u64>,
     /// Of each digest: requests, and how often it was asked for.
     asked: BTreeMap<Digest, (u64, u64)>,
 }

@@ -1,15 +1,16 @@
 //! Words about what policies ask for, and what the request and the key have of it.
 
 use super::{Question, words};
-use crate::credential::Location;
-use crate::policy::alike::are_alike;
-use crate::policy::statement;
-use crate::policy::{Chosen, Origin, Policy, RequiredScopes, Statement};
-use crate::record::Chain;
-use crate::request::path;
-use crate::verdict::Reason;
+use keybound::credential::Location;
+use keybound::host::Circumstances;
+use keybound::policy::alike::are_alike;
+use keybound::policy::statement;
+use keybound::policy::{Chosen, Origin, Policy, RequiredScopes, Statement};
+use keybound::record::Chain;
+use keybound::request::path;
+use keybound::verdict::Reason;
 
-impl Question<'_> {
+impl<C: Circumstances> Question<'_, C> {
     /// By which policies the request is judged, and why by those.
     pub(super) fn policy(&self, policies: Chosen<'_>) -> String {
         if !self.configured {

@@ -1,11 +1,12 @@
 //! Words about the credential itself: whether it was sent, where, and what is wrong with its form.
 
 use super::{Question, Subject, words};
-use crate::credential::{self, Checksum, Fault, Foreign, KeyFormat, Location};
-use crate::request::percent;
-use crate::verdict::{Outcome, Reason};
+use keybound::credential::{self, Checksum, Fault, Foreign, KeyFormat, Location};
+use keybound::host::Circumstances;
+use keybound::request::percent;
+use keybound::verdict::{Outcome, Reason};
 
-impl Question<'_> {
+impl<C: Circumstances> Question<'_, C> {
     /// What to say of a check where no key is known.
     pub(super) fn unknown(&self, reason: Reason, outcome: Outcome) -> String {
         match (reason, outcome) {

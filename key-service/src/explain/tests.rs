@@ -1,13 +1,12 @@
 mod gate;
-#[cfg(not(target_family = "wasm"))]
 mod properties;
 
 use serde_json::json;
 
 use super::*;
-use crate::config;
-use crate::record::{KeyStatus, UserStatus};
-use crate::tests::{Sent, at, chain, test};
+use keybound::config;
+use keybound::record::{KeyStatus, UserStatus};
+use keybound::test_util::{Sent, at, chain};
 
 const KEY: &str = "kb_live_0123456789";
 

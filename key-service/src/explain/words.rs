@@ -1,8 +1,8 @@
 //! Values as explanations show them.
 
-use crate::credential::Location;
-use crate::record::Chain;
-use crate::record::{
+use keybound::credential::Location;
+use keybound::record::Chain;
+use keybound::record::{
     DAYS, Hours, KeyStatus, Networks, Scopes, Tenant, TenantStatus, User, UserStatus,
 };
 

@@ -1,10 +1,10 @@
 //! Why a request gets its verdict, in words for whoever administers the keys.
 //!
-//! The verdict and the outcome of each check come from [`crate::verdict`], the policy from
-//! [`crate::policy`], the credential from [`crate::credential`]: what stands here only finds words. None of
+//! The verdict and the outcome of each check come from [`keybound::verdict`], the policy from
+//! [`keybound::policy`], the credential from [`keybound::credential`]: what stands here only finds words. None of
 //! them holds a credential; all the rest that matters is named, so an explanation is not for clients.
 //!
-//! The filter itself explains nothing: this module is not part of it.
+//! The filter itself explains nothing.
 
 mod advice;
 mod credentials;
@@ -17,22 +17,24 @@ mod tests;
 
 use std::borrow::Cow;
 
-use crate::credential::{self, Fault};
-use crate::gate::{Enforcement, Preflight, Settings};
-use crate::policy::{Authentication, Chosen, UnknownPolicy};
-use crate::record::Chain;
-use crate::request::Request;
-use crate::verdict::{self, Facts, Knowledge, Outcome, Reason};
+use keybound::credential::{self, Fault};
+use keybound::edit::Reserved;
+use keybound::gate::standing::Standing;
+use keybound::gate::{Enforcement, Settings};
+use keybound::host::Circumstances;
+use keybound::policy::{Chosen, UnknownPolicy};
+use keybound::record::Chain;
+use keybound::request::Request;
+use keybound::verdict::{self, Facts, Knowledge, Outcome, Reason};
 
 /// What is to be explained.
-#[derive(Clone, Copy)]
-pub struct Question<'a> {
+pub struct Question<'a, C> {
     /// The filter's own configuration, or what the filter does by default.
     pub settings: &'a Settings,
     /// Whether the configuration is the gateway's. Else its policies are not known, nor what depends on them.
     pub configured: bool,
     /// The request. Its route's metadata names a policy only where the question does.
-    pub request: &'a Request<'a>,
+    pub request: &'a Request<'a, C>,
     /// Whose key.
     pub subject: Subject<'a>,
     /// When, in Unix seconds.
@@ -111,18 +113,6 @@ impl Check {
     }
 }
 
-/// Where a request stands before anything is looked up. The order is that of [`crate::gate`].
-enum Stand<'a> {
-    /// It passes whoever sends it.
-    Open(Open<'a>),
-    /// There is nothing to judge it by.
-    PolicyUnknown(UnknownPolicy),
-    /// There is nothing to look up.
-    Faulty(Chosen<'a>, Fault),
-    /// This credential is to be looked up; nothing where the key is known by name.
-    Judged(Chosen<'a>, Option<Cow<'a, [u8]>>),
-}
-
 /// Why a request passes whoever sends it.
 #[derive(Clone, Copy)]
 enum Open<'a> {
@@ -134,22 +124,26 @@ enum Open<'a> {
     Optional(Chosen<'a>),
 }
 
-impl<'a> Question<'a> {
+impl<'a, C: Circumstances> Question<'a, C> {
     /// The credential to look up before [`Question::explain`], where the verdict depends on one.
     pub fn credential(&self) -> Option<Cow<'a, [u8]>> {
-        match self.stand() {
-            Stand::Judged(_, credential) => credential,
-            Stand::Open(_) | Stand::PolicyUnknown(_) | Stand::Faulty(..) => None,
+        match self.standing() {
+            Standing::Presents(_, credential) => credential,
+            _ => None,
         }
     }
 
     /// The explanation, with what is known of the key: nothing where nobody knows it.
     pub fn explain(&self, known: Option<Known<'_>>) -> Explanation {
-        match self.stand() {
-            Stand::Open(open) => self.passed_by(open),
-            Stand::PolicyUnknown(unknown) => self.without_policy(&unknown),
-            Stand::Faulty(policies, fault) => self.judged(policies, Knowledge::Fault(fault), None),
-            Stand::Judged(policies, _) => {
+        match self.standing() {
+            Standing::Preflight => self.passed_by(Open::Preflight),
+            Standing::Unasked(policies) => self.passed_by(Open::Unasked(policies)),
+            Standing::Anonymous(policies) => self.passed_by(Open::Optional(policies)),
+            Standing::PolicyUnknown(unknown) => self.without_policy(&unknown),
+            Standing::Faulty(policies, fault) => {
+                self.judged(policies, Knowledge::Fault(fault), None)
+            }
+            Standing::Presents(policies, _) => {
                 let knowledge =
                     known.map_or(Knowledge::Unknown, |known| Knowledge::Known(known.chain));
                 self.judged(policies, knowledge, known)
@@ -157,26 +151,18 @@ impl<'a> Question<'a> {
         }
     }
 
-    fn stand(&self) -> Stand<'a> {
+    /// How the request stands at the gateway, with the credential, or nothing where the key is known by name.
+    fn standing(&self) -> Standing<'a, Option<Cow<'a, [u8]>>> {
         let settings = self.settings;
-        if settings.preflight == Preflight::Pass && self.request.is_preflight() {
-            return Stand::Open(Open::Preflight);
-        }
-        let policies = match settings.policies.choose(self.request) {
-            Ok(policies) => policies,
+        let reserved = Reserved::new(&settings.identity_headers, &settings.credentials);
+        match Standing::of(settings, &reserved, self.request, || self.find()) {
             // What it asks for is not known, and the key is.
-            Err(_) if !self.configured => Chosen::one(settings.policies.default_policy()),
-            Err(unknown) => return Stand::PolicyUnknown(unknown),
-        };
-        if policies.authentication() == Authentication::None {
-            return Stand::Open(Open::Unasked(policies));
-        }
-        match self.find() {
-            Ok(credential) => Stand::Judged(policies, credential),
-            Err(Fault::Missing) if policies.authentication() == Authentication::Optional => {
-                Stand::Open(Open::Optional(policies))
+            Standing::PolicyUnknown(_) if !self.configured => {
+                Standing::by(Chosen::one(settings.policies.default_policy()), || {
+                    self.find()
+                })
             }
-            Err(fault) => Stand::Faulty(policies, fault),
+            standing => standing,
         }
     }
 

@@ -1,13 +1,6 @@
-//! The store that all VMs of a process share, and the one safe way of changing a value in it.
+//! The one safe way of changing a value in the store that all workers of a process share.
 
-/// A store of values by name, shared by all VMs of a process: Envoy's shared data.
-pub trait Store {
-    /// A value and the number of its last change.
-    fn get(&self, name: &str) -> Option<(Vec<u8>, Option<u32>)>;
-    /// Changes a value if its last change is still this one; without a number, always. A host writes an
-    /// absent value whatever the number. False where somebody else was first, or the host refuses.
-    fn set(&self, name: &str, value: &[u8], last_change: Option<u32>) -> bool;
-}
+use crate::host::Store;
 
 /// How often a change is tried again when another VM was first.
 const ATTEMPTS: usize = 16;
@@ -22,7 +15,7 @@ const NO_CHANGE: Option<u32> = Some(u32::MAX);
 /// An absent value is therefore made first, empty, under a number that no value has: who comes second fails,
 /// and from then on compare-and-swap holds.
 pub fn change(
-    store: &dyn Store,
+    store: &impl Store,
     name: &str,
     mut change: impl FnMut(&[u8]) -> Option<Vec<u8>>,
 ) -> bool {
@@ -47,12 +40,12 @@ pub fn change(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::{MemoryStore, test};
+    use crate::test_util::{SharedData, test};
     use std::cell::Cell;
 
     /// A store in which another VM writes "other" between our reading and our writing, for a while.
     struct Busy {
-        store: MemoryStore,
+        store: SharedData,
         others: Cell<u8>,
     }
 
@@ -73,12 +66,12 @@ mod tests {
 
     fn busy(others: u8) -> Busy {
         Busy {
-            store: MemoryStore::default(),
+            store: SharedData::default(),
             others: Cell::new(others),
         }
     }
 
-    fn append(store: &dyn Store) -> bool {
+    fn append(store: &impl Store) -> bool {
         change(store, "a", |value| Some([value, b"mine "].concat()))
     }
 
@@ -91,7 +84,7 @@ mod tests {
 
     #[test]
     fn what_is_to_stay_is_not_even_made() {
-        let store = MemoryStore::default();
+        let store = SharedData::default();
         assert!(change(&store, "a", |_| None));
         assert_eq!(store.names(), 0);
     }

@@ -1,11 +1,12 @@
 //! What to do about a verdict.
 
 use super::{Known, Question};
-use crate::policy::{Chosen, RequiredScopes, Statement};
-use crate::record::Chain;
-use crate::verdict::Reason;
+use keybound::host::Circumstances;
+use keybound::policy::{Chosen, RequiredScopes, Statement};
+use keybound::record::Chain;
+use keybound::verdict::Reason;
 
-impl Question<'_> {
+impl<C: Circumstances> Question<'_, C> {
     /// What to do about a verdict, in one sentence.
     pub(super) fn advice(
         &self,

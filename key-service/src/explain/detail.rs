@@ -1,11 +1,12 @@
 //! Words about each check of a key that is known.
 
 use super::{Known, Question, words};
-use crate::policy::Chosen;
-use crate::record::{DAYS, UserStatus};
-use crate::verdict::{Outcome, Reason};
+use keybound::host::Circumstances;
+use keybound::policy::Chosen;
+use keybound::record::{DAYS, UserStatus};
+use keybound::verdict::{Outcome, Reason};
 
-impl Question<'_> {
+impl<C: Circumstances> Question<'_, C> {
     /// What to say of a check of a key that is known.
     pub(super) fn known(
         &self,

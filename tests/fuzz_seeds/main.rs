@@ -3,11 +3,11 @@
 
 use std::fs;
 use std::panic::catch_unwind;
-use std::path::Path;
 
-use crate as tested;
+use keybound as tested;
+use support::paths;
 
-#[path = "../fuzz/src/targets.rs"]
+#[path = "../../fuzz/src/targets.rs"]
 mod targets;
 
 use targets::{TARGETS, Target};
@@ -22,9 +22,7 @@ fn run(target: Target, data: &[u8], what: &str) {
 #[test]
 fn every_seed_and_its_neighbours_pass() {
     for (name, target) in TARGETS {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("fuzz/corpus-seed")
-            .join(name);
+        let folder = paths::root().join("fuzz/corpus-seed").join(name);
         let seeds: Vec<_> = fs::read_dir(&folder)
             .unwrap()
             .map(|entry| entry.unwrap().path())

@@ -7,16 +7,16 @@ use std::rc::Rc;
 use proptest::option;
 use proptest::prelude::*;
 
-use crate::config;
 use crate::explain::{Known, Question, Subject};
-use crate::gate::Settings;
-use crate::policy::{Chosen, Policies, Policy, RequiredScopes, Statement};
-use crate::record::Chain;
-use crate::record::{
+use keybound::config;
+use keybound::gate::Settings;
+use keybound::policy::{Chosen, Policies, Policy, RequiredScopes, Statement};
+use keybound::record::Chain;
+use keybound::record::{
     Hours, Key, KeyStatus, Networks, Scopes, Tenant, TenantStatus, User, UserStatus,
 };
-use crate::tests::Sent;
-use crate::verdict::{Facts, Knowledge, Outcome, decide};
+use keybound::test_util::Sent;
+use keybound::verdict::{Facts, Knowledge, Outcome, decide};
 
 /// 2026-11-23 00:00:00 UTC, a Monday.
 const MONDAY: u64 = 1_795_392_000;
@@ -261,13 +261,13 @@ impl World {
         }
     }
 
-    fn sent(&self) -> Sent {
+    fn sent(&self) -> Sent<'_> {
         let stated = [("x-user", &self.stated.0), ("x-tenant", &self.stated.1)];
         let stated = stated
             .iter()
             .filter_map(|(name, value)| Some((*name, value.as_deref()?)));
         let mut sent = Sent::new(&stated.collect::<Vec<_>>());
-        sent.source = self.source.map(|address| format!("{address}:1234"));
+        sent.handed.source = self.source.map(|address| format!("{address}:1234"));
         sent
     }
 

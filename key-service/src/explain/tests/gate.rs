@@ -8,20 +8,19 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
 use super::{KEY, explain, known, settings};
-use crate::credential::digest::Digester;
 use crate::explain::Subject;
-use crate::gate::Settings;
-use crate::gate::{CallEnd, Decision, Gate, Passage};
-use crate::knowledge::cache::Store;
-use crate::record::Chain;
-use crate::record::{Resolved, parse_answer};
-use crate::tests::{MemoryStore, Sent, at, test};
-use crate::verdict::Reason;
+use keybound::credential::digest::Digester;
+use keybound::gate::Settings;
+use keybound::gate::{CallEnd, Decision, Gate, Passage};
+use keybound::record::Chain;
+use keybound::record::{Resolved, parse_answer};
+use keybound::test_util::{Sent, SharedData, at};
+use keybound::verdict::Reason;
 
 /// What the gate makes of a request, with a key service that knows this record.
 fn gates_verdict(settings: Settings, sent: &Sent, record: &str) -> Result<bool, Reason> {
-    let (mut gate, store) = (Gate::new(settings, "vm".to_owned()), MemoryStore::default());
-    let store: &dyn Store = &store;
+    let (mut gate, store) = (Gate::new(settings, "vm".to_owned()), SharedData::default());
+    let store = &store;
     let mut decision = gate.request(&sent.request(), 1, at(0), store);
     if matches!(decision, Decision::Wait) {
         let purpose = gate.next_call(at(0)).unwrap().purpose;
@@ -108,7 +107,7 @@ fn the_explanation_is_what_the_gate_does() {
                         ];
                         headers.extend(credential.map(|value| ("x-api-key", value)));
                         let mut sent = Sent::new(&headers);
-                        sent.policy = policy.map(str::to_owned);
+                        sent.handed.policy = policy.map(str::to_owned);
                         let chain = record_of(record);
                         let ours = settings(configuration.clone());
                         let told =
