@@ -17,6 +17,7 @@ use crate::tests::Sent;
 use crate::verdict::{Class, Reason};
 
 const README: &str = include_str!("../README.md");
+const CONTRIBUTING: &str = include_str!("../CONTRIBUTING.md");
 const CONFIGURATION: &str = include_str!("../docs/configuration.md");
 const INSTALLATION: &str = include_str!("../docs/installation.md");
 const METRICS: &str = include_str!("../docs/metrics.md");
@@ -297,6 +298,29 @@ fn every_link_leads_somewhere() {
             assert_leads_somewhere(&document, document.parent().unwrap(), link);
         }
     }
+}
+
+/// The files of the resource that is made up for the recipe are not asked for.
+#[test]
+fn every_path_that_contributing_names_is_there() {
+    const FOLDERS: [&str; 8] = [
+        "src/",
+        "key-service/",
+        "tests/",
+        "envoy/",
+        "benches/",
+        "fuzz/",
+        "tools/",
+        "docs/",
+    ];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let paths = CONTRIBUTING.lines().flat_map(names).filter(|name| {
+        let is_path = FOLDERS.iter().any(|folder| name.starts_with(folder));
+        is_path && !name.contains(' ') && !name.contains("organisation")
+    });
+    let (there, missing): (Vec<_>, Vec<_>) = paths.partition(|path| root.join(path).exists());
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(there.len() > 40, "{}", there.len());
 }
 
 #[test]
