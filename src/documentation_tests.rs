@@ -1,6 +1,8 @@
 //! README and `docs/` against the code: no verdict, metric, link or example may be missing or wrong. (The
 //! fields of `docs/configuration.md` are checked in `config/tests/documentation.rs`.)
 
+mod protocol;
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -9,15 +11,17 @@ use serde_json::Value;
 
 use crate::config;
 use crate::credential::Location;
-use crate::record::{Resolved, parse_answer};
 use crate::reply::{Detail, Rejection};
 use crate::reply::{Replies, Reply};
 use crate::telemetry::Telemetry;
 use crate::test_util::Sent;
-use crate::verdict::Reason;
+use crate::verdict::{Class, Reason};
 
 const README: &str = include_str!("../README.md");
+const CONTRIBUTING: &str = include_str!("../CONTRIBUTING.md");
 const CONFIGURATION: &str = include_str!("../docs/configuration.md");
+const INSTALLATION: &str = include_str!("../docs/installation.md");
+const METRICS: &str = include_str!("../docs/metrics.md");
 const SECURITY: &str = include_str!("../docs/security.md");
 const TROUBLESHOOTING: &str = include_str!("../docs/troubleshooting.md");
 const ENVOY: &str = include_str!("../envoy/envoy.yaml");
@@ -67,16 +71,39 @@ fn sections(text: &'static str, level: &str) -> Vec<(&'static str, &'static str)
     sections
 }
 
-/// The cells of each table row in a section of the README.
-fn rows(section: &str) -> Vec<Vec<&'static str>> {
-    let sections = sections(README, "##");
-    let (_, body) = sections
+/// What stands under a heading of the second level.
+fn section(text: &'static str, heading: &str) -> &'static str {
+    let found = sections(text, "##")
         .into_iter()
-        .find(|(heading, _)| *heading == section)
-        .unwrap_or_else(|| panic!("README.md lacks {section}"));
-    body.lines()
-        .filter(|line| line.starts_with("| `") || line.starts_with("| [`"))
-        .map(|line| line.trim_matches(['|', ' ']).split(" | ").collect())
+        .find(|(given, _)| *given == heading);
+    found.unwrap_or_else(|| panic!("no section {heading}")).1
+}
+
+/// The cells of each row of the tables in a text, without heads and lines.
+fn rows(text: &'static str) -> Vec<Vec<&'static str>> {
+    let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
+    let is_rule = |line: &str| line.starts_with("|--");
+    let mut rows = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let head = lines.get(at + 1).is_some_and(|next| is_rule(next));
+        if line.starts_with("| ") && !head {
+            rows.push(line.trim_matches(['|', ' ']).split(" | ").collect());
+        }
+    }
+    rows
+}
+
+/// The names in backticks in a cell.
+fn names(cell: &'static str) -> Vec<&'static str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
+/// The examples of a language in a text.
+fn examples(text: &'static str, language: &str) -> Vec<&'static str> {
+    let start = format!("```{language}\n");
+    text.split(start.as_str())
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
         .collect()
 }
 
@@ -136,94 +163,85 @@ fn troubleshooting_has_an_entry_for_each_code_in_nine_steps() {
 }
 
 #[test]
-fn the_readme_lists_each_verdict_in_the_order_of_the_checks() {
-    let listed = rows("Verdicts");
-    let expected: Vec<_> = reasons()
-        .map(|reason| {
-            let code = reason.code();
-            vec![
-                format!("[`{code}`](docs/troubleshooting.md#{code})"),
-                reason.status().to_string(),
-            ]
+fn the_readme_names_each_code_under_its_status() {
+    let classes = [
+        Class::Credential,
+        Class::User,
+        Class::Permission,
+        Class::Unavailable,
+        Class::Configuration,
+    ];
+    let expected: Vec<_> = classes
+        .into_iter()
+        .map(|class| {
+            let of_class: Vec<_> = reasons().filter(|reason| reason.class() == class).collect();
+            let codes: Vec<_> = of_class.iter().map(|reason| reason.code()).collect();
+            (of_class[0].status().to_string(), codes)
         })
         .collect();
-    assert_eq!(
-        listed.iter().map(|row| &row[..2]).collect::<Vec<_>>(),
-        expected
-    );
-    assert!(README.contains(&format!("{} codes", expected.len())));
+    let listed: Vec<_> = rows(section(README, "What a refusal tells"))
+        .into_iter()
+        .map(|row| (row[0].to_owned(), names(row[2])))
+        .collect();
+    assert_eq!(listed, expected);
+    let count = format!("{} codes", reasons().count());
+    assert_eq!(README.matches(&count).count(), 2, "{count}");
 }
 
 #[test]
-fn the_readmes_fields_have_the_defaults_of_the_reference() {
-    let listed = rows("Configuration");
-    assert!(listed.len() > 15);
-    for row in listed {
-        let reference = CONFIGURATION
-            .lines()
-            .find(|line| line.starts_with(&format!("| {} |", row[0])))
-            .unwrap_or_else(|| panic!("docs/configuration.md lacks {}", row[0]));
-        let default = reference
-            .trim_matches(['|', ' '])
-            .split(" | ")
-            .nth(2)
-            .unwrap();
-        assert_eq!(
-            default.split(':').next().unwrap(),
-            row[1].split(':').next().unwrap(),
-            "{}",
-            row[0]
-        );
+fn the_fields_to_begin_with_are_fields() {
+    let listed = rows(section(CONFIGURATION, "Where to begin"));
+    assert!(listed.len() > 10);
+    for field in listed.iter().flat_map(|row| names(row[1])) {
+        let row = format!("| `{field}` | ");
+        let reference = CONFIGURATION.lines().any(|line| line.starts_with(&row));
+        assert!(reference, "docs/configuration.md has no field {field}");
     }
 }
 
 #[test]
-fn the_readme_lists_each_metric() {
-    let listed: Vec<_> = rows("Metrics and access log")
+fn each_metric_is_listed_and_each_listed_counter_counts() {
+    let listed: Vec<_> = rows(section(METRICS, "Metrics"))
         .into_iter()
-        .map(|row| row[0].trim_matches('`'))
+        .map(|row| (names(row[0])[0], row[1]))
         .collect();
-    for name in Telemetry::names() {
-        let name = match name.split_once('.') {
+    let mut counters: Vec<String> = Telemetry::names()
+        .map(|name| match name.split_once('.') {
             Some((kind @ ("rejected" | "shadowed"), _)) => format!("{kind}.<code>"),
             _ => name,
-        };
-        assert!(
-            listed.contains(&name.as_str()),
-            "README.md lacks the metric {name}"
-        );
-    }
+        })
+        .collect();
+    counters.sort();
+    counters.dedup();
+    let mut told: Vec<_> = listed
+        .iter()
+        .filter(|(_, kind)| *kind == "counter")
+        .map(|(name, _)| (*name).to_owned())
+        .collect();
+    told.sort();
+    assert_eq!(told, counters);
 }
 
 #[test]
 fn the_readmes_examples_work() {
-    let examples: Vec<_> = README
-        .split("```json\n")
-        .skip(1)
-        .filter_map(|rest| rest.split("```").next())
-        .collect();
-    let [configuration, answer] = examples[..] else {
-        panic!("README.md has {} examples in JSON", examples.len());
-    };
-    assert!(config::parse(configuration.as_bytes(), &|_| None).is_ok());
-    let answer = parse_answer(answer.as_bytes()).unwrap();
-    assert!(answer.doubts.is_empty());
-    let [(_, Ok(Resolved::Known { user, tenant, .. }))] = &answer.results[..] else {
-        panic!("{answer:?}");
-    };
-    assert!(user.is_some() && tenant.is_some());
+    let examples = examples(README, "json");
+    assert_eq!(examples.len(), 2);
+    for example in examples {
+        let settings = config::parse(example.as_bytes(), &|_| Some("secret".to_owned()));
+        assert!(settings.is_ok(), "{settings:?}");
+    }
 }
 
 #[test]
-fn the_readmes_yaml_is_that_of_the_shipped_configuration() {
+fn the_yaml_for_an_envoy_of_ones_own_is_that_of_the_shipped_configuration() {
     let shipped: Vec<_> = ENVOY
         .lines()
         .map(|line| line.split(" #").next().unwrap_or(line).trim())
         .collect();
-    let blocks = README.split("```yaml\n").skip(1);
-    let lines = blocks.flat_map(|rest| rest.split("```").next().unwrap_or(rest).lines());
+    let blocks = examples(section(INSTALLATION, "Plain Envoy"), "yaml");
+    let lines = blocks.into_iter().flat_map(str::lines).map(str::trim);
     let mut seen = 0;
-    for line in lines.map(str::trim).filter(|line| !line.is_empty()) {
+    for line in lines.filter(|line| !line.is_empty()) {
         assert!(shipped.contains(&line), "envoy/envoy.yaml lacks: {line}");
         seen += 1;
     }
@@ -251,8 +269,9 @@ fn what_each_level_tells_is_as_documented() {
 #[test]
 fn every_link_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut documents: Vec<_> = fs::read_dir(root.join("docs"))
-        .unwrap()
+    let mut documents: Vec<_> = ["docs", "docs/migration"]
+        .into_iter()
+        .flat_map(|folder| fs::read_dir(root.join(folder)).unwrap())
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
         .collect();
@@ -260,6 +279,8 @@ fn every_link_leads_somewhere() {
         [
             "README.md",
             "CHANGELOG.md",
+            "CONTRIBUTING.md",
+            "SECURITY.md",
             "fuzz/README.md",
             "key-service/README.md",
         ]
@@ -278,6 +299,29 @@ fn every_link_leads_somewhere() {
             assert_leads_somewhere(&document, document.parent().unwrap(), link);
         }
     }
+}
+
+/// The files of the resource that is made up for the recipe are not asked for.
+#[test]
+fn every_path_that_contributing_names_is_there() {
+    const FOLDERS: [&str; 8] = [
+        "src/",
+        "key-service/",
+        "tests/",
+        "envoy/",
+        "benches/",
+        "fuzz/",
+        "tools/",
+        "docs/",
+    ];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let paths = CONTRIBUTING.lines().flat_map(names).filter(|name| {
+        let is_path = FOLDERS.iter().any(|folder| name.starts_with(folder));
+        is_path && !name.contains(' ') && !name.contains("organisation")
+    });
+    let (there, missing): (Vec<_>, Vec<_>) = paths.partition(|path| root.join(path).exists());
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(there.len() > 40, "{}", there.len());
 }
 
 #[test]

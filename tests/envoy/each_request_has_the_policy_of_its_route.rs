@@ -1,4 +1,4 @@
-//! contract/plugin-config.md, "Choosing the policy": metadata, then `routes`, then the default; and the
+//! docs/configuration.md, "Choosing the policy": metadata, then `routes`, then the default; and the
 //! policies that let requests through without a key.
 
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! contract/reasons.md, "The answer to the client": each verdict at each level of detail over HTTP, as
+//! docs/protocol.md, "The answer to the client": each verdict at each level of detail over HTTP, as
 //! HEAD and over gRPC.
 
 use crate::situations::{self, Class, Situation};
@@ -14,7 +14,7 @@ use support::wait;
 struct Told {
     status: u16,
     code: &'static str,
-    /// None where the contract leaves the title open.
+    /// None where docs/protocol.md leaves the title open.
     title: Option<&'static str>,
     /// Whether the challenge of a bearer location says that the credential is wrong.
     invalid_token: bool,

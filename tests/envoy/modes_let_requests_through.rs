@@ -1,4 +1,4 @@
-//! contract/plugin-config.md, `enforcement`, `preflight` and `unavailable`: what passes without a verdict
+//! docs/configuration.md, `enforcement`, `preflight` and `unavailable`: what passes without a verdict
 //! that allows it, and that it never passes with an identity.
 
 use serde_json::{Value, json};

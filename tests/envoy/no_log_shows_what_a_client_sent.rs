@@ -1,4 +1,4 @@
-//! contract/reasons.md, "What the operator sees": whatever becomes of a request, no log and no trace of Envoy
+//! docs/protocol.md, "What the operator sees": whatever becomes of a request, no log and no trace of Envoy
 //! shows its credential, nor an identity that the client made up.
 
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! contract/plugin-config.md, "A policy": what each field asks of a key and of the request.
+//! docs/configuration.md, "A policy": what each field asks of a key and of the request.
 
 use serde_json::{Value, json};
 use support::client::Request;
@@ -137,7 +137,7 @@ async fn of_the_key_and_its_user() {
             SCOPE,
         ),
         (get("/everything"), records::active("good"), None),
-        // The order of the checks is that of the contract.
+        // The order of the checks is that of docs/protocol.md.
         (
             get("/everything"),
             apis(json!([]))

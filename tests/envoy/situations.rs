@@ -1,4 +1,4 @@
-//! Every verdict of contract/reasons.md, and a request that gets it.
+//! Every verdict of docs/protocol.md, and a request that gets it.
 
 use crate::{in_three_days, now};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ pub struct Situation {
 }
 
 impl Situation {
-    /// The class of the verdict, as the contract has it.
+    /// The class of the verdict, as docs/protocol.md has it.
     pub fn class(&self) -> Class {
         match self.code {
             "policy_unknown" => Class::Configuration,

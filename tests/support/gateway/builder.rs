@@ -171,7 +171,7 @@ impl Builder {
         self
     }
 
-    /// Envoy allows [`Gateway::hot_restart`].
+    /// Envoy allows [`Envoy::hot_restart`](crate::envoy::Envoy::hot_restart).
     #[must_use]
     pub fn hot_restart(mut self) -> Self {
         self.hot_restart = true;
