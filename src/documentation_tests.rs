@@ -40,7 +40,7 @@ const STEPS: [&str; 9] = [
 ];
 
 fn reasons() -> impl Iterator<Item = Reason> {
-    Reason::CHECKS.into_iter().chain([Reason::PolicyUnknown])
+    Reason::ALL.into_iter()
 }
 
 fn reply(reason: Reason, detail: Detail) -> Reply {
@@ -322,6 +322,50 @@ fn every_path_that_contributing_names_is_there() {
     let (there, missing): (Vec<_>, Vec<_>) = paths.partition(|path| root.join(path).exists());
     assert!(missing.is_empty(), "{missing:#?}");
     assert!(there.len() > 40, "{}", there.len());
+}
+
+/// The codes that a rule counts, of those that are written one by one behind a common beginning.
+fn codes_of_rule(record: &str) -> Vec<String> {
+    let rules = include_str!("../envoy/observe/prometheus/recording.yaml");
+    let rule = rules.split(record).nth(1).unwrap();
+    let pattern = rule.split("code=~\"").nth(1).unwrap();
+    let pattern = pattern.split('"').next().unwrap();
+    let (beginning, ends) = pattern.split_once('(').unwrap();
+    let ends = ends.strip_suffix(')').unwrap().split('|');
+    ends.map(|end| format!("{beginning}{end}")).collect()
+}
+
+/// A new reason of a key or a user must be counted by what the alerts ask for, or be named here.
+#[test]
+fn alerts_count_every_refused_key_and_user() {
+    let of = |class, uncounted: &[Reason]| {
+        let counted = Reason::ALL
+            .into_iter()
+            .filter(|reason| reason.class() == class && !uncounted.contains(reason));
+        counted
+            .map(|reason| reason.code().to_owned())
+            .collect::<Vec<_>>()
+    };
+    // Scanners and people who try an address in a browser.
+    let by_anybody = [
+        Reason::KeyMissing,
+        Reason::KeyDuplicated,
+        Reason::KeyMalformed,
+    ];
+    assert_eq!(
+        codes_of_rule("keybound:rejected_keys:rate5m"),
+        of(Class::Credential, &by_anybody)
+    );
+    // Of tenants.
+    let of_others = [
+        Reason::TenantMissing,
+        Reason::TenantSuspended,
+        Reason::TenantMismatch,
+    ];
+    assert_eq!(
+        codes_of_rule("keybound:rejected_users:rate5m"),
+        of(Class::User, &of_others)
+    );
 }
 
 #[test]

@@ -15,6 +15,8 @@
 //! `wasm32-wasip1` alone: time, shared data and calls come in and go out as values or through one narrow
 //! trait. So it runs in Envoy, under `cargo test`, under Node, and wherever a verdict is to be explained.
 
+mod closed;
+
 // The outside world: what a host offers, what was sent, and when.
 pub mod host;
 pub mod request;

@@ -2,6 +2,7 @@
 
 use super::names::{COOKIE_NAME, HEADER_NAME, NOT_EMPTY, SCHEME, VISIBLE};
 use super::reader::{Object, Value};
+use crate::closed::closed_set;
 use crate::credential::{Checksum, Foreign, KeyFormat, Location};
 use crate::edit::IdentityHeaders;
 
@@ -36,32 +37,50 @@ pub(super) fn locations(value: &Value<'_>) -> Vec<Location> {
     locations
 }
 
+closed_set! {
+    /// What kind of a place a credential is in.
+    pub enum Kind {
+        /// The whole value of a header, or what stands there behind a scheme.
+        Header = "header",
+        /// A header, behind the scheme Bearer.
+        Bearer = "bearer",
+        /// The user name of the scheme Basic.
+        Basic = "basic",
+        /// A parameter of the query.
+        Query = "query",
+        /// A cookie.
+        Cookie = "cookie",
+    }
+}
+
 fn location(value: &Value<'_>) -> Option<Location> {
     let object = value.object();
     let scheme = object.optional("scheme");
-    let (kind, name) = object.only(&["header", "bearer", "basic", "query", "cookie"])?;
+    let (kind, name) = object.only(&Kind::ALL.map(Kind::word))?;
+    let kind = Kind::named(kind)?;
+    if let (Some(scheme), false) = (&scheme, kind == Kind::Header) {
+        scheme.refuse(format_args!(
+            "goes with \"header\" only, not with \"{}\"",
+            kind.word()
+        ));
+        return None;
+    }
     Some(match (kind, scheme) {
-        ("header", None) => Location::Header(header_name(&name)),
-        ("header", Some(scheme)) => Location::Scheme {
+        (Kind::Header, None) => Location::Header(header_name(&name)),
+        (Kind::Header, Some(scheme)) => Location::Scheme {
             header: header_name(&name),
             scheme: scheme.text(&SCHEME),
         },
-        (kind, Some(scheme)) => {
-            scheme.refuse(format_args!(
-                "goes with \"header\" only, not with \"{kind}\""
-            ));
-            return None;
-        }
-        ("bearer", None) => Location::Scheme {
+        (Kind::Bearer, _) => Location::Scheme {
             header: header_name(&name),
             scheme: "Bearer".to_owned(),
         },
-        ("basic", None) => {
+        (Kind::Basic, _) => {
             let _ = name.word(&["username"]);
             Location::Basic
         }
-        ("query", None) => Location::Query(name.text(&NOT_EMPTY)),
-        _ => Location::Cookie(name.text(&COOKIE_NAME)),
+        (Kind::Query, _) => Location::Query(name.text(&NOT_EMPTY)),
+        (Kind::Cookie, _) => Location::Cookie(name.text(&COOKIE_NAME)),
     })
 }
 

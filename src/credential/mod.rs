@@ -147,10 +147,11 @@ impl Location {
         credential.filter(|credential| !format.is_foreign(credential))
     }
 
-    fn query(&self) -> Option<&str> {
+    /// The query parameter that may hold it.
+    pub fn query(&self) -> Option<&str> {
         match self {
             Self::Query(name) => Some(name),
-            _ => None,
+            Self::Header(_) | Self::Scheme { .. } | Self::Basic | Self::Cookie(_) => None,
         }
     }
 

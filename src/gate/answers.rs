@@ -13,7 +13,7 @@ use crate::knowledge::fetch::{Batch, Failure};
 use crate::knowledge::swap;
 use crate::record::{Resolved, parse_answer};
 use crate::telemetry::usage::Outcome;
-use crate::telemetry::{Counter, Warning};
+use crate::telemetry::{Plain, Warning};
 use crate::time::Now;
 
 /// How a call to the key service ended.
@@ -108,7 +108,7 @@ impl Gate {
                 marked: false,
                 ..
             } => {
-                self.telemetry.count(Counter::FetchTimeout);
+                self.telemetry.count(Plain::FetchTimeout);
                 let timeout = self.settings.key_service.timeout;
                 self.warnings.warn(Warning::ServiceUnreachable, now.instant, || {
                     format!("key service: no answer within {timeout:?}")
@@ -144,7 +144,7 @@ impl Gate {
                 format!("key service: it answers with status {status}"),
             ),
         };
-        self.telemetry.count(Counter::FetchError);
+        self.telemetry.count(Plain::FetchError);
         self.warnings.warn(warning, now.instant, || why);
         None
     }
@@ -153,7 +153,7 @@ impl Gate {
         let answer = match parse_answer(body) {
             Ok(answer) => answer,
             Err(malformed) => {
-                self.telemetry.count(Counter::FetchError);
+                self.telemetry.count(Plain::FetchError);
                 self.warnings
                     .warn(Warning::AnswerUnusable, now.instant, || {
                         format!("key service: its answer is not well-formed: {malformed}")
@@ -163,7 +163,7 @@ impl Gate {
                 return;
             }
         };
-        self.telemetry.count(Counter::FetchOk);
+        self.telemetry.count(Plain::FetchOk);
         self.fetcher.succeeded(now.instant);
         if let Some(doubt) = answer.doubts.first() {
             self.warnings

@@ -8,7 +8,7 @@ use crate::host::{CallId, Store};
 use crate::knowledge::feed::{self, Poll};
 use crate::knowledge::fetch::{Batch, Failure};
 use crate::telemetry::usage::Outcome;
-use crate::telemetry::{Counter, Warning};
+use crate::telemetry::{Plain, Warning};
 use crate::time::Now;
 
 /// A call to the key service, to be sent.
@@ -85,7 +85,7 @@ impl Gate {
             });
         match purpose {
             Purpose::Resolve(batch) => {
-                self.telemetry.count(Counter::FetchError);
+                self.telemetry.count(Plain::FetchError);
                 self.give_up(batch, Failure::Other(None), now);
             }
             Purpose::Changes(_) => self.feed_failed(feed::Failure::Broken(None), now, store),

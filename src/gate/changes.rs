@@ -5,7 +5,7 @@ use crate::host::Store;
 use crate::knowledge::cache::EntityId;
 use crate::knowledge::feed::{Failure, News, Outdated, Poll};
 use crate::record::parse_changes;
-use crate::telemetry::{Counter, Warning};
+use crate::telemetry::{Plain, Warning};
 use crate::time::Now;
 
 /// An answer of so many bytes may have been cut by its length. A service that does so leaves little room unused:
@@ -83,7 +83,7 @@ impl Gate {
         }
         let reconnected = if news.reset || poll.after.is_none() {
             if poll.after.is_some() {
-                self.telemetry.count(Counter::ChangesReset);
+                self.telemetry.count(Plain::ChangesReset);
             }
             self.feed.restart(poll, news.cursor, now.instant, store)
         } else {
@@ -102,7 +102,7 @@ impl Gate {
                 changes.push((sequence, EntityId::of(changed)));
             }
             self.telemetry.add(
-                Counter::ChangesApplied,
+                Plain::ChangesApplied,
                 u64::try_from(changes.len()).unwrap_or_default(),
             );
             let news = News {

@@ -16,7 +16,7 @@ use crate::knowledge::fetch::Admission;
 use crate::policy::{Chosen, UnknownPolicy};
 use crate::record::Chain;
 use crate::request::Request;
-use crate::telemetry::{Counter, Warning};
+use crate::telemetry::{Counter, Plain, Warning};
 use crate::time::{Instant, Now};
 use crate::verdict::{Class, Facts, Knowledge, Reason, decide};
 
@@ -53,11 +53,11 @@ impl Gate {
         let (policies, found) = match Standing::of(&settings, &self.reserved, request, find) {
             Standing::Presents(policies, found) => (policies, found),
             Standing::Preflight | Standing::Anonymous(_) => {
-                self.telemetry.count(Counter::Anonymous);
+                self.telemetry.count(Plain::Anonymous);
                 return Decision::Proceed(Passage::anonymous());
             }
             Standing::Unasked(_) => {
-                self.telemetry.count(Counter::Anonymous);
+                self.telemetry.count(Plain::Anonymous);
                 return Decision::Proceed(Passage {
                     strip: false,
                     ..Passage::anonymous()
@@ -116,12 +116,12 @@ impl Gate {
             }
             Lookup::Stale(chain, source) => {
                 self.telemetry.count(looked_up(source));
-                self.telemetry.count(Counter::LookupStale);
+                self.telemetry.count(Plain::LookupStale);
                 self.fetcher.refresh(digest, now.instant);
                 self.judged(Knowledge::Known(&chain), case)
             }
             Lookup::Negative => {
-                self.telemetry.count(Counter::LookupNegative);
+                self.telemetry.count(Plain::LookupNegative);
                 self.judged(Knowledge::Unknown, case)
             }
             Lookup::Expired(_) | Lookup::Miss => {
@@ -131,7 +131,7 @@ impl Gate {
                         return Decision::Wait;
                     }
                     Admission::Joined => {
-                        self.telemetry.count(Counter::FetchCoalesced);
+                        self.telemetry.count(Plain::FetchCoalesced);
                         self.hold(id, case);
                         return Decision::Wait;
                     }
@@ -154,11 +154,11 @@ impl Gate {
             Resolution::Known(chain, confirmed)
                 if case.now.instant.since(confirmed) < self.settings.freshness.max_staleness =>
             {
-                self.telemetry.count(Counter::LookupFetched);
+                self.telemetry.count(Plain::LookupFetched);
                 self.judged(Knowledge::Known(&chain), case)
             }
             Resolution::Unknown => {
-                self.telemetry.count(Counter::LookupFetched);
+                self.telemetry.count(Plain::LookupFetched);
                 self.judged(Knowledge::Unknown, case)
             }
             Resolution::Known(chain, _) => self.judge_too_old(&chain, Knowledge::Unavailable, case),
@@ -201,7 +201,7 @@ impl Gate {
         if decide(&facts).is_some() {
             return self.judged(knowledge, case);
         }
-        self.telemetry.count(Counter::TrustedStaleRefused);
+        self.telemetry.count(Plain::TrustedStaleRefused);
         self.judged(unheard, case)
     }
 
@@ -237,7 +237,7 @@ impl Gate {
         match verdict {
             Some(reason) => self.refuse(reason, chain),
             None => {
-                self.telemetry.count(Counter::Allowed);
+                self.telemetry.count(Plain::Allowed);
                 let notice = chain
                     .as_ref()
                     .and_then(|chain| self.notice(chain, now.unix));
@@ -261,7 +261,7 @@ impl Gate {
             });
         }
         if reason.class() == Class::Unavailable && self.settings.unavailable == Unavailable::Allow {
-            self.telemetry.count(Counter::FailedOpen);
+            self.telemetry.count(Plain::FailedOpen);
             return Decision::Proceed(Passage::anonymous());
         }
         self.telemetry.count(Counter::Rejected(reason));
@@ -280,10 +280,10 @@ impl Gate {
             return None;
         }
         if expiring {
-            self.telemetry.count(Counter::Expiring);
+            self.telemetry.count(Plain::Expiring);
         }
         if key.replaced {
-            self.telemetry.count(Counter::InGrace);
+            self.telemetry.count(Plain::InGrace);
         }
         Some(Notice {
             sunset: key.expires_at,
@@ -292,9 +292,9 @@ impl Gate {
     }
 }
 
-fn looked_up(source: Source) -> Counter {
+fn looked_up(source: Source) -> Plain {
     match source {
-        Source::Local => Counter::LookupLocal,
-        Source::Shared => Counter::LookupShared,
+        Source::Local => Plain::LookupLocal,
+        Source::Shared => Plain::LookupShared,
     }
 }

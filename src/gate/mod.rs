@@ -44,7 +44,7 @@ use crate::knowledge::fetch::Fetcher;
 use crate::reply::{Replies, Reply};
 use crate::request::Request;
 use crate::telemetry::usage::Usage;
-use crate::telemetry::{Counter, Telemetry, Warnings};
+use crate::telemetry::{Plain, Telemetry, Warnings};
 use crate::time::Now;
 
 /// The least difference between the clocks that is taken for a sleep: more than they drift apart in a tick,
@@ -165,7 +165,7 @@ impl Gate {
                 .release(&digest, waited, &Resolution::Unavailable);
         }
         self.telemetry
-            .add(Counter::CacheEvicted, self.cache.take_evicted());
+            .add(Plain::CacheEvicted, self.cache.take_evicted());
     }
 
     /// Where a newer configuration runs, the cache of this one is let go; what it is still asked comes from the

@@ -11,6 +11,7 @@ pub mod json;
 mod networks;
 mod wire;
 
+use crate::closed::closed_set;
 use serde::{Deserialize, Serialize};
 
 pub use chain::Chain;
@@ -51,15 +52,17 @@ pub struct Key {
     pub hours: Option<Hours>,
 }
 
-/// Whether a key may be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum KeyStatus {
-    /// It may.
-    Active,
-    /// Switched off for now. An unknown status word counts as this.
-    Disabled,
-    /// Withdrawn for good.
-    Revoked,
+closed_set! {
+    /// Whether a key may be used.
+    #[derive(Serialize, Deserialize)]
+    pub enum KeyStatus {
+        /// It may.
+        Active = "active",
+        /// Switched off for now. An unknown status word counts as this.
+        Disabled = "disabled",
+        /// Withdrawn for good.
+        Revoked = "revoked",
+    }
 }
 
 /// A person or a system account that owns keys.
@@ -79,21 +82,23 @@ pub struct User {
     pub apis: Option<Box<[Box<str>]>>,
 }
 
-/// Whether a user may use its keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum UserStatus {
-    /// It may.
-    Active,
-    /// Not verified yet.
-    Pending,
-    /// Stopped by an administrator. An unknown status word counts as this.
-    Suspended,
-    /// Too many failed log-ins.
-    Locked,
-    /// Has left.
-    Deactivated,
-    /// Is gone; the record is what is left.
-    Deleted,
+closed_set! {
+    /// Whether a user may use its keys.
+    #[derive(Serialize, Deserialize)]
+    pub enum UserStatus {
+        /// It may.
+        Active = "active",
+        /// Not verified yet.
+        Pending = "pending",
+        /// Stopped by an administrator. An unknown status word counts as this.
+        Suspended = "suspended",
+        /// Too many failed log-ins.
+        Locked = "locked",
+        /// Has left.
+        Deactivated = "deactivated",
+        /// Is gone; the record is what is left.
+        Deleted = "deleted",
+    }
 }
 
 /// An organisation, team or project.
@@ -107,13 +112,15 @@ pub struct Tenant {
     pub status: TenantStatus,
 }
 
-/// Whether a tenant's keys may be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum TenantStatus {
-    /// They may.
-    Active,
-    /// They may not. An unknown status word counts as this.
-    Suspended,
+closed_set! {
+    /// Whether a tenant's keys may be used.
+    #[derive(Serialize, Deserialize)]
+    pub enum TenantStatus {
+        /// They may.
+        Active = "active",
+        /// They may not. An unknown status word counts as this.
+        Suspended = "suspended",
+    }
 }
 
 /// Granted scopes, kept as the identity header shows them: joined by spaces.

@@ -115,15 +115,7 @@ pub(super) fn parse_key(
         user_id: fields.name("user_id")?,
         tenant_id: fields.name("tenant_id")?,
         environment: fields.name("environment")?,
-        status: match fields.required_string("status")? {
-            "active" => KeyStatus::Active,
-            "revoked" => KeyStatus::Revoked,
-            "disabled" => KeyStatus::Disabled,
-            _ => {
-                doubts.push(fields.wrong("status", "an unknown word; counts as not active"));
-                KeyStatus::Disabled
-            }
-        },
+        status: status(fields, doubts, KeyStatus::named, KeyStatus::Disabled)?,
         not_before: fields.time("not_before")?,
         expires_at: fields.time("expires_at")?,
         replaced: fields.name("replaced_by")?.is_some(),
@@ -144,6 +136,19 @@ pub(super) fn parse_key(
             .map(|hours| parse_hours(&hours, doubts))
             .transpose()?,
     })
+}
+
+/// The status that a word stands for, or the one that an unknown word counts as.
+fn status<T>(
+    fields: &Fields<'_>,
+    doubts: &mut Vec<Malformed>,
+    named: impl Fn(&str) -> Option<T>,
+    unknown: T,
+) -> Result<T, Malformed> {
+    Ok(named(fields.required_string("status")?).unwrap_or_else(|| {
+        doubts.push(fields.wrong("status", "an unknown word; counts as not active"));
+        unknown
+    }))
 }
 
 fn parse_hours(fields: &Fields<'_>, doubts: &mut Vec<Malformed>) -> Result<Hours, Malformed> {
@@ -172,18 +177,7 @@ pub(super) fn parse_user(
         id: fields.required_name("id")?,
         version: fields.required_unsigned("version")?,
         tenant_id: fields.name("tenant_id")?,
-        status: match fields.required_string("status")? {
-            "active" => UserStatus::Active,
-            "pending" => UserStatus::Pending,
-            "suspended" => UserStatus::Suspended,
-            "locked" => UserStatus::Locked,
-            "deactivated" => UserStatus::Deactivated,
-            "deleted" => UserStatus::Deleted,
-            _ => {
-                doubts.push(fields.wrong("status", "an unknown word; counts as not active"));
-                UserStatus::Suspended
-            }
-        },
+        status: status(fields, doubts, UserStatus::named, UserStatus::Suspended)?,
         scopes: fields.scopes("scopes")?,
         apis: fields
             .strings("apis")?
@@ -198,14 +192,7 @@ pub(super) fn parse_tenant(
     Ok(Tenant {
         id: fields.required_name("id")?,
         version: fields.required_unsigned("version")?,
-        status: match fields.required_string("status")? {
-            "active" => TenantStatus::Active,
-            "suspended" => TenantStatus::Suspended,
-            _ => {
-                doubts.push(fields.wrong("status", "an unknown word; counts as not active"));
-                TenantStatus::Suspended
-            }
-        },
+        status: status(fields, doubts, TenantStatus::named, TenantStatus::Suspended)?,
     })
 }
 

@@ -144,7 +144,7 @@ impl Replies {
             retry_after: rejection.retry_after.as_secs().max(1).to_string(),
             challenges,
         };
-        let reasons = Reason::CHECKS.into_iter().chain([Reason::PolicyUnknown]);
+        let reasons = Reason::ALL.into_iter();
         Self(
             reasons
                 .map(|reason| (reason, settings.prepare(reason)))
@@ -284,7 +284,7 @@ mod tests {
     use crate::verdict::Class;
 
     fn reasons() -> impl Iterator<Item = Reason> {
-        Reason::CHECKS.into_iter().chain([Reason::PolicyUnknown])
+        Reason::ALL.into_iter()
     }
 
     fn replies(detail: Detail, credentials: &[Location]) -> Replies {

@@ -3,80 +3,84 @@
 
 pub mod usage;
 
+use crate::closed::closed_set;
 use crate::time::Instant;
 use crate::verdict::Reason;
 
-/// What is counted. Names hold no key, user, tenant or path.
+closed_set! {
+    /// What is counted, besides verdicts. Names hold no key, user, tenant or path.
+    pub enum Plain {
+        /// A request that was allowed.
+        Allowed = "allowed",
+        /// A request that passed without a credential, since its policy asks for none.
+        Anonymous = "anonymous",
+        /// A request that passed without identity, since the key service could not say and the configuration
+        /// lets such requests through.
+        FailedOpen = "failed_open",
+        /// An allowed request whose key expires soon.
+        Expiring = "expiring",
+        /// An allowed request whose key has been replaced and is in its grace period.
+        InGrace = "in_grace",
+        /// A look-up that this VM's own cache answered.
+        LookupLocal = "lookup.local",
+        /// A look-up that the cache of all VMs answered.
+        LookupShared = "lookup.shared",
+        /// A look-up that waited for the key service and got an answer.
+        LookupFetched = "lookup.fetched",
+        /// A look-up that used a record while it was asked for again.
+        LookupStale = "lookup.stale",
+        /// A look-up that a remembered "unknown" answered.
+        LookupNegative = "lookup.negative",
+        /// A call that was answered usably.
+        FetchOk = "fetch.ok",
+        /// A call that was not.
+        FetchError = "fetch.error",
+        /// A call that was not answered in time.
+        FetchTimeout = "fetch.timeout",
+        /// A request that waited for a call that another had caused.
+        FetchCoalesced = "fetch.coalesced",
+        /// A change of the change feed that was taken in, once for all VMs.
+        ChangesApplied = "changes.applied",
+        /// The change feed began anew: all that was known before is asked for again.
+        ChangesReset = "changes.reset",
+        /// An entry of this VM's own cache that made room for another.
+        CacheEvicted = "cache.evicted",
+        /// A request that a record would have allowed, had anybody confirmed it in time.
+        TrustedStaleRefused = "trusted_stale_refused",
+    }
+}
+
+/// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counter {
-    /// A request that was allowed.
-    Allowed,
-    /// A request that passed without a credential, since its policy asks for none.
-    Anonymous,
-    /// A request that passed without identity, since the key service could not say and the configuration
-    /// lets such requests through.
-    FailedOpen,
-    /// An allowed request whose key expires soon.
-    Expiring,
-    /// An allowed request whose key has been replaced and is in its grace period.
-    InGrace,
-    /// A look-up that this VM's own cache answered.
-    LookupLocal,
-    /// A look-up that the cache of all VMs answered.
-    LookupShared,
-    /// A look-up that waited for the key service and got an answer.
-    LookupFetched,
-    /// A look-up that used a record while it was asked for again.
-    LookupStale,
-    /// A look-up that a remembered "unknown" answered.
-    LookupNegative,
-    /// A call that was answered usably.
-    FetchOk,
-    /// A call that was not.
-    FetchError,
-    /// A call that was not answered in time.
-    FetchTimeout,
-    /// A request that waited for a call that another had caused.
-    FetchCoalesced,
-    /// A change of the change feed that was taken in, once for all VMs.
-    ChangesApplied,
-    /// The change feed began anew: all that was known before is asked for again.
-    ChangesReset,
-    /// An entry of this VM's own cache that made room for another.
-    CacheEvicted,
-    /// A request that a record would have allowed, had anybody confirmed it in time.
-    TrustedStaleRefused,
+    /// What is no verdict.
+    Plain(Plain),
     /// A request that was refused.
     Rejected(Reason),
     /// A request that would have been refused, had the configuration enforced it.
     Shadowed(Reason),
 }
 
-const PLAIN: [(Counter, &str); 18] = [
-    (Counter::Allowed, "allowed"),
-    (Counter::Anonymous, "anonymous"),
-    (Counter::FailedOpen, "failed_open"),
-    (Counter::Expiring, "expiring"),
-    (Counter::InGrace, "in_grace"),
-    (Counter::LookupLocal, "lookup.local"),
-    (Counter::LookupShared, "lookup.shared"),
-    (Counter::LookupFetched, "lookup.fetched"),
-    (Counter::LookupStale, "lookup.stale"),
-    (Counter::LookupNegative, "lookup.negative"),
-    (Counter::FetchOk, "fetch.ok"),
-    (Counter::FetchError, "fetch.error"),
-    (Counter::FetchTimeout, "fetch.timeout"),
-    (Counter::FetchCoalesced, "fetch.coalesced"),
-    (Counter::ChangesApplied, "changes.applied"),
-    (Counter::ChangesReset, "changes.reset"),
-    (Counter::CacheEvicted, "cache.evicted"),
-    (Counter::TrustedStaleRefused, "trusted_stale_refused"),
-];
+const PLAIN: usize = Plain::ALL.len();
+const REASONS: usize = Reason::ALL.len();
+const COUNTERS: usize = PLAIN + 2 * REASONS;
 
-/// Checks, and the one reason that is none.
-const REASONS: usize = Reason::CHECKS.len() + 1;
+impl Counter {
+    /// Its place among all.
+    const fn index(self) -> usize {
+        match self {
+            Self::Plain(plain) => plain as usize,
+            Self::Rejected(reason) => PLAIN + reason as usize,
+            Self::Shadowed(reason) => PLAIN + REASONS + reason as usize,
+        }
+    }
+}
 
-const COUNTERS: usize = PLAIN.len() + 2 * REASONS;
+impl From<Plain> for Counter {
+    fn from(plain: Plain) -> Self {
+        Self::Plain(plain)
+    }
+}
 
 /// What was counted since the last flush.
 #[derive(Debug)]
@@ -99,34 +103,26 @@ impl Default for Telemetry {
 impl Telemetry {
     /// Names of the counters, in the order in which [`Self::take`] gives them.
     pub fn names() -> impl Iterator<Item = String> {
-        let reasons = || Reason::CHECKS.into_iter().chain([Reason::PolicyUnknown]);
-        PLAIN
+        let verdicts = |kind: &'static str| {
+            Reason::ALL
+                .into_iter()
+                .map(move |reason| format!("{kind}.{}", reason.code()))
+        };
+        Plain::ALL
             .into_iter()
-            .map(|(_, name)| name.to_owned())
-            .chain(reasons().map(|reason| format!("rejected.{}", reason.code())))
-            .chain(reasons().map(|reason| format!("shadowed.{}", reason.code())))
+            .map(|plain| plain.word().to_owned())
+            .chain(verdicts("rejected"))
+            .chain(verdicts("shadowed"))
     }
 
     /// Counts one.
-    pub fn count(&mut self, counter: Counter) {
+    pub fn count(&mut self, counter: impl Into<Counter>) {
         self.add(counter, 1);
     }
 
     /// Counts several.
-    pub fn add(&mut self, counter: Counter, more: u64) {
-        let reason = |reason: Reason| {
-            let check = Reason::CHECKS.iter().position(|check| *check == reason);
-            check.unwrap_or(REASONS - 1)
-        };
-        let index = match counter {
-            Counter::Rejected(why) => PLAIN.len() + reason(why),
-            Counter::Shadowed(why) => PLAIN.len() + REASONS + reason(why),
-            plain => PLAIN
-                .iter()
-                .position(|(known, _)| *known == plain)
-                .unwrap_or(COUNTERS),
-        };
-        if let Some(count) = self.counts.get_mut(index) {
+    pub fn add(&mut self, counter: impl Into<Counter>, more: u64) {
+        if let Some(count) = self.counts.get_mut(counter.into().index()) {
             *count = count.saturating_add(more);
         }
     }
@@ -157,27 +153,28 @@ impl Telemetry {
     }
 }
 
-/// What an operator must act on. Of each kind at most one a second is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Warning {
-    /// The key service refuses the gateway's token.
-    TokenRefused,
-    /// The key service answers what cannot be used.
-    AnswerUnusable,
-    /// A record holds what cannot be understood.
-    RecordDoubtful,
-    /// The key service cannot be reached or called.
-    ServiceUnreachable,
-    /// A route names a policy that does not exist.
-    PolicyUnknown,
-    /// The key service does not take a report of usage.
-    UsageRefused,
+closed_set! {
+    /// What an operator must act on. Of each kind at most one a second is logged.
+    pub enum Warning {
+        /// The key service refuses the gateway's token.
+        TokenRefused = "token refused",
+        /// The key service answers what cannot be used.
+        AnswerUnusable = "answer unusable",
+        /// A record holds what cannot be understood.
+        RecordDoubtful = "record doubtful",
+        /// The key service cannot be reached or called.
+        ServiceUnreachable = "service unreachable",
+        /// A route names a policy that does not exist.
+        PolicyUnknown = "policy unknown",
+        /// The key service does not take a report of usage.
+        UsageRefused = "usage refused",
+    }
 }
 
 /// When each kind of warning was last logged.
 #[derive(Debug, Default)]
 pub struct Warnings {
-    last: [Option<Instant>; 6],
+    last: [Option<Instant>; Warning::ALL.len()],
 }
 
 impl Warnings {
@@ -202,12 +199,11 @@ mod tests {
     fn each_counter_has_its_own_name_and_place() {
         let names: Vec<String> = Telemetry::names().collect();
         assert_eq!(names.len(), COUNTERS);
-        let reasons = || Reason::CHECKS.into_iter().chain([Reason::PolicyUnknown]);
-        let counters = PLAIN
+        let counters = Plain::ALL
             .into_iter()
-            .map(|(counter, _)| counter)
-            .chain(reasons().map(Counter::Rejected))
-            .chain(reasons().map(Counter::Shadowed));
+            .map(Counter::Plain)
+            .chain(Reason::ALL.map(Counter::Rejected))
+            .chain(Reason::ALL.map(Counter::Shadowed));
         for (index, counter) in counters.enumerate() {
             let mut telemetry = Telemetry::default();
             telemetry.count(counter);

@@ -199,7 +199,7 @@ impl LogLine {
 }
 
 fn is_code(code: &str) -> bool {
-    let mut reasons = Reason::CHECKS.into_iter().chain([Reason::PolicyUnknown]);
+    let mut reasons = Reason::ALL.into_iter();
     reasons.any(|reason| reason.code() == code)
 }
 

@@ -1,9 +1,10 @@
 //! Words about each check of a key that is known.
 
+use super::expectations::Asked;
 use super::{Known, Question, words};
 use keybound::host::Circumstances;
 use keybound::policy::Chosen;
-use keybound::record::{DAYS, UserStatus};
+use keybound::record::{DAYS, Key, UserStatus};
 use keybound::verdict::{Outcome, Reason};
 
 impl<C: Circumstances> Question<'_, C> {
@@ -18,23 +19,29 @@ impl<C: Circumstances> Question<'_, C> {
         match reason {
             Reason::KeyMissing | Reason::KeyDuplicated | Reason::KeyMalformed => self.sent(reason),
             Reason::KeyUnknown => format!("It is the {}.", words::identity(known.chain)),
-            Reason::KeyRevoked
-            | Reason::KeyDisabled
-            | Reason::KeyNotYetValid
-            | Reason::KeyReplaced
-            | Reason::KeyExpired => self.life(reason, outcome, known),
-            Reason::UserMissing
-            | Reason::UserDeleted
+            Reason::KeyRevoked if outcome == Outcome::Failed => self.revoked(known),
+            Reason::KeyRevoked | Reason::KeyDisabled => {
+                let key = &known.chain.key;
+                format!("The key {} is {}.", key.id, key.status.word())
+            }
+            Reason::KeyNotYetValid => self.beginning(outcome, known),
+            Reason::KeyReplaced => self.replacement(outcome, known),
+            Reason::KeyExpired => self.end(outcome, known),
+            Reason::UserMissing => user_missing(known),
+            Reason::UserDeleted
             | Reason::UserDeactivated
             | Reason::UserSuspended
             | Reason::UserLocked
-            | Reason::UserPending => user(reason, outcome, known),
-            Reason::TenantMissing | Reason::TenantSuspended => tenant(reason, outcome, known),
-            Reason::UserMismatch
-            | Reason::TenantMismatch
-            | Reason::EnvironmentMismatch
-            | Reason::ApiNotApproved
-            | Reason::ScopeMissing => self.expectation(reason, known.chain, policies),
+            | Reason::UserPending => user_status(outcome, known),
+            Reason::TenantMissing => tenant_missing(outcome, known),
+            Reason::TenantSuspended => tenant_status(known),
+            Reason::UserMismatch => self.expectation(Asked::User, known.chain, policies),
+            Reason::TenantMismatch => self.expectation(Asked::Tenant, known.chain, policies),
+            Reason::EnvironmentMismatch => {
+                self.expectation(Asked::Environment, known.chain, policies)
+            }
+            Reason::ApiNotApproved => self.expectation(Asked::Api, known.chain, policies),
+            Reason::ScopeMissing => self.expectation(Asked::Scopes, known.chain, policies),
             Reason::AddressNotAllowed => self.address(outcome, known),
             Reason::OutsideHours => self.hours(outcome, known),
             Reason::KeyServiceUnavailable => {
@@ -48,58 +55,60 @@ impl<C: Circumstances> Question<'_, C> {
         }
     }
 
-    fn life(&self, reason: Reason, outcome: Outcome, known: Known<'_>) -> String {
+    fn revoked(&self, known: Known<'_>) -> String {
+        let at = known.revoked_at.map(|at| format!(" at {}", (self.utc)(at)));
+        let why = known
+            .revoked_reason
+            .map(|why| format!(" (reason: {})", words::shown(why.as_bytes())));
+        format!(
+            "The key {} was revoked{}{}.",
+            known.chain.key.id,
+            at.unwrap_or_default(),
+            why.unwrap_or_default()
+        )
+    }
+
+    fn beginning(&self, outcome: Outcome, known: Known<'_>) -> String {
         let key = &known.chain.key;
         let id = &key.id;
-        let status = words::key_status(key.status);
-        let failed = outcome == Outcome::Failed;
+        match key.not_before.map(self.utc) {
+            None => format!("The life of the key {id} has no beginning."),
+            Some(begin) if outcome == Outcome::Failed => format!(
+                "The life of the key {id} begins at {begin}, and it was {}.",
+                (self.utc)(self.now)
+            ),
+            Some(begin) => format!("The life of the key {id} began at {begin}."),
+        }
+    }
+
+    fn replacement(&self, outcome: Outcome, known: Known<'_>) -> String {
+        let key = &known.chain.key;
+        let id = &key.id;
         let by = known
             .replaced_by
             .map_or_else(|| "a newer key".to_owned(), |by| format!("the key {by}"));
-        let end = key.expires_at.map(self.utc);
-        match reason {
-            Reason::KeyRevoked if failed => {
-                let at = known.revoked_at.map(|at| format!(" at {}", (self.utc)(at)));
-                let why = known
-                    .revoked_reason
-                    .map(|why| format!(" (reason: {})", words::shown(why.as_bytes())));
-                format!(
-                    "The key {id} was revoked{}{}.",
-                    at.unwrap_or_default(),
-                    why.unwrap_or_default()
-                )
+        match (key.replaced, key.expires_at.map(self.utc)) {
+            (false, _) => format!("No newer key replaces the key {id}."),
+            (true, None) => format!("The key {id} is replaced by {by}, and works on."),
+            (true, Some(end)) if outcome == Outcome::Failed => {
+                format!("The key {id} was replaced by {by}, and its grace period ended at {end}.")
             }
-            Reason::KeyRevoked | Reason::KeyDisabled => {
-                format!("The key {id} is {status}.")
+            (true, Some(end)) => {
+                format!("The key {id} is replaced by {by}, and works on until {end}.")
             }
-            Reason::KeyNotYetValid => match key.not_before.map(self.utc) {
-                None => format!("The life of the key {id} has no beginning."),
-                Some(begin) if failed => format!(
-                    "The life of the key {id} begins at {begin}, and it was {}.",
-                    (self.utc)(self.now)
-                ),
-                Some(begin) => format!("The life of the key {id} began at {begin}."),
-            },
-            Reason::KeyReplaced => match (key.replaced, end) {
-                (false, _) => format!("No newer key replaces the key {id}."),
-                (true, None) => format!("The key {id} is replaced by {by}, and works on."),
-                (true, Some(end)) if failed => {
-                    format!(
-                        "The key {id} was replaced by {by}, and its grace period ended at {end}."
-                    )
-                }
-                (true, Some(end)) => {
-                    format!("The key {id} is replaced by {by}, and works on until {end}.")
-                }
-            },
-            _ => match end {
-                None => format!("The life of the key {id} has no end."),
-                Some(end) if failed => format!("The key {id} expired at {end}."),
-                Some(end) if key.expires_at.is_some_and(|end| end <= self.now) => {
-                    format!("The key {id} ended at {end}, which is told as a replacement.")
-                }
-                Some(end) => format!("The key {id} expires at {end}."),
-            },
+        }
+    }
+
+    fn end(&self, outcome: Outcome, known: Known<'_>) -> String {
+        let key = &known.chain.key;
+        let id = &key.id;
+        match key.expires_at.map(self.utc) {
+            None => format!("The life of the key {id} has no end."),
+            Some(end) if outcome == Outcome::Failed => format!("The key {id} expired at {end}."),
+            Some(end) if key.expires_at.is_some_and(|end| end <= self.now) => {
+                format!("The key {id} ended at {end}, which is told as a replacement.")
+            }
+            Some(end) => format!("The key {id} expires at {end}."),
         }
     }
 
@@ -145,59 +154,65 @@ impl<C: Circumstances> Question<'_, C> {
     }
 }
 
-fn user(reason: Reason, outcome: Outcome, known: Known<'_>) -> String {
+fn user_missing(known: Known<'_>) -> String {
     let key = &known.chain.key;
+    match (&known.chain.user, &key.user_id) {
+        (Some(user), _) => format!("The key's user {} exists.", user.id),
+        (None, None) => format!("The key {} names no user: it is an orphan.", key.id),
+        (None, Some(user)) => {
+            format!("The user {user} of the key {} does not exist.", key.id)
+        }
+    }
+}
+
+fn user_status(outcome: Outcome, known: Known<'_>) -> String {
     let Some(user) = &known.chain.user else {
-        let cause = match &key.user_id {
-            None => format!("The key {} names no user: it is an orphan.", key.id),
-            Some(user) => format!("The user {user} of the key {} does not exist.", key.id),
-        };
-        return match reason {
-            Reason::UserMissing => cause,
-            _ => "Not looked at: there is no user whose status could be.".to_owned(),
-        };
+        return "Not looked at: there is no user whose status could be.".to_owned();
     };
     let status = match (user.status, outcome) {
-        (_, Outcome::Passed) if reason == Reason::UserMissing => {
-            return format!("The key's user {} exists.", user.id);
-        }
         (UserStatus::Pending, Outcome::Failed) => "pending: not verified yet",
         (UserStatus::Locked, Outcome::Failed) => "locked: too many log-ins failed",
-        (status, _) => words::user_status(status),
+        (status, _) => status.word(),
     };
     format!("The key's user {} is {status}.", user.id)
 }
 
-fn tenant(reason: Reason, outcome: Outcome, known: Known<'_>) -> String {
+fn tenant_missing(outcome: Outcome, known: Known<'_>) -> String {
     let key = &known.chain.key;
     let Some(id) = &key.tenant_id else {
-        return format!("Not looked at: the key {} names no tenant.", key.id);
+        return names_no_tenant(key);
     };
-    let Some(tenant) = &known.chain.tenant else {
-        return match reason {
-            Reason::TenantMissing => format!("The key's tenant {id} does not exist."),
-            _ => "Not looked at: there is no tenant whose status could be.".to_owned(),
-        };
-    };
+    if known.chain.tenant.is_none() {
+        return format!("The key's tenant {id} does not exist.");
+    }
     let of_user = known
         .chain
         .user
         .as_ref()
-        .map(|user| (user, user.tenant_id.as_deref()));
-    match (reason, of_user, outcome) {
-        (Reason::TenantSuspended, ..) => {
-            format!("The key's tenant {id} is {}.", words::tenant_status(tenant))
-        }
-        (_, Some((user, Some(other))), Outcome::Failed) => format!(
-            "The key {} names the tenant {id}, and its user {} belongs to {other}.",
-            key.id, user.id
+        .and_then(|user| Some((&user.id, user.tenant_id.as_deref()?)));
+    match of_user {
+        Some((user, other)) if outcome == Outcome::Failed => format!(
+            "The key {} names the tenant {id}, and its user {user} belongs to {other}.",
+            key.id
         ),
-        (_, Some((user, Some(_))), _) => {
-            format!(
-                "The key's tenant {id} exists, and its user {} belongs to it.",
-                user.id
-            )
+        Some((user, _)) => {
+            format!("The key's tenant {id} exists, and its user {user} belongs to it.")
         }
-        _ => format!("The key's tenant {id} exists."),
+        None => format!("The key's tenant {id} exists."),
     }
+}
+
+fn tenant_status(known: Known<'_>) -> String {
+    let key = &known.chain.key;
+    match (&known.chain.tenant, &key.tenant_id) {
+        (_, None) => names_no_tenant(key),
+        (None, Some(_)) => "Not looked at: there is no tenant whose status could be.".to_owned(),
+        (Some(tenant), Some(id)) => {
+            format!("The key's tenant {id} is {}.", tenant.status.word())
+        }
+    }
+}
+
+fn names_no_tenant(key: &Key) -> String {
+    format!("Not looked at: the key {} names no tenant.", key.id)
 }

@@ -1,14 +1,27 @@
 //! Words about what policies ask for, and what the request and the key have of it.
 
 use super::{Question, words};
-use keybound::credential::Location;
 use keybound::host::Circumstances;
 use keybound::policy::alike::are_alike;
 use keybound::policy::statement;
 use keybound::policy::{Chosen, Origin, Policy, RequiredScopes, Statement};
 use keybound::record::Chain;
 use keybound::request::path;
-use keybound::verdict::Reason;
+
+/// What a policy may ask for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Asked {
+    /// That the request states its user.
+    User,
+    /// That the request states its tenant.
+    Tenant,
+    /// An environment.
+    Environment,
+    /// An API.
+    Api,
+    /// Scopes.
+    Scopes,
+}
 
 impl<C: Circumstances> Question<'_, C> {
     /// By which policies the request is judged, and why by those.
@@ -65,12 +78,7 @@ impl<C: Circumstances> Question<'_, C> {
     }
 
     /// What to say of a check that a policy asks for.
-    pub(super) fn expectation(
-        &self,
-        reason: Reason,
-        chain: &Chain,
-        policies: Chosen<'_>,
-    ) -> String {
+    pub(super) fn expectation(&self, asked: Asked, chain: &Chain, policies: Chosen<'_>) -> String {
         if !self.configured {
             return "Not known: depends on the policy, and the filter's configuration is not known here."
                 .to_owned();
@@ -78,34 +86,34 @@ impl<C: Circumstances> Question<'_, C> {
         let sentences: Vec<String> = policies
             .iter()
             .filter_map(|policy| {
-                let asked = match reason {
-                    Reason::UserMismatch => {
+                let sentence = match asked {
+                    Asked::User => {
                         let id = chain.key.user_id.as_deref();
                         self.stated(policy.user.as_ref()?, "user", id)
                     }
-                    Reason::TenantMismatch => {
+                    Asked::Tenant => {
                         let id = chain.key.tenant_id.as_deref();
                         self.stated(policy.tenant.as_ref()?, "tenant", id)
                     }
-                    Reason::EnvironmentMismatch => format!(
+                    Asked::Environment => format!(
                         "asks for the environment {}, and the key {} has {}",
                         policy.environment.as_ref()?,
                         chain.key.id,
                         chain.key.environment.as_deref().unwrap_or("none")
                     ),
-                    Reason::ApiNotApproved => approval(policy.api.as_ref()?, chain),
-                    _ => scopes(policy.scopes.as_ref()?, chain),
+                    Asked::Api => approval(policy.api.as_ref()?, chain),
+                    Asked::Scopes => scopes(policy.scopes.as_ref()?, chain),
                 };
-                Some(format!("{} {asked}.", self.name(policy)))
+                Some(format!("{} {sentence}.", self.name(policy)))
             })
             .collect();
         if sentences.is_empty() {
-            let what = match reason {
-                Reason::UserMismatch => "does not ask whether the request states its user",
-                Reason::TenantMismatch => "does not ask whether the request states its tenant",
-                Reason::EnvironmentMismatch => "does not ask for an environment",
-                Reason::ApiNotApproved => "does not ask for an API",
-                _ => "does not ask for scopes",
+            let what = match asked {
+                Asked::User => "does not ask whether the request states its user",
+                Asked::Tenant => "does not ask whether the request states its tenant",
+                Asked::Environment => "does not ask for an environment",
+                Asked::Api => "does not ask for an API",
+                Asked::Scopes => "does not ask for scopes",
             };
             return format!("Not looked at: the policy {what}.");
         }
@@ -165,16 +173,16 @@ impl<C: Circumstances> Question<'_, C> {
     /// to show a key.
     fn holds_credentials(&self, statement: &Statement) -> bool {
         self.settings.credentials.iter().any(|location| {
-            match (location, statement) {
-                (Location::Query(name), Statement::Query(parameter)) => {
-                    are_alike(parameter.as_bytes(), name)
-                }
-                // The pseudo-header would show the query as well.
-                (Location::Query(_), Statement::Header(header)) => header == ":path",
-                (_, Statement::Header(header)) => location
-                    .header()
-                    .is_some_and(|name| are_alike(header.as_bytes(), name)),
-                _ => false,
+            match statement {
+                Statement::Value(_) | Statement::PathSegment(_) | Statement::HostLabel(_) => false,
+                Statement::Query(parameter) => location
+                    .query()
+                    .is_some_and(|name| are_alike(parameter.as_bytes(), name)),
+                Statement::Header(header) => match location.header() {
+                    Some(name) => are_alike(header.as_bytes(), name),
+                    // The pseudo-header would show the query as well.
+                    None => header == ":path",
+                },
             }
         })
     }

@@ -2,9 +2,7 @@
 
 use keybound::credential::Location;
 use keybound::record::Chain;
-use keybound::record::{
-    DAYS, Hours, KeyStatus, Networks, Scopes, Tenant, TenantStatus, User, UserStatus,
-};
+use keybound::record::{DAYS, Hours, Networks, Scopes, User};
 
 /// Whose request it is.
 pub(super) fn identity(chain: &Chain) -> String {
@@ -115,34 +113,5 @@ fn listed(words: &[&str], none: &str) -> String {
     match words {
         [] => none.to_owned(),
         words => words.join(", "),
-    }
-}
-
-/// The protocol's word for a status.
-pub(super) const fn key_status(status: KeyStatus) -> &'static str {
-    match status {
-        KeyStatus::Active => "active",
-        KeyStatus::Disabled => "disabled",
-        KeyStatus::Revoked => "revoked",
-    }
-}
-
-/// The protocol's word for a status.
-pub(super) const fn user_status(status: UserStatus) -> &'static str {
-    match status {
-        UserStatus::Active => "active",
-        UserStatus::Pending => "pending",
-        UserStatus::Suspended => "suspended",
-        UserStatus::Locked => "locked",
-        UserStatus::Deactivated => "deactivated",
-        UserStatus::Deleted => "deleted",
-    }
-}
-
-/// The protocol's word for a status.
-pub(super) const fn tenant_status(tenant: &Tenant) -> &'static str {
-    match tenant.status {
-        TenantStatus::Active => "active",
-        TenantStatus::Suspended => "suspended",
     }
 }
