@@ -8,7 +8,7 @@
 //!                                         miss v  | records
 //!                                      waiting -> fetch (batched) -> answer
 //!
-//! change feed, followed by one VM of the process ----> records -> every VM
+//! change feed, followed by one worker of the process ----> records -> every worker
 //! ```
 //!
 //! Everything here is ordinary code without host calls, but for the folder `proxy`, which exists on

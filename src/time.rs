@@ -27,7 +27,7 @@ pub struct Now {
     pub instant: Instant,
 }
 
-/// A point of the process's monotonic clock, the same for all VMs of the process; in milliseconds.
+/// A point of the process's monotonic clock, the same for all workers of the process; in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Instant(u64);
 

@@ -111,7 +111,8 @@ impl Gate {
                 self.telemetry.count(Plain::FetchTimeout);
                 let timeout = self.settings.key_service.timeout;
                 self.warnings.warn(Warning::ServiceUnreachable, now.instant, || {
-                    format!("key service: no answer within {timeout:?}")
+                    let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+                    format!("key service: no answer within {millis} ms")
                 });
                 return None;
             }
@@ -179,7 +180,7 @@ impl Gate {
                     let current = self.feed.continues(batch.epoch, answer.as_of)
                         && self.feed.vouches(answer.as_of, &entities(digest, resolved));
                     if !current {
-                        // What it says may have changed since, and this VM has obeyed the change already.
+                        // What it says may have changed since, and this worker has obeyed the change already.
                         if !self.fetcher.again(*digest) {
                             self.warn_unusable(now, "its answers are older than its change feed");
                             self.release(digest, &Resolution::Unavailable);
@@ -263,7 +264,7 @@ impl Gate {
     }
 }
 
-/// Whether nobody, no other VM of the process either, has told yet what has this name.
+/// Whether nobody, no other worker of the process either, has told yet what has this name.
 fn first_to_tell(store: &impl Store, name: &str) -> bool {
     let mut first = false;
     let written = swap::change(store, name, |told| {

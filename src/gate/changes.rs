@@ -1,4 +1,4 @@
-//! From an answer of the change feed to what this VM, and all others, no longer believe.
+//! From an answer of the change feed to what this worker, and all others, no longer believe.
 
 use super::{CallEnd, Gate, LONGEST_BODY};
 use crate::host::Store;
@@ -13,7 +13,7 @@ use crate::time::Now;
 const LEAST_CUT: usize = LONGEST_BODY / 4;
 
 impl Gate {
-    /// This VM has been rung: something has changed.
+    /// This worker has been rung: something has changed.
     pub fn rung(&mut self, now: Now, store: &impl Store) {
         self.obey_changes(now, store);
     }

@@ -1,7 +1,7 @@
 //! Which configuration of a plugin is the newest that runs in this process.
 //!
-//! Where Envoy gets a new configuration, the old one goes on until its listener has drained, in the same VM or in
-//! another. Each update would keep all that the former one knows. So each VM says in the store that all share which
+//! Where Envoy gets a new configuration, the old one goes on until its listener has drained, in the same worker or in
+//! another. Each update would keep all that the former one knows. So each worker says in the store that all share which
 //! configuration it runs, and one that sees a newer one of the same plugin lets its own cache go.
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::host::Store;
 use crate::knowledge::swap;
 use crate::time::Instant;
 
-/// How often a VM looks.
+/// How often a worker looks.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// How often somebody says that a configuration runs.
@@ -22,20 +22,20 @@ const SAY: Duration = Duration::from_secs(1);
 /// For how long a configuration that was said to run counts as one that does.
 const RUNS: Duration = Duration::from_secs(3);
 
-/// The configuration that a VM runs.
+/// The configuration that a worker runs.
 #[derive(Debug)]
 pub struct Edition {
     /// Under what the store keeps which configurations of the plugin run.
     name: String,
     /// Stands for the configuration.
     number: u64,
-    /// When this VM took it over.
+    /// When this worker took it over.
     since: Instant,
     looked: Option<Instant>,
     superseded: bool,
 }
 
-/// A configuration that runs, in whichever VM.
+/// A configuration that runs, in whichever worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Running {
     number: u64,
@@ -78,7 +78,7 @@ impl Edition {
         changed.then_some(superseded)
     }
 
-    /// What runs, this one among it. It is as old as it is in the VM that has it longest.
+    /// What runs, this one among it. It is as old as it is in the worker that has it longest.
     fn said(&self, mut running: Vec<Running>, now: Instant) -> Vec<Running> {
         match running.iter_mut().find(|other| other.number == self.number) {
             Some(known) => known.seen = known.seen.max(now),

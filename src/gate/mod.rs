@@ -1,4 +1,4 @@
-//! The state machine of one VM that joins all parts: events in, decisions and calls out.
+//! The state machine of one worker that joins all parts: events in, decisions and calls out.
 //!
 //! It knows neither Proxy-Wasm nor a clock: whoever drives it hands over requests, answers and the time,
 //! and carries out what it gives back.
@@ -51,11 +51,11 @@ use crate::time::Now;
 /// and more than what is lost by counting whole seconds.
 const LEAST_SLEEP: Duration = Duration::from_secs(2);
 
-/// Entries and bytes of the cache of a VM whose configuration is no longer the newest: enough for what it is asked
+/// Entries and bytes of the cache of a worker whose configuration is no longer the newest: enough for what it is asked
 /// again and again, and for the longest records.
 const SUPERSEDED: (usize, usize) = (64, 256 * 1024);
 
-/// All that one VM knows and does.
+/// All that one worker knows and does.
 #[derive(Debug)]
 pub struct Gate {
     settings: Rc<Settings>,
@@ -71,7 +71,7 @@ pub struct Gate {
     ticked: Option<Now>,
     edition: Option<Edition>,
     usage: Usage,
-    /// Where the VMs note that one has told of a key service without reports of usage.
+    /// Where the workers note that one has told of a key service without reports of usage.
     usage_told: String,
     /// What has been counted.
     pub telemetry: Telemetry,
@@ -79,7 +79,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A VM that knows nothing yet. `name` tells it from all other VMs.
+    /// A worker that knows nothing yet. `name` tells it from all other workers.
     pub fn new(settings: Settings, name: String) -> Self {
         let namespace = namespace(&settings);
         let seed = number(&[&name]);
@@ -197,12 +197,12 @@ impl Gate {
         }
     }
 
-    /// This VM is woken by a bell.
+    /// This worker is woken by a bell.
     pub fn reachable_by(&mut self, bell: BellId) {
         self.feed.reachable_by(bell);
     }
 
-    /// The bells of other VMs that are to be rung.
+    /// The bells of other workers that are to be rung.
     pub fn take_rings(&mut self) -> Vec<BellId> {
         self.feed.take_rings()
     }
@@ -218,7 +218,7 @@ impl Gate {
         self.fetcher.waiting().saturating_add(self.waiting.ready())
     }
 
-    /// How many entries the VM's own cache has.
+    /// How many entries the worker's own cache has.
     pub fn cache_entries(&self) -> usize {
         self.cache.local_entries()
     }
@@ -229,7 +229,7 @@ impl Gate {
     }
 }
 
-/// Where all VMs meet that ask the same key service and cut the shared cache alike. The number is that of the
+/// Where all workers meet that ask the same key service and cut the shared cache alike. The number is that of the
 /// form of what is stored: a filter of another version in the same process must not read it.
 fn namespace(settings: &Settings) -> String {
     let service = &settings.key_service;

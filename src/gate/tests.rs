@@ -1,4 +1,4 @@
-//! One VM, driven by hand.
+//! One worker, driven by hand.
 
 mod again;
 mod answers;
@@ -20,7 +20,7 @@ use crate::knowledge::fetch::Batch;
 use crate::test_util::{Sent, SharedData, at};
 use crate::verdict::Reason;
 
-/// One VM, driven by hand, with a key service that knows what a test says.
+/// One worker, driven by hand, with a key service that knows what a test says.
 struct World {
     gate: Gate,
     store: Rc<SharedData>,
@@ -56,7 +56,7 @@ impl World {
         }
     }
 
-    /// Another VM of the same process.
+    /// Another worker of the same process.
     fn beside(other: &Self, configuration: &Value) -> Self {
         Self {
             store: Rc::clone(&other.store),

@@ -2,14 +2,14 @@
 
 use crate::host::Store;
 
-/// How often a change is tried again when another VM was first.
+/// How often a change is tried again when another worker was first.
 const ATTEMPTS: usize = 16;
 
 /// A number of a change that no value has: the host counts up from one.
 const NO_CHANGE: Option<u32> = Some(u32::MAX);
 
 /// Changes a value by compare-and-swap. `change` makes the new value of the old one, or nothing where it is
-/// to stay; an absent value is empty to it. False where other VMs were first too often.
+/// to stay; an absent value is empty to it. False where other workers were first too often.
 ///
 /// A host writes an absent value whatever number is given, so of two first writers both would be believed.
 /// An absent value is therefore made first, empty, under a number that no value has: who comes second fails,
@@ -43,7 +43,7 @@ mod tests {
     use crate::test_util::{SharedData, test};
     use std::cell::Cell;
 
-    /// A store in which another VM writes "other" between our reading and our writing, for a while.
+    /// A store in which another worker writes "other" between our reading and our writing, for a while.
     struct Busy {
         store: SharedData,
         others: Cell<u8>,

@@ -21,9 +21,9 @@ closed_set! {
         Expiring = "expiring",
         /// An allowed request whose key has been replaced and is in its grace period.
         InGrace = "in_grace",
-        /// A look-up that this VM's own cache answered.
+        /// A look-up that this worker's own cache answered.
         LookupLocal = "lookup.local",
-        /// A look-up that the cache of all VMs answered.
+        /// A look-up that the cache of all workers answered.
         LookupShared = "lookup.shared",
         /// A look-up that waited for the key service and got an answer.
         LookupFetched = "lookup.fetched",
@@ -39,11 +39,11 @@ closed_set! {
         FetchTimeout = "fetch.timeout",
         /// A request that waited for a call that another had caused.
         FetchCoalesced = "fetch.coalesced",
-        /// A change of the change feed that was taken in, once for all VMs.
+        /// A change of the change feed that was taken in, once for all workers.
         ChangesApplied = "changes.applied",
         /// The change feed began anew: all that was known before is asked for again.
         ChangesReset = "changes.reset",
-        /// An entry of this VM's own cache that made room for another.
+        /// An entry of this worker's own cache that made room for another.
         CacheEvicted = "cache.evicted",
         /// A request that a record would have allowed, had anybody confirmed it in time.
         TrustedStaleRefused = "trusted_stale_refused",
@@ -132,7 +132,7 @@ impl Telemetry {
         self.fetch_durations.push(millis);
     }
 
-    /// Notes how long it took from the answer of the change feed until this VM obeyed it, in milliseconds.
+    /// Notes how long it took from the answer of the change feed until this worker obeyed it, in milliseconds.
     pub fn propagation_took(&mut self, millis: u64) {
         self.propagations.push(millis);
     }

@@ -97,7 +97,7 @@ struct KeyCount<'a> {
 }
 
 impl Usage {
-    /// Nothing counted yet. `reporter` tells this VM from all others.
+    /// Nothing counted yet. `reporter` tells this worker from all others.
     pub fn new(settings: Settings, reporter: String) -> Self {
         Self {
             every: settings.enabled.then_some(settings.every),

@@ -264,7 +264,7 @@ fn a_newer_key_that_another_vm_has_learned_meanwhile_counts_with_its_own_user() 
     let mut first = World::new(&json!({}));
     assert_eq!(first.ask("k"), Fate::Waits(1));
     first.call(1);
-    // While the first VM waits, the key gets another user, and a second VM learns of it.
+    // While the first worker waits, the key gets another user, and a second worker learns of it.
     let mut moved = suspended(9);
     moved["key"]["version"] = json!(9);
     moved["key"]["user_id"] = json!("usr_2");
@@ -272,7 +272,7 @@ fn a_newer_key_that_another_vm_has_learned_meanwhile_counts_with_its_own_user() 
     let mut second = World::beside(&first, &json!({}));
     second.ask("k");
     second.teach("k", 9, &moved);
-    // The first VM's answer comes from behind, with the user that the key had.
+    // The first worker's answer comes from behind, with the user that the key had.
     first.answer(1, &answer(5, &[("k", good(5))]));
     assert_eq!(
         first.resume("k"),

@@ -1,4 +1,4 @@
-//! What a VM knows, and for how long.
+//! What a worker knows, and for how long.
 
 use super::*;
 use crate::test_util::test;

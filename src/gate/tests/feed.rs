@@ -1,9 +1,9 @@
-//! What the change feed does to what VMs know.
+//! What the change feed does to what workers know.
 
 use super::*;
 use crate::test_util::test;
 
-/// A VM that follows the feed, and another of the same process.
+/// A worker that follows the feed, and another of the same process.
 fn two() -> (World, World) {
     let configuration = json!({
         "key_service": {"cluster": "key_service"},

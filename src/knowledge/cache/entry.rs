@@ -97,7 +97,7 @@ impl Record {
         Self::Key(key, owners)
     }
 
-    /// As it is kept in this VM's own cache, where it comes from the shared one.
+    /// As it is kept in this worker's own cache, where it comes from the shared one.
     pub(super) fn with_owners(self) -> Self {
         match self {
             Self::Key(key, _) => Self::key(key),

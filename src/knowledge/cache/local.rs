@@ -1,4 +1,4 @@
-//! A bounded map of one VM: a hit costs one hash look-up and no host call.
+//! A bounded map of one worker: a hit costs one hash look-up and no host call.
 
 use std::hash::Hasher;
 

@@ -1,4 +1,4 @@
-//! What this VM knows of digests, and how well it knows it.
+//! What this worker knows of digests, and how well it knows it.
 //!
 //! Three kinds of records, not one verdict: a verdict is made for every request from the records, so that
 //! nothing that time or another record can change is ever cached.
@@ -62,16 +62,16 @@ pub enum Lookup {
 /// Which cache it came from: the farther of those that were needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
-    /// This VM's own.
+    /// This worker's own.
     Local,
-    /// The one that all VMs share.
+    /// The one that all workers share.
     Shared,
 }
 
 /// What the change feed says of everything in the caches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Continuity {
-    /// In which epoch of the feed this VM is.
+    /// In which epoch of the feed this worker is.
     pub epoch: Epoch,
     /// When all that is in the caches, with the changes that came, was last known to be true.
     pub confirmed: Instant,
@@ -121,7 +121,7 @@ const SLEEPS: usize = 16;
 const NEGATIVE_SHARE: usize = 8;
 
 impl Cache {
-    /// Empty caches. What other VMs have put into the shared one of this namespace is found there.
+    /// Empty caches. What other workers have put into the shared one of this namespace is found there.
     pub fn new(limits: &Limits, freshness: Freshness, namespace: &str) -> Self {
         let Room { records, negatives } = Room::of(limits.local_entries, limits.local_bytes);
         Self {
@@ -135,7 +135,7 @@ impl Cache {
         }
     }
 
-    /// From now on this VM's own cache has so much room, and nothing in it.
+    /// From now on this worker's own cache has so much room, and nothing in it.
     pub fn limit(&mut self, entries: usize, bytes: usize) {
         let Room { records, negatives } = Room::of(entries, bytes);
         self.records.limit(records.0, records.1);
@@ -148,7 +148,7 @@ impl Cache {
         self.continuity = continuity;
     }
 
-    /// Forgets what this VM alone knows, but what was unknown as of a sequence or a later one. The shared cache
+    /// Forgets what this worker alone knows, but what was unknown as of a sequence or a later one. The shared cache
     /// tells for itself what is to be believed.
     pub fn clear(&mut self, believed_from: Option<u64>) {
         self.records.clear();
@@ -158,7 +158,7 @@ impl Cache {
         }
     }
 
-    /// Forgets what this VM knows of an entity that has changed. The change is in the shared cache.
+    /// Forgets what this worker knows of an entity that has changed. The change is in the shared cache.
     pub fn forget(&mut self, id: &EntityId) {
         self.records.remove(id);
         self.negatives.remove(id);
@@ -249,12 +249,12 @@ impl Cache {
         }
     }
 
-    /// Entries of this VM's own cache.
+    /// Entries of this worker's own cache.
     pub fn local_entries(&self) -> usize {
         self.records.len().saturating_add(self.negatives.len())
     }
 
-    /// How many entries of this VM's own cache have made room for others since the last call.
+    /// How many entries of this worker's own cache have made room for others since the last call.
     pub fn take_evicted(&mut self) -> u64 {
         self.records
             .take_evicted()
@@ -267,8 +267,8 @@ impl Cache {
         self.negatives.remove(&id);
     }
 
-    /// Finds an entry in this VM's own cache or, where it is not there or no longer fresh, in the shared
-    /// one: another VM may have asked since.
+    /// Finds an entry in this worker's own cache or, where it is not there or no longer fresh, in the shared
+    /// one: another worker may have asked since.
     fn find(&mut self, id: EntityId, now: Instant, store: &impl Store) -> Option<(&Entry, Source)> {
         let local = self.records.get(&id).map(|local| local.confirmed);
         let fresh = local.is_some_and(|confirmed| self.is_fresh(&id, confirmed, now));
@@ -351,7 +351,7 @@ impl Cache {
     }
 }
 
-/// Entries and bytes of the two maps of this VM's own cache.
+/// Entries and bytes of the two maps of this worker's own cache.
 struct Room {
     records: (usize, usize),
     negatives: (usize, usize),

@@ -1,4 +1,4 @@
-//! The cache that all VMs of the process share: fixed buckets in a store that has neither delete nor
+//! The cache that all workers of the process share: fixed buckets in a store that has neither delete nor
 //! listing.
 //!
 //! The number of buckets is fixed by the configuration and each holds a bounded number of bytes, so memory
@@ -148,7 +148,7 @@ impl Shared {
 
     /// Takes in a change of a sequence: an entry that is held is replaced, or removed where there is no new
     /// one. What is not held stays so, for most changes are about what nobody here has asked for; but
-    /// answers from before the change are not taken in any more. False where other VMs were first too often.
+    /// answers from before the change are not taken in any more. False where other workers were first too often.
     pub fn apply(
         &self,
         id: EntityId,

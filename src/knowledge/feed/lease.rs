@@ -1,6 +1,6 @@
-//! Which VM of the process follows the change feed: one, as long as it lives.
+//! Which worker of the process follows the change feed: one, as long as it lives.
 //!
-//! The lease only spares the key service a long poll from each VM. That the caches are right does not hang
+//! The lease only spares the key service a long poll from each worker. That the caches are right does not hang
 //! on it: whoever has an answer of the feed may take it in, as long as it continues what is there.
 
 use std::time::Duration;
@@ -26,12 +26,12 @@ struct Lease {
     retry_at: Instant,
 }
 
-/// One VM's part in the lease.
+/// One worker's part in the lease.
 #[derive(Debug)]
 pub(super) struct Leadership {
     name: String,
     me: u64,
-    /// Until when this VM leads; it may have ended before.
+    /// Until when this worker leads; it may have ended before.
     until: Instant,
 }
 
@@ -44,7 +44,7 @@ impl Leadership {
         }
     }
 
-    /// Whether this VM leads.
+    /// Whether this worker leads.
     pub(super) fn leads(&self, now: Instant) -> bool {
         now < self.until
     }
@@ -85,8 +85,8 @@ impl Leadership {
         });
     }
 
-    /// The feed does not work: gives the lease away, so that another VM may try, after a delay that follows
-    /// from how often it was tried in vain. `delay` says which. False where another VM has it already.
+    /// The feed does not work: gives the lease away, so that another worker may try, after a delay that follows
+    /// from how often it was tried in vain. `delay` says which. False where another worker has it already.
     pub(super) fn failed(
         &mut self,
         now: Instant,

@@ -1,7 +1,7 @@
-//! The change feed: one VM of the process follows it by long polls, all obey.
+//! The change feed: one worker of the process follows it by long polls, all obey.
 //!
 //! The leader takes changes into the shared cache, then tells of them in the shared [`state`], then rings the
-//! other VMs. In this order nobody who knows of a change can find an older record in the shared cache: each
+//! other workers. In this order nobody who knows of a change can find an older record in the shared cache: each
 //! drops from its own cache what has changed and reads it again. Ringing spares waiting for the next tick and
 //! nothing else: who is not rung looks at the state on its tick.
 
@@ -23,13 +23,13 @@ use state::{Head, Link, State};
 /// Time that a long poll's answer may take beyond what it waits for a change, at least.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// Time from an answer until the last VM knows of it, at most: several ticks.
+/// Time from an answer until the last worker knows of it, at most: several ticks.
 const SPREAD: Duration = Duration::from_millis(500);
 
-/// How often a VM says that it is there.
+/// How often a worker says that it is there.
 const ANNOUNCE: Duration = Duration::from_secs(2);
 
-/// For how long a VM that has said so is rung.
+/// For how long a worker that has said so is rung.
 const PRESENT: Duration = Duration::from_secs(10);
 
 /// How long a key service without a change feed is left alone.
@@ -67,7 +67,7 @@ pub struct Settings {
     pub timeout: Duration,
 }
 
-/// One VM's view of the change feed, and its part in following it.
+/// One worker's view of the change feed, and its part in following it.
 #[derive(Debug)]
 pub struct Feed {
     enabled: bool,
@@ -79,7 +79,7 @@ pub struct Feed {
     bells_name: String,
     leadership: Leadership,
     random: Random,
-    /// What this VM has last seen, and obeys.
+    /// What this worker has last seen, and obeys.
     view: State,
     /// Whether it has looked at all.
     seen: bool,
@@ -122,7 +122,7 @@ pub struct News<'a> {
     pub changes: &'a [(u64, EntityId)],
 }
 
-/// What this VM has to forget of what it alone knows.
+/// What this worker has to forget of what it alone knows.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outdated {
     /// These entities, changed by a batch that came at a time.
@@ -140,7 +140,7 @@ pub enum Failure {
     Broken(Option<Duration>),
 }
 
-/// A VM that can be rung.
+/// A worker that can be rung.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Present {
     bell: BellId,
@@ -148,7 +148,7 @@ struct Present {
 }
 
 impl Feed {
-    /// A view of nothing. `me` tells this VM from all others; `namespace` is where all that share a key
+    /// A view of nothing. `me` tells this worker from all others; `namespace` is where all that share a key
     /// service and a cache meet.
     pub fn new(settings: &Settings, namespace: &str, me: u64) -> Self {
         let changes = settings.changes;
@@ -176,12 +176,12 @@ impl Feed {
         }
     }
 
-    /// This VM is woken by a bell.
+    /// This worker is woken by a bell.
     pub fn reachable_by(&mut self, bell: BellId) {
         self.bell = Some(bell);
     }
 
-    /// Does what is due: says that this VM is there, and takes or keeps the lead.
+    /// Does what is due: says that this worker is there, and takes or keeps the lead.
     pub fn tick(&mut self, now: Instant, store: &impl Store) {
         if !self.enabled {
             return;
@@ -205,13 +205,13 @@ impl Feed {
     fn announce(&self, bell: BellId, now: Instant, store: &impl Store) {
         swap::change(store, &self.bells_name, |bytes| {
             let mut present: Vec<Present> = postcard::from_bytes(bytes).unwrap_or_default();
-            present.retain(|vm| vm.bell != bell && now.since(vm.seen) < PRESENT);
+            present.retain(|worker| worker.bell != bell && now.since(worker.seen) < PRESENT);
             present.push(Present { bell, seen: now });
             postcard::to_allocvec(&present).ok()
         });
     }
 
-    /// Looks at how far the feed is, and says what this VM has to forget before it goes on.
+    /// Looks at how far the feed is, and says what this worker has to forget before it goes on.
     pub fn look(&mut self, store: &impl Store) -> Option<Outdated> {
         if !self.enabled {
             return None;
@@ -240,7 +240,7 @@ impl Feed {
         }
     }
 
-    /// Whether this VM has not looked yet.
+    /// Whether this worker has not looked yet.
     pub fn is_new(&self) -> bool {
         self.enabled && !self.seen
     }
@@ -263,7 +263,7 @@ impl Feed {
         self.view.head.heard
     }
 
-    /// The epoch that this VM is in.
+    /// The epoch that this worker is in.
     pub fn epoch(&self) -> u64 {
         self.view.head.epoch
     }
@@ -274,14 +274,14 @@ impl Feed {
         epoch == head.epoch || (epoch == 0 && head.began.is_some_and(|began| as_of >= began))
     }
 
-    /// From which sequence on all that is known is as new as the changes that this VM obeys, whenever it was
+    /// From which sequence on all that is known is as new as the changes that this worker obeys, whenever it was
     /// learned; nothing where a sequence says nothing about that.
     pub fn believed_from(&self) -> Option<u64> {
         let head = &self.view.head;
         Some(head.began?.max(head.applied))
     }
 
-    /// Whether knowledge of some entities as of a sequence is as new as all changes that this VM obeys.
+    /// Whether knowledge of some entities as of a sequence is as new as all changes that this worker obeys.
     pub fn vouches(&self, as_of: u64, ids: &[EntityId]) -> bool {
         self.view.head.epoch == 0
             || as_of >= self.view.head.applied
@@ -291,7 +291,7 @@ impl Feed {
                 .is_some_and(|changes| !changes.iter().any(|(_, id)| ids.contains(id)))
     }
 
-    /// The next poll to send, where this VM leads and none is under way.
+    /// The next poll to send, where this worker leads and none is under way.
     pub fn next_poll(&self, now: Instant) -> Option<Poll> {
         let due = self.leadership.leads(now) && self.poll.is_none() && now >= self.next_poll;
         let head = &self.view.head;
@@ -327,7 +327,7 @@ impl Feed {
         self.poll.take_if(|known| known == poll).is_some()
     }
 
-    /// The changes after a poll's sequence are in the shared cache up to a cursor: lets all VMs know. An answer
+    /// The changes after a poll's sequence are in the shared cache up to a cursor: lets all workers know. An answer
     /// that was cut confirms nothing, for the next change may be one of long ago. True where the operator is to
     /// be told that the feed works.
     pub fn publish(
@@ -374,7 +374,7 @@ impl Feed {
         self.next_poll = now;
         swap::change(store, &self.state_name, |bytes| {
             let mut state = State::read(bytes);
-            // Another VM may have found out meanwhile.
+            // Another worker may have found out meanwhile.
             if state.head.limit() < poll.limit {
                 return None;
             }
@@ -383,7 +383,7 @@ impl Feed {
         })
     }
 
-    /// The feed began anew: lets all VMs know. True where the operator is to be told that the feed works.
+    /// The feed began anew: lets all workers know. True where the operator is to be told that the feed works.
     pub fn restart(&mut self, poll: &Poll, cursor: u64, now: Instant, store: &impl Store) -> bool {
         // Once is a restored backup. Again and again is a fault that must not keep emptying the caches; but who
         // waits long falls behind again, so that it is tried without a delay now and then.
@@ -427,7 +427,7 @@ impl Feed {
         published && reconnected
     }
 
-    /// A poll brought nothing: lets all VMs know, and another one try. True where the operator is to be told
+    /// A poll brought nothing: lets all workers know, and another one try. True where the operator is to be told
     /// that the feed does not work.
     pub fn failed(&mut self, failure: Failure, now: Instant, store: &impl Store) -> bool {
         let random = self.random.number();
@@ -459,11 +459,11 @@ impl Feed {
         let present: Vec<Present> = postcard::from_bytes(&present).unwrap_or_default();
         let others = present
             .iter()
-            .filter(|vm| Some(vm.bell) != self.bell && now.since(vm.seen) < PRESENT);
-        self.rings.extend(others.map(|vm| vm.bell));
+            .filter(|worker| Some(worker.bell) != self.bell && now.since(worker.seen) < PRESENT);
+        self.rings.extend(others.map(|worker| worker.bell));
     }
 
-    /// The bells of the VMs to be woken.
+    /// The bells of the workers to be woken.
     pub fn take_rings(&mut self) -> Vec<BellId> {
         std::mem::take(&mut self.rings)
     }

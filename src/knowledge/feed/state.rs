@@ -1,4 +1,4 @@
-//! What all VMs of the process know of the change feed, in the shared store.
+//! What all workers of the process know of the change feed, in the shared store.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use crate::knowledge::cache::EntityId;
 use crate::record::MOST_CHANGES;
 use crate::time::Instant;
 
-/// Changes that the journal keeps. A VM that has missed more empties its own cache.
+/// Changes that the journal keeps. A worker that has missed more empties its own cache.
 const JOURNAL: usize = 1024;
 
 /// How far the feed has been followed.
