@@ -11,12 +11,14 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
+use super::app::App;
 use super::fields::{Fields, digits};
+use super::problem::Problem;
 use super::record::{KeyRecord, TenantRecord, UserRecord, fitting};
-use super::{App, Problem};
 use crate::domain::refusal::Refusal;
 use crate::store::StoreError;
-use crate::store::changes::{Change, Changes};
+use crate::store::changes::Changes;
+use crate::store::stored::Change;
 
 /// The path, whose requests may take as long as they ask for.
 pub const PATH: &str = "/v1/changes";
@@ -184,10 +186,15 @@ fn record(change: &Change) -> ChangeRecord<'_> {
         Change::Tenant(tenant) => (
             &tenant.id,
             Body::Tenant {
-                tenant: tenant.into(),
+                tenant: tenant.as_ref().into(),
             },
         ),
-        Change::User(user) => (&user.id, Body::User { user: user.into() }),
+        Change::User(user) => (
+            &user.id,
+            Body::User {
+                user: user.as_ref().into(),
+            },
+        ),
         Change::Key(key) => (
             &key.id,
             Body::Key {

@@ -6,13 +6,14 @@ use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
+use super::app::Actor;
+use super::app::App;
 use super::body::{Id, JsonBody, OptionalJsonBody};
 use super::fields::{Fields, hours, networks, scopes, switch, text, unix_seconds};
-use super::guard::Actor;
 use super::in_use::{StopQuery, refuse_if_in_use};
 use super::page::{self, List, PageQuery};
+use super::problem::Problem;
 use super::verdict::{UNKNOWN, verdicts};
-use super::{App, Problem};
 use crate::domain::Patch;
 use crate::domain::audit::Action;
 use crate::domain::credential::{Credential, Digest};
@@ -21,6 +22,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::text as rules;
 use crate::domain::time::{self, now};
 use crate::domain::usage::{KeyUsage, UsedKey};
+use crate::domain::user::User;
 use crate::store::Urgency;
 use crate::store::page::{KeyFilter, OwnerState, Page, PageRequest};
 use crate::store::usage::Stopped;
@@ -115,7 +117,7 @@ pub async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Json<KeyList>, Problem> {
     let (filter, page) = read_query(query.as_deref())?;
-    let page = app.store.keys(&filter, page).await?;
+    let page = app.store.page(&filter, page).await?;
     let digests: Vec<Digest> = page
         .items
         .iter()
@@ -152,18 +154,18 @@ pub async fn create(
     let now = now();
     let mut write = app.store.write(&actor.0, now).await?;
     let user_id = draft.user_id.as_deref().unwrap_or_default();
-    let Some(owner) = write.user(user_id).await? else {
+    let Some(owner) = write.by_id::<User>(user_id).await? else {
         return Err(Refusal::field("user_id", "there is no user of this id").into());
     };
     if let Some(id) = &draft.id
-        && write.key(id).await?.is_some()
+        && write.by_id::<Key>(id).await?.is_some()
     {
         return Err(Problem::conflict(format!("There is a key {id} already.")));
     }
     let credential = Credential::generate(draft.environment.as_deref());
     let digest = app.settings.digester.digest(&credential);
     let key = Key::issue(draft, &owner, digest, credential.hint(), now)?;
-    let key = write.put_key(Action::Create, None, key).await?;
+    let key = write.put(Action::Create, None, key).await?;
     write.commit().await?;
     Ok((StatusCode::CREATED, Json(issued(&credential, key))))
 }
@@ -208,16 +210,16 @@ pub async fn change(
     let stops = matches!(patch.status, Patch::Set(status) if status != KeyStatus::Active);
     let urgency = Urgency::of_change(stops);
     let mut write = app.store.write_as(urgency, &actor.0, now()).await?;
-    let before = write.key(&id).await?.ok_or_else(no_such_key)?;
+    let before = write.by_id::<Key>(&id).await?.ok_or_else(no_such_key)?;
     let successor = match &before.replaced_by {
-        Some(id) => write.key(id).await?,
+        Some(id) => write.by_id::<Key>(id).await?,
         None => None,
     };
     let after = before.patched(patch, successor.as_ref(), write.now())?;
     if before.status == KeyStatus::Active && after.status == KeyStatus::Disabled && !force {
         refuse_if_in_use(&mut write, Stopped::Key(&id)).await?;
     }
-    let after = write.put_key(Action::Update, Some(&before), after).await?;
+    let after = write.put(Action::Update, Some(&before), after).await?;
     write.commit().await?;
     Ok(Json(after))
 }
@@ -244,13 +246,13 @@ pub async fn rotate(
     let grace = fields.finish(|| Some(grace.unwrap_or(DEFAULT_GRACE)))?;
     let now = now();
     let mut write = app.store.write(&actor.0, now).await?;
-    let before = write.key(&id).await?.ok_or_else(no_such_key)?;
+    let before = write.by_id::<Key>(&id).await?.ok_or_else(no_such_key)?;
     let credential = Credential::generate(before.environment.as_deref());
     let digest = app.settings.digester.digest(&credential);
     let (old, new) = before.rotated(grace, digest, credential.hint(), now)?;
     // The new one first: who follows the changes never sees a successor that is not there.
-    let new = write.put_key(Action::Rotate, None, new).await?;
-    write.put_key(Action::Rotate, Some(&before), old).await?;
+    let new = write.put(Action::Rotate, None, new).await?;
+    write.put(Action::Rotate, Some(&before), old).await?;
     write.commit().await?;
     Ok((StatusCode::CREATED, Json(issued(&credential, new))))
 }
@@ -274,9 +276,9 @@ pub async fn revoke(
     let reason = fields.optional("reason", text(rules::line));
     let reason = fields.finish(|| Some(reason))?;
     let mut write = app.store.write_as(Urgency::Stop, &actor.0, now()).await?;
-    let before = write.key(&id).await?.ok_or_else(no_such_key)?;
+    let before = write.by_id::<Key>(&id).await?.ok_or_else(no_such_key)?;
     let after = before.revoked(reason, write.now());
-    let after = write.put_key(Action::Revoke, Some(&before), after).await?;
+    let after = write.put(Action::Revoke, Some(&before), after).await?;
     write.commit().await?;
     Ok(Json(after))
 }

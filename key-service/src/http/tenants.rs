@@ -5,12 +5,13 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use utoipa::IntoParams;
 
+use super::app::Actor;
+use super::app::App;
 use super::body::{Id, JsonBody};
 use super::fields::{Fields, text};
-use super::guard::Actor;
 use super::in_use::{StopQuery, refuse_if_in_use};
 use super::page::{self, List, PageQuery};
-use super::{App, Problem};
+use super::problem::Problem;
 use crate::domain::Patch;
 use crate::domain::audit::Action;
 use crate::domain::refusal::Refusal;
@@ -49,7 +50,7 @@ pub async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Json<List<Tenant>>, Problem> {
     let (filter, page) = read_query(query.as_deref())?;
-    Ok(Json(app.store.tenants(&filter, page).await?.into()))
+    Ok(Json(app.store.page(&filter, page).await?.into()))
 }
 
 /// Creates a tenant.
@@ -68,13 +69,13 @@ pub async fn create(
 ) -> Result<(StatusCode, Json<Tenant>), Problem> {
     let tenant = Tenant::create(read_draft(body)?, now());
     let mut write = app.store.write(&actor.0, tenant.created_at).await?;
-    if write.tenant(&tenant.id).await?.is_some() {
+    if write.by_id::<Tenant>(&tenant.id).await?.is_some() {
         return Err(Problem::conflict(format!(
             "There is a tenant {} already.",
             tenant.id
         )));
     }
-    let tenant = write.put_tenant(Action::Create, None, tenant).await?;
+    let tenant = write.put(Action::Create, None, tenant).await?;
     write.commit().await?;
     Ok((StatusCode::CREATED, Json(tenant)))
 }
@@ -89,7 +90,10 @@ pub async fn create(
 )]
 pub async fn show(State(app): State<App>, Id(id): Id) -> Result<Json<Tenant>, Problem> {
     Ok(Json(
-        app.store.tenant(&id).await?.ok_or_else(no_such_tenant)?,
+        app.store
+            .by_id::<Tenant>(&id)
+            .await?
+            .ok_or_else(no_such_tenant)?,
     ))
 }
 
@@ -115,14 +119,15 @@ pub async fn change(
     let stops = matches!(patch.status, Patch::Set(status) if status != TenantStatus::Active);
     let urgency = Urgency::of_change(stops);
     let mut write = app.store.write_as(urgency, &actor.0, now()).await?;
-    let before = write.tenant(&id).await?.ok_or_else(no_such_tenant)?;
+    let before = write
+        .by_id::<Tenant>(&id)
+        .await?
+        .ok_or_else(no_such_tenant)?;
     let after = before.patched(patch);
     if before.is_stopped_by(&after) && !force {
         refuse_if_in_use(&mut write, Stopped::OfTenant(&id)).await?;
     }
-    let after = write
-        .put_tenant(Action::Update, Some(&before), after)
-        .await?;
+    let after = write.put(Action::Update, Some(&before), after).await?;
     write.commit().await?;
     Ok(Json(after))
 }

@@ -5,16 +5,18 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use utoipa::IntoParams;
 
+use super::app::Actor;
+use super::app::App;
 use super::body::{Id, JsonBody};
 use super::fields::{Fields, list as list_of, scopes, text};
-use super::guard::Actor;
 use super::in_use::{StopQuery, refuse_if_in_use};
 use super::page::{self, List, PageQuery};
-use super::{App, Problem};
+use super::problem::Problem;
 use crate::domain::Patch;
 use crate::domain::audit::Action;
 use crate::domain::fence::MOST_ENTRIES;
 use crate::domain::refusal::Refusal;
+use crate::domain::tenant::Tenant;
 use crate::domain::text as rules;
 use crate::domain::time::now;
 use crate::domain::usage::UserUsage;
@@ -53,7 +55,7 @@ pub async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Json<List<User>>, Problem> {
     let (filter, page) = read_query(query.as_deref())?;
-    Ok(Json(app.store.users(&filter, page).await?.into()))
+    Ok(Json(app.store.page(&filter, page).await?.into()))
 }
 
 /// Creates a user.
@@ -72,18 +74,18 @@ pub async fn create(
 ) -> Result<(StatusCode, Json<User>), Problem> {
     let user = User::create(read_draft(body)?, now())?;
     let mut write = app.store.write(&actor.0, user.created_at).await?;
-    if write.user(&user.id).await?.is_some() {
+    if write.by_id::<User>(&user.id).await?.is_some() {
         return Err(Problem::conflict(format!(
             "There is a user {} already.",
             user.id
         )));
     }
     if let Some(tenant) = &user.tenant_id
-        && write.tenant(tenant).await?.is_none()
+        && write.by_id::<Tenant>(tenant).await?.is_none()
     {
         return Err(Refusal::field("tenant_id", "there is no tenant of this id").into());
     }
-    let user = write.put_user(Action::Create, None, user).await?;
+    let user = write.put(Action::Create, None, user).await?;
     write.commit().await?;
     Ok((StatusCode::CREATED, Json(user)))
 }
@@ -124,12 +126,12 @@ pub async fn change(
     let stops = matches!(patch.status, Patch::Set(status) if status != UserStatus::Active);
     let urgency = Urgency::of_change(stops);
     let mut write = app.store.write_as(urgency, &actor.0, now()).await?;
-    let before = write.user(&id).await?.ok_or_else(no_such_user)?;
+    let before = write.by_id::<User>(&id).await?.ok_or_else(no_such_user)?;
     let after = before.patched(patch)?;
     if before.is_stopped_by(&after) && !force {
         refuse_if_in_use(&mut write, Stopped::OfUser(&id)).await?;
     }
-    let after = write.put_user(Action::Update, Some(&before), after).await?;
+    let after = write.put(Action::Update, Some(&before), after).await?;
     write.commit().await?;
     Ok(Json(after))
 }
@@ -151,12 +153,12 @@ pub async fn delete(
 ) -> Result<Json<User>, Problem> {
     let force = StopQuery::read(query.as_deref())?;
     let mut write = app.store.write_as(Urgency::Stop, &actor.0, now()).await?;
-    let before = write.user(&id).await?.ok_or_else(no_such_user)?;
+    let before = write.by_id::<User>(&id).await?.ok_or_else(no_such_user)?;
     let after = before.deleted();
     if before.is_stopped_by(&after) && !force {
         refuse_if_in_use(&mut write, Stopped::OfUser(&id)).await?;
     }
-    let after = write.put_user(Action::Delete, Some(&before), after).await?;
+    let after = write.put(Action::Delete, Some(&before), after).await?;
     write.commit().await?;
     Ok(Json(after))
 }

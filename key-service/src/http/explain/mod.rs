@@ -22,9 +22,10 @@ use utoipa::ToSchema;
 
 use self::history::{HistoryEntry, Past, Trails};
 use self::question::{About, Asked, ExplainQuestion, Sent, read};
+use super::app::App;
 use super::body::JsonBody;
+use super::problem::Problem;
 use super::resolve::answer;
-use super::{App, Problem};
 use crate::domain::credential::Digest;
 use crate::domain::key::Key;
 use crate::domain::refusal::Refusal;
@@ -98,7 +99,13 @@ pub async fn explain(
     let asked = read(body)?;
     asked.refuse_two_credentials(&app)?;
     let digest = match &asked.about {
-        About::KeyId(id) => Some(app.store.key(id).await?.ok_or_else(no_such_key)?.digest),
+        About::KeyId(id) => Some(
+            app.store
+                .by_id::<Key>(id)
+                .await?
+                .ok_or_else(no_such_key)?
+                .digest,
+        ),
         About::Digest(digest) => Some(digest.clone()),
         About::Request | About::Key(_) => asked
             .credential(&app)

@@ -7,7 +7,7 @@ use crate::domain::credential::Digest;
 use crate::domain::key::{Expired, Key};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::now;
-use crate::http::Problem;
+use crate::http::problem::Problem;
 use crate::store::{Store, StoreError};
 
 /// Refuses all lines if one of them is wrong, alone or beside the others and what is there.
@@ -59,7 +59,7 @@ impl<'a> Seen<'a> {
                 .then(|| Refusal::field("id", "a line before has the same key, and not this id")));
         }
         if let Some(id) = id
-            && (self.ids.contains(id) || store.key(id).await?.is_some())
+            && (self.ids.contains(id) || store.by_id::<Key>(id).await?.is_some())
         {
             return Ok(Some(id_taken()));
         }

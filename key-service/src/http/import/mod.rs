@@ -9,15 +9,17 @@ mod check;
 
 use check::{Planned, check};
 
+use super::app::Actor;
+use super::app::App;
 use super::body::{bytes, json, media_type};
 use super::fields::{Fields, switch, text, within};
-use super::guard::Actor;
 use super::keys::read_terms;
-use super::{App, Problem};
+use super::problem::Problem;
 use crate::domain::audit::Action;
 use crate::domain::credential::{Credential, Digest, Digester};
 use crate::domain::key::{Expired, Key, KeyDraft, KeyStatus};
 use crate::domain::refusal::{FieldError, Refusal};
+use crate::domain::tenant::Tenant;
 use crate::domain::text as rules;
 use crate::domain::time::now;
 use crate::domain::user::User;
@@ -221,12 +223,12 @@ async fn import_line(
         });
     }
     if let Some(id) = &line.draft.id
-        && write.key(id).await?.is_some()
+        && write.by_id::<Key>(id).await?.is_some()
     {
         return Ok(Err(id_taken()));
     }
     let owner = match &line.draft.user_id {
-        Some(id) => write.user(id).await?,
+        Some(id) => write.by_id::<User>(id).await?,
         None => None,
     };
     let key = Key::import(
@@ -239,7 +241,7 @@ async fn import_line(
         write.now(),
     );
     let key = match key {
-        Ok(key) => write.put_key(Action::Import, None, key).await?,
+        Ok(key) => write.put(Action::Import, None, key).await?,
         Err(refusal) => return Ok(Err(refusal)),
     };
     let warnings = warnings(write, &key, owner.as_ref()).await?;
@@ -265,7 +267,7 @@ async fn warnings(
         Some(_) => {}
     }
     if let Some(tenant) = &key.tenant_id
-        && write.tenant(tenant).await?.is_none()
+        && write.by_id::<Tenant>(tenant).await?.is_none()
     {
         warnings.push("there is no tenant of this id");
     }
