@@ -4,9 +4,10 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use utoipa::IntoParams;
 
+use super::app::App;
 use super::fields::{Fields, digits, text};
 use super::page::{self, List, PageQuery};
-use super::{App, Problem};
+use super::problem::Problem;
 use crate::domain::audit::{AuditEntry, Kind};
 use crate::domain::refusal::Refusal;
 use crate::domain::text as rules;

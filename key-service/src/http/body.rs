@@ -11,8 +11,9 @@ use axum::response::IntoResponse;
 use keybound::json::Json;
 use serde_json::Value;
 
+use super::app::App;
 use super::fields::join;
-use super::{App, Problem};
+use super::problem::Problem;
 use crate::domain::refusal::{FieldError, Refusal};
 
 /// The id in a path. One that cannot be decoded is the id of nothing.

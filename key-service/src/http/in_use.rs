@@ -1,10 +1,9 @@
 //! Who stops keys is told first that they are in use, or that nobody knows.
 
-use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
-use super::Problem;
 use super::fields::{Fields, switch};
+use super::problem::{InUseReason, Problem};
 use crate::domain::refusal::Refusal;
 use crate::store::Write;
 use crate::store::usage::Stopped;
@@ -19,16 +18,6 @@ use crate::store::usage::Stopped;
 pub struct StopQuery {
     /// Do it even though keys that it stops were used in the last 30 days, or nobody reports use.
     force: Option<bool>,
-}
-
-/// Why a write that stops keys is not made.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum InUseReason {
-    /// They were used in the last 30 days.
-    UsedRecently,
-    /// No gateway has reported use yet, so that nobody knows.
-    UsageNotReported,
 }
 
 impl StopQuery {

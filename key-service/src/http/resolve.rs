@@ -7,10 +7,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::app::App;
 use super::body::JsonBody;
 use super::fields::{self, Fields};
+use super::problem::Problem;
 use super::record::{KeyRecord, TenantRecord, UserRecord, fitting};
-use super::{App, Problem};
 use crate::domain::credential::Digest;
 use crate::domain::refusal::Refusal;
 use crate::store::resolve::{Found, Resolved};

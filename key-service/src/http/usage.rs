@@ -6,10 +6,10 @@ use axum::http::StatusCode;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::app::{Actor, App};
 use super::body::JsonBody;
 use super::fields::{Fields, at_most, count, objects, text, unix_seconds};
-use super::guard::Actor;
-use super::{App, Problem};
+use super::problem::Problem;
 use crate::domain::refusal::Refusal;
 use crate::domain::text as rules;
 use crate::domain::time::now;
