@@ -19,7 +19,6 @@ mod audit;
 mod body;
 mod changes;
 mod explain;
-mod fields;
 mod guard;
 mod health;
 mod import;

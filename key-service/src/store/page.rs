@@ -9,9 +9,9 @@ use super::shown::{REPORTED, Shown, select};
 use super::stored::Stored;
 use crate::domain::key::KeyStatus;
 use crate::domain::tenant::{Tenant, TenantStatus};
-use crate::domain::text::words;
 use crate::domain::usage::UsedKey;
 use crate::domain::user::{User, UserStatus};
+use crate::domain::words::words;
 
 /// Which part of a list to give.
 #[derive(Debug, Clone, Copy)]

@@ -10,7 +10,7 @@ use super::page::PageRequest;
 use super::shown::{REPORTED, Shown, select};
 use super::write::Write;
 use crate::domain::time::DAY;
-use crate::domain::usage::{DayCount, KeyUsage, RECENTLY, Report, UsedKey, UserUsage};
+use crate::domain::usage::{DayCount, KeyUsage, RECENTLY, UsageReport, UsedKey, UserUsage};
 
 /// How long a report is remembered: nobody sends one again after that.
 const REPORTS_KEPT: i64 = 2 * DAY;
@@ -117,7 +117,7 @@ fn day_count(row: &SqliteRow) -> Result<DayCount, StoreError> {
 
 impl Write {
     /// Counts a report, unless it was counted before. Keys that do not exist are left out.
-    pub async fn count(&mut self, report: &Report) -> Result<(), StoreError> {
+    pub async fn count(&mut self, report: &UsageReport) -> Result<(), StoreError> {
         let now = self.now();
         sqlx::query("DELETE FROM usage_reports WHERE received_at < ?")
             .bind(now - REPORTS_KEPT)

@@ -21,9 +21,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use self::history::{HistoryEntry, Past, Trails};
-use self::question::{About, Asked, ExplainQuestion, Sent, read};
+use self::question::{About, Asked, ExplainQuestion, Sent};
 use super::app::App;
-use super::body::JsonBody;
+use super::body::Body;
 use super::problem::Problem;
 use super::resolve::answer;
 use crate::domain::credential::Digest;
@@ -94,9 +94,9 @@ struct Packed<'a> {
 )]
 pub async fn explain(
     State(app): State<App>,
-    JsonBody(body): JsonBody,
+    Body(question): Body<ExplainQuestion>,
 ) -> Result<Json<ExplainAnswer>, Problem> {
-    let asked = read(body)?;
+    let asked = Asked::of(question)?;
     asked.refuse_two_credentials(&app)?;
     let digest = match &asked.about {
         About::KeyId(id) => Some(

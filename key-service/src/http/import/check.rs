@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Done, ImportReport, Line, id_taken};
+use super::{Done, ImportReport, id_taken, other_id};
 use crate::domain::credential::Digest;
-use crate::domain::key::{Expired, Key};
+use crate::domain::key::{Expired, Key, KeyImport};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::now;
 use crate::http::problem::Problem;
@@ -13,7 +13,7 @@ use crate::store::{Store, StoreError};
 /// Refuses all lines if one of them is wrong, alone or beside the others and what is there.
 pub(super) async fn check(
     store: &Store,
-    lines: &[(usize, Result<Line, Refusal>)],
+    lines: &[(usize, Result<KeyImport, Refusal>)],
     expired: Expired,
 ) -> Result<(), Problem> {
     let mut report = ImportReport::default();
@@ -45,13 +45,13 @@ impl<'a> Seen<'a> {
     async fn refuse(
         &mut self,
         store: &Store,
-        line: &'a Line,
+        line: &'a KeyImport,
         expired: Expired,
     ) -> Result<Option<Refusal>, StoreError> {
-        let id = line.draft.id.as_deref();
+        let id = line.terms.id.as_deref();
         let there = store.key_by_digest(&line.digest).await?;
         if let Some(there) = there {
-            return Ok(line.other_id(&there.id));
+            return Ok(other_id(line, &there.id));
         }
         if let Some(before) = self.digests.get(line.digest.as_str()) {
             let other = id.is_some() && *before != id;
@@ -63,8 +63,7 @@ impl<'a> Seen<'a> {
         {
             return Ok(Some(id_taken()));
         }
-        let (draft, digest) = (line.draft.clone(), line.digest.clone());
-        if let Err(refusal) = Key::import(draft, line.status, expired, None, digest, None, now()) {
+        if let Err(refusal) = Key::import(line.clone(), expired, None, now()) {
             return Ok(Some(refusal));
         }
         self.digests.insert(line.digest.as_str(), id);
@@ -83,14 +82,14 @@ pub(super) struct Planned {
 
 impl Planned {
     /// What becomes of a line because of those before it.
-    pub(super) fn outcome(&self, line: &Line) -> Option<Result<Done, Refusal>> {
+    pub(super) fn outcome(&self, line: &KeyImport) -> Option<Result<Done, Refusal>> {
         if let Some(there) = self.digests.get(line.digest.as_str()) {
-            return Some(match line.other_id(there) {
+            return Some(match other_id(line, there) {
                 Some(refusal) => Err(refusal),
                 None => Ok(Done::existing(there.clone())),
             });
         }
-        let id = line.draft.id.as_ref()?;
+        let id = line.terms.id.as_ref()?;
         self.ids.contains(id).then(|| Err(id_taken()))
     }
 
