@@ -4,9 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::client::{Paging, Remote};
 use super::database::{Database, block_on};
+use super::outcome::{Failure, Outcome};
 use super::output::{self, Column, print_line, shown_field};
 use super::when::{since, until};
-use super::{Failure, Outcome};
 use crate::store::Missing;
 use crate::store::chain::Chain;
 

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::database::{Database, block_on};
+use super::outcome::{Failure, Outcome};
 use super::output::{self, note, print_line};
 use super::serve::stop_signal;
-use super::{Failure, Outcome};
 use crate::domain::time::now;
 use crate::store::backup;
 

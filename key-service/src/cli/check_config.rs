@@ -3,8 +3,8 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use super::outcome::{Failure, Outcome};
 use super::output::print_line;
-use super::{Failure, Outcome};
 use crate::filter::file::configurations;
 
 const HELP: &str = "\

@@ -9,8 +9,8 @@ use ureq::Agent;
 use ureq::http::{Method, Request};
 
 use super::connection;
+use super::outcome::{Failure, Outcome};
 use super::output::{self, Column};
-use super::{Failure, Outcome};
 use crate::domain::token::Token;
 
 /// Longer than the service takes for any request.

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap_complete::Shell;
 
+use super::outcome::{Failure, Outcome};
 use super::output::print_line;
-use super::{Failure, Outcome, commands};
 
 /// For which shell.
 #[derive(clap::Args)]
@@ -24,11 +24,10 @@ pub struct Man {
     folder: PathBuf,
 }
 
-/// Prints the shell's script.
-pub fn completions(arguments: &Completions) -> Outcome {
+/// Prints the shell's script for all of these commands.
+pub fn completions(arguments: &Completions, mut commands: clap::Command) -> Outcome {
     let mut script = Vec::new();
-    let mut command = commands();
-    clap_complete::generate(arguments.shell, &mut command, "key-service", &mut script);
+    clap_complete::generate(arguments.shell, &mut commands, "key-service", &mut script);
     // For bash clap_complete writes the hyphen of the program's name in two ways, and would complete nothing
     // behind the first word.
     let script = String::from_utf8_lossy(&script).replace("key__subcmd__service", "key__service");
@@ -36,9 +35,9 @@ pub fn completions(arguments: &Completions) -> Outcome {
     Ok(())
 }
 
-/// Writes the pages.
-pub fn man(arguments: &Man) -> Outcome {
-    clap_mangen::generate_to(commands(), &arguments.folder).map_err(|error| {
+/// Writes the pages of all of these commands.
+pub fn man(arguments: &Man, commands: clap::Command) -> Outcome {
+    clap_mangen::generate_to(commands, &arguments.folder).map_err(|error| {
         Failure::Refused(format!(
             "cannot write the pages to {}: {error}",
             arguments.folder.display()

@@ -8,7 +8,7 @@ use ureq::http::Uri;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Proxy};
 
-use super::Failure;
+use super::outcome::Failure;
 
 /// An agent for calls to this server. Every answer is an answer, whatever its status.
 pub fn agent(server: &str, cacert: Option<&Path>, timeout: Duration) -> Result<Agent, Failure> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Failure;
+use super::outcome::Failure;
 use crate::domain::credential::Digester;
 use crate::store::{Missing, Store, StoreError};
 

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::client::{Given, Remote};
+use super::outcome::{Failure, Outcome};
 use super::output::note;
 use super::when::when;
-use super::{Failure, Outcome, explained, log_line};
+use super::{explained, log_line};
 
 const HELP: &str = "\
 Name the key by --key-id, --digest or --key-file, or let the request carry it (--header, --path). Never put a \

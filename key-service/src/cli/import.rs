@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use ureq::http::Method;
 
 use super::client::Remote;
+use super::outcome::{Failure, Outcome};
 use super::output::{self, plain, print_line};
-use super::{Failure, Outcome};
 
 const HELP: &str = r#"A line holds either the key or its digest (base64url, made as the gateway makes it), and what else
 there is to say:

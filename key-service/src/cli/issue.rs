@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use ureq::http::Method;
 
 use super::client::{Remote, encoded};
+use super::outcome::{Failure, Outcome};
 use super::output::{self, Column};
-use super::{Failure, Outcome};
 
 const ISSUED: &[Column] = &[
     Column::text("SECRET", "/secret"),

@@ -3,8 +3,8 @@
 use serde_json::Value;
 use ureq::http::Method;
 
-use super::Outcome;
 use super::client::{Given, Listing, Paging, Remote};
+use super::outcome::Outcome;
 use super::output::{self, Column, last_use};
 use super::record::{One, Records, Stop};
 use super::when::{expiry, hours, when};

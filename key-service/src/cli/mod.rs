@@ -8,6 +8,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use client::Remote;
+use outcome::{Failure, Outcome};
 
 mod audit;
 mod backup;
@@ -24,6 +25,7 @@ mod issue;
 mod key;
 mod listen;
 mod log_line;
+mod outcome;
 mod output;
 mod ready;
 mod record;
@@ -100,38 +102,6 @@ enum Command {
     Man(completions::Man),
 }
 
-/// Why a command did not do what it was asked for.
-#[derive(Debug)]
-enum Failure {
-    /// Refused or failed.
-    Refused(String),
-    /// Asked for in a wrong way.
-    Usage(String),
-    /// The service cannot be reached.
-    Unreachable(String),
-}
-
-impl Failure {
-    /// The same, with more to say.
-    fn with(self, more: &str) -> Self {
-        match self {
-            Self::Refused(message) => Self::Refused(message + more),
-            Self::Usage(message) => Self::Usage(message + more),
-            Self::Unreachable(message) => Self::Unreachable(message + more),
-        }
-    }
-
-    fn parts(&self) -> (u8, &str) {
-        match self {
-            Self::Refused(message) => (1, message),
-            Self::Usage(message) => (2, message),
-            Self::Unreachable(message) => (3, message),
-        }
-    }
-}
-
-type Outcome = Result<(), Failure>;
-
 /// Runs the program.
 pub fn main() -> ExitCode {
     let Arguments { remote, command } = match arguments() {
@@ -151,8 +121,8 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(arguments, &remote),
         Command::CheckConfig(arguments) => check_config::run(&arguments),
         Command::Audit(command) => audit::run(command, &remote),
-        Command::Completions(arguments) => completions::completions(&arguments),
-        Command::Man(arguments) => completions::man(&arguments),
+        Command::Completions(arguments) => completions::completions(&arguments, commands()),
+        Command::Man(arguments) => completions::man(&arguments, commands()),
     };
     match outcome.and_then(|()| all_was_written()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::client::Remote;
+use super::outcome::{Failure, Outcome};
 use super::output;
-use super::{Failure, Outcome};
 
 /// Shorter than what those who ask for this wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(3);

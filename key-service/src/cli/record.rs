@@ -2,8 +2,8 @@
 
 use ureq::http::Method;
 
-use super::Outcome;
 use super::client::{Given, Remote, encoded};
+use super::outcome::Outcome;
 use super::output::Column;
 
 /// A record by its id.

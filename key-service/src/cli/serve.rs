@@ -13,8 +13,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::database::{Database, Pepper};
 use super::listen::Listen;
+use super::outcome::{Failure, Outcome};
 use super::output::deliver;
-use super::{Failure, Outcome};
 use crate::domain::credential::Digester;
 use crate::domain::time::now;
 use crate::domain::token::{Role, Token};

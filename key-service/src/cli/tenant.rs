@@ -2,8 +2,8 @@
 
 use ureq::http::Method;
 
-use super::Outcome;
 use super::client::{Given, Listing, Paging, Remote};
+use super::outcome::Outcome;
 use super::output::Column;
 use super::record::{One, Records, Stop};
 

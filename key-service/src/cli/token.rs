@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::client::Remote;
 use super::database::{Database, block_on};
+use super::outcome::{Failure, Outcome};
 use super::output::{self, Column, print_line};
-use super::{Failure, Outcome};
 use crate::domain::text;
 use crate::domain::time::now;
 use crate::domain::token::{Role, Token};

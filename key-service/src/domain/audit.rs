@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::text::words;
+use super::words::words;
 
 words! {
     /// What an audit entry is about.

@@ -7,6 +7,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keybound::credential::digest;
 use keybound::credential::{CRC32_LENGTH, crc32};
 
+use serde_json::json;
+
+use super::input::rules::Text;
 use super::text::random_base62;
 
 /// Random characters of a generated key: 190 bits.
@@ -89,6 +92,12 @@ impl fmt::Debug for Digest {
         formatter.write_str("Digest(…)")
     }
 }
+
+/// A digest as the protocol writes it.
+pub const DIGEST: Text<Digest> = Text {
+    parse: Digest::parse,
+    bounds: || json!({"pattern": "^[A-Za-z0-9_-]{43}$"}),
+};
 
 impl Digest {
     /// Reads the protocol's text. Only the canonical form passes, so equal digests are equal texts.

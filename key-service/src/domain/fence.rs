@@ -2,17 +2,40 @@
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde_json::{Value, json};
 
-use super::text::words;
+use super::input::rules::{List, Rule, Text, Word, Wrong};
+use super::input::{Schemas, input};
+use super::text::{MOST_OF_ID, visible};
+use super::words::words;
 
 /// Entries of a record's list at most, each of at most 128 bytes: gateways refuse a record with more.
 pub const MOST_ENTRIES: usize = 256;
 
+/// The scopes of a key or user.
+pub const SCOPES: List<Text<String>> = List {
+    items: Text {
+        parse: scope,
+        bounds: visible,
+    },
+    least: 0,
+    most: MOST_ENTRIES,
+};
+
+/// The networks of a key.
+pub const NETWORKS: List<Text<IpNet>> = List {
+    items: Text {
+        parse: network,
+        bounds: || json!({"minLength": 2, "maxLength": 49, "pattern": "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"}),
+    },
+    least: 0,
+    most: MOST_ENTRIES,
+};
+
 /// Reads a scope: segments joined by `:`, of which only the last may be `*` (`orders:*`, `*`).
 pub fn scope(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.len() > 128 {
-        return Err("must have 1 to 128 characters".to_owned());
+    if text.is_empty() || text.len() > MOST_OF_ID {
+        return Err(format!("must have 1 to {MOST_OF_ID} characters"));
     }
     // The alphabet of OAuth's scope tokens (RFC 6749): scopes are sent on joined by spaces.
     if !text
@@ -66,19 +89,54 @@ words! {
     }
 }
 
-/// When a key may be used, in UTC. `to` is exclusive; a `to` at or before `from` runs over
-/// midnight, so `00:00` to `00:00` is the whole day. Without days, it is never.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Hours {
-    /// The days on which the span begins.
-    pub days: Vec<Day>,
-    /// First minute, `HH:MM`.
-    #[schema(example = "08:00")]
-    pub from: String,
-    /// Minute after the last, `HH:MM`.
-    #[schema(example = "18:00")]
-    pub to: String,
+input! {
+    /// When a key may be used, in UTC. `to` is exclusive; a `to` at or before `from` runs over
+    /// midnight, so `00:00` to `00:00` is the whole day. Without days, it is never.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    Hours {
+        /// The days on which the span begins.
+        days: Vec<Day> = required(Days),
+        /// First minute, `HH:MM`.
+        from: String = required(MINUTE; "08:00"),
+        /// Minute after the last, `HH:MM`.
+        to: String = required(MINUTE; "18:00"),
+    }
 }
+
+/// Days of the week, each once and in their order.
+struct Days;
+
+/// As they are written, in any order.
+const DAYS: List<Word<Day>> = List {
+    items: Day::RULE,
+    least: 0,
+    most: 7,
+};
+
+impl Rule for Days {
+    type Value = Vec<Day>;
+
+    fn read(&self, value: &Value) -> Result<Vec<Day>, Wrong> {
+        let mut days = DAYS.read(value)?;
+        days.sort_unstable();
+        days.dedup();
+        Ok(days)
+    }
+
+    fn schema(&self) -> Value {
+        DAYS.schema()
+    }
+
+    fn referenced(&self, schemas: &mut Schemas) {
+        DAYS.referenced(schemas);
+    }
+}
+
+/// A minute of the day, see [`minute`].
+const MINUTE: Text<String> = Text {
+    parse: minute,
+    bounds: || json!({"pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"}),
+};
 
 /// Reads a minute of the day. `24:00` is no minute of it: the end of the day is `00:00`.
 pub fn minute(text: &str) -> Result<String, String> {

@@ -2,16 +2,19 @@
 
 use ipnet::IpNet;
 use serde::Serialize;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use super::Patch;
 use super::credential::Digest;
-use super::fence::Hours;
+use super::fence::{Hours, NETWORKS, SCOPES};
+use super::input::input;
+use super::input::rules::{Rule, Wrong, object, wrong};
 use super::refusal::Refusal;
-use super::text::{new_id, words};
-use super::time::{self, LATEST};
+use super::text::{ENVIRONMENT, ID, LINE, new_id};
+use super::time::{self, LATEST, SECONDS};
 use super::user::{User, UserStatus};
+use super::words::words;
 
 words! {
     /// Whether a key works.
@@ -74,33 +77,55 @@ pub struct Key {
     pub updated_at: i64,
 }
 
-/// What the maker of a key chooses.
-#[derive(Debug, Clone, Default, ToSchema)]
-pub struct KeyDraft {
-    /// Its owner. Only an imported key may have none.
-    #[schema(value_type = String, example = "usr_stock-sync")]
+input! {
+    /// What the maker of a key chooses.
+    #[derive(Debug, Clone)]
+    KeyDraft {
+        /// Its owner. Only an imported key may have none.
+        user_id: String = required(ID; "usr_stock-sync"),
+        /// All else.
+        terms: KeyTerms = inline(object::<KeyTerms>()),
+    }
+}
+
+input! {
+    /// What the maker of a key chooses but for its owner.
+    #[derive(Debug, Clone, Default)]
+    KeyTerms {
+        /// Id; a new one is made where it is missing.
+        id: Option<String> = optional(ID),
+        /// Must be the user's tenant where it is given.
+        tenant_id: Option<String> = optional(ID),
+        /// Such as `live` or `test`.
+        environment: Option<String> = optional(ENVIRONMENT; "live"),
+        /// What people call it.
+        name: Option<String> = optional(LINE),
+        /// First second of its life, in Unix seconds.
+        not_before: Option<i64> = optional(SECONDS),
+        /// Second after its last, in Unix seconds.
+        expires_at: Option<i64> = optional(SECONDS),
+        /// What it may do; missing is nothing.
+        scopes: Vec<String> = or_default(SCOPES; json!(["orders:read"])),
+        /// Where it may be used from; missing is anywhere, an empty list is nowhere.
+        networks: Option<Vec<IpNet>> = optional(NETWORKS; json!(["10.0.0.0/8"])),
+        /// When it may be used; missing is always.
+        hours: Option<Hours> = optional(object::<Hours>()),
+    }
+}
+
+/// A key that exists elsewhere.
+#[derive(Debug, Clone)]
+pub struct KeyImport {
+    /// The digest of the credential.
+    pub digest: Digest,
+    /// Prefix and last four characters, where they are known.
+    pub hint: Option<String>,
+    /// Whether it works.
+    pub status: KeyStatus,
+    /// Its owner, who may be missing.
     pub user_id: Option<String>,
-    /// Id; a new one is made where it is missing.
-    pub id: Option<String>,
-    /// Must be the user's tenant where it is given.
-    pub tenant_id: Option<String>,
-    /// Such as `live` or `test`.
-    #[schema(example = "live")]
-    pub environment: Option<String>,
-    /// What people call it.
-    pub name: Option<String>,
-    /// First second of its life, in Unix seconds.
-    pub not_before: Option<i64>,
-    /// Second after its last, in Unix seconds.
-    pub expires_at: Option<i64>,
-    /// What it may do; missing is nothing.
-    #[schema(value_type = Option<Vec<String>>, example = json!(["orders:read"]))]
-    pub scopes: Vec<String>,
-    /// Where it may be used from; missing is anywhere, an empty list is nowhere.
-    #[schema(value_type = Option<Vec<String>>, example = json!(["10.0.0.0/8"]))]
-    pub networks: Option<Vec<IpNet>>,
-    /// When it may be used; missing is always.
-    pub hours: Option<Hours>,
+    /// All else.
+    pub terms: KeyTerms,
 }
 
 /// What to do with a key that has expired already.
@@ -112,43 +137,48 @@ pub enum Expired {
     Refuse,
 }
 
-/// A change of a key: what is missing stays as it is, null takes a bound away.
-#[derive(Debug, Clone, Default, ToSchema)]
-pub struct KeyPatch {
-    /// What people call it.
-    #[schema(value_type = Option<String>)]
-    pub name: Patch<Option<String>>,
-    /// `active` or `disabled`; revoking has a call of its own.
-    #[schema(value_type = Option<KeyStatus>)]
-    pub status: Patch<KeyStatus>,
-    /// First second of its life, in Unix seconds.
-    #[schema(value_type = Option<i64>)]
-    pub not_before: Patch<Option<i64>>,
-    /// Second after its last, in Unix seconds; not in the past: to end a key now, disable or revoke it.
-    #[schema(value_type = Option<i64>)]
-    pub expires_at: Patch<Option<i64>>,
-    /// Null alone: takes a rotation back, once the new key is revoked.
-    #[schema(schema_with = only_null)]
-    pub replaced_by: Patch<Option<String>>,
-    /// What it may do.
-    #[schema(value_type = Option<Vec<String>>)]
-    pub scopes: Patch<Vec<String>>,
-    /// Where it may be used from.
-    #[schema(value_type = Option<Vec<String>>)]
-    pub networks: Patch<Option<Vec<IpNet>>>,
-    /// When it may be used.
-    #[schema(value_type = Option<Hours>)]
-    pub hours: Patch<Option<Hours>>,
+input! {
+    /// A change of a key: what is missing stays as it is, null takes a bound away.
+    #[derive(Debug, Clone, Default)]
+    KeyPatch {
+        /// What people call it.
+        name: Patch<Option<String>> = patch_nullable(LINE),
+        /// `active` or `disabled`; revoking has a call of its own.
+        status: Patch<KeyStatus> = patch(KeyStatus::RULE),
+        /// First second of its life, in Unix seconds.
+        not_before: Patch<Option<i64>> = patch_nullable(SECONDS),
+        /// Second after its last, in Unix seconds; not in the past: to end a key now, disable or revoke it.
+        expires_at: Patch<Option<i64>> = patch_nullable(SECONDS),
+        /// What it may do.
+        scopes: Patch<Vec<String>> = patch(SCOPES),
+        /// Where it may be used from.
+        networks: Patch<Option<Vec<IpNet>>> = patch_nullable(NETWORKS),
+        /// When it may be used.
+        hours: Patch<Option<Hours>> = patch_nullable(object::<Hours>()),
+        /// Null alone: takes a rotation back, once the new key is revoked.
+        replaced_by: Patch<Option<String>> = patch_nullable(Successor),
+    }
 }
 
-fn only_null() -> Object {
-    ObjectBuilder::new().schema_type(Type::Null).build()
+/// No key is put in another's place but by a rotation.
+struct Successor;
+
+impl Rule for Successor {
+    type Value = String;
+
+    fn read(&self, _: &Value) -> Result<String, Wrong> {
+        Err(wrong("is set by a rotation; null takes one back"))
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "null"})
+    }
 }
 
 impl Key {
     /// A new key of this owner.
     pub fn issue(
-        draft: KeyDraft,
+        terms: KeyTerms,
         owner: &User,
         digest: Digest,
         hint: String,
@@ -159,77 +189,73 @@ impl Key {
                 "The user is deleted. Give the key to a user that exists.",
             ));
         }
-        if draft.tenant_id.is_some() && draft.tenant_id != owner.tenant_id {
+        if terms.tenant_id.is_some() && terms.tenant_id != owner.tenant_id {
             return Err(Refusal::field(
                 "tenant_id",
                 "must be the tenant of the key's user: the gateway refuses a key whose user belongs elsewhere. \
                  Leave it out, or create the key for a user of that tenant",
             ));
         }
-        let tenant_id = owner.tenant_id.clone();
-        let user_id = Some(owner.id.clone());
-        let draft = KeyDraft {
-            user_id,
-            tenant_id,
-            ..draft
-        };
-        begins_alive(draft.expires_at, now, NO_LIFE)?;
-        Self::of_draft(draft, digest, Some(hint), now)
+        begins_alive(terms.expires_at, now, NO_LIFE)?;
+        let key = Self::of_terms(terms, digest, Some(hint), now)?;
+        Ok(Self {
+            user_id: Some(owner.id.clone()),
+            tenant_id: owner.tenant_id.clone(),
+            ..key
+        })
     }
 
     /// A key that exists elsewhere, taken as it is there: its user or tenant may be missing or not
     /// fit each other. Without a tenant of its own it gets that of its user. One that has expired is taken
     /// only where that is meant.
     pub fn import(
-        draft: KeyDraft,
-        status: KeyStatus,
+        import: KeyImport,
         expired: Expired,
         owner: Option<&User>,
-        digest: Digest,
-        hint: Option<String>,
         now: i64,
     ) -> Result<Self, Refusal> {
         if expired == Expired::Refuse {
             let remedy = "Where it is meant to have expired, import it with allow_expired";
-            begins_alive(draft.expires_at, now, remedy)?;
+            begins_alive(import.terms.expires_at, now, remedy)?;
         }
+        let key = Self::of_terms(import.terms, import.digest, import.hint, now)?;
         let of_owner = || owner.and_then(|owner| owner.tenant_id.clone());
-        let tenant_id = draft.tenant_id.clone().or_else(of_owner);
-        let key = Self::of_draft(KeyDraft { tenant_id, ..draft }, digest, hint, now)?;
-        let revoked_at = (status == KeyStatus::Revoked).then_some(now);
         Ok(Self {
-            status,
-            revoked_at,
+            user_id: import.user_id,
+            tenant_id: key.tenant_id.or_else(of_owner),
+            status: import.status,
+            revoked_at: (import.status == KeyStatus::Revoked).then_some(now),
             ..key
         })
     }
 
-    fn of_draft(
-        draft: KeyDraft,
+    /// A key of nobody.
+    fn of_terms(
+        terms: KeyTerms,
         digest: Digest,
         hint: Option<String>,
         now: i64,
     ) -> Result<Self, Refusal> {
-        life(draft.not_before, draft.expires_at)?;
+        life(terms.not_before, terms.expires_at)?;
         Ok(Self {
-            id: draft.id.unwrap_or_else(|| new_id("key_")),
+            id: terms.id.unwrap_or_else(|| new_id("key_")),
             version: 0,
             digest,
-            user_id: draft.user_id,
-            tenant_id: draft.tenant_id,
-            environment: draft.environment,
-            name: draft.name,
+            user_id: None,
+            tenant_id: terms.tenant_id,
+            environment: terms.environment,
+            name: terms.name,
             hint,
             status: KeyStatus::Active,
-            not_before: draft.not_before,
-            expires_at: draft.expires_at,
+            not_before: terms.not_before,
+            expires_at: terms.expires_at,
             replaced_by: None,
             replaced_at: None,
             revoked_at: None,
             revoked_reason: None,
-            scopes: draft.scopes,
-            networks: draft.networks,
-            hours: draft.hours,
+            scopes: terms.scopes,
+            networks: terms.networks,
+            hours: terms.hours,
             created_at: now,
             updated_at: now,
         })

@@ -4,7 +4,9 @@
 pub mod audit;
 pub mod credential;
 pub mod fence;
+pub mod input;
 pub mod key;
+mod near;
 pub mod refusal;
 pub mod tenant;
 pub mod text;
@@ -12,6 +14,7 @@ pub mod time;
 pub mod token;
 pub mod usage;
 pub mod user;
+pub mod words;
 
 /// A field of a change: left as it is, or set to something (which may be nothing).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

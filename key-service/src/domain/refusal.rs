@@ -52,4 +52,27 @@ impl Refusal {
             Err(Self::Invalid(errors))
         }
     }
+
+    /// The errors of a part, as fields of the whole.
+    pub fn within(self, outer: &str) -> Vec<FieldError> {
+        let errors = match self {
+            Self::Invalid(errors) => errors,
+            Self::Conflict(message) => vec![FieldError::new("", message)],
+        };
+        let within = |error: FieldError| FieldError {
+            field: join(outer, &error.field),
+            ..error
+        };
+        errors.into_iter().map(within).collect()
+    }
+}
+
+/// The path of a field within another.
+pub fn join(outer: &str, inner: &str) -> String {
+    match inner {
+        inner if outer.is_empty() => inner.to_owned(),
+        "" => outer.to_owned(),
+        inner if inner.starts_with('[') => format!("{outer}{inner}"),
+        inner => format!("{outer}.{inner}"),
+    }
 }

@@ -4,7 +4,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Patch;
-use super::text::{new_id, words};
+use super::input::input;
+use super::text::{ID, LINE, new_id};
+use super::words::words;
 
 words! {
     /// Whether the keys of a tenant work.
@@ -34,26 +36,28 @@ pub struct Tenant {
     pub updated_at: i64,
 }
 
-/// What the maker of a tenant chooses.
-#[derive(Debug, Clone, Default, ToSchema)]
-pub struct TenantDraft {
-    /// Id; a new one is made where it is missing.
-    pub id: Option<String>,
-    /// What people call it.
-    pub name: Option<String>,
-    /// `active` where it is missing.
-    pub status: Option<TenantStatus>,
+input! {
+    /// What the maker of a tenant chooses.
+    #[derive(Debug, Clone, Default)]
+    TenantDraft {
+        /// Id; a new one is made where it is missing.
+        id: Option<String> = optional(ID),
+        /// What people call it.
+        name: Option<String> = optional(LINE),
+        /// `active` where it is missing.
+        status: Option<TenantStatus> = optional(TenantStatus::RULE),
+    }
 }
 
-/// A change of a tenant.
-#[derive(Debug, Clone, Default, ToSchema)]
-pub struct TenantPatch {
-    /// What people call it.
-    #[schema(value_type = Option<String>)]
-    pub name: Patch<Option<String>>,
-    /// Whether its keys work.
-    #[schema(value_type = Option<TenantStatus>)]
-    pub status: Patch<TenantStatus>,
+input! {
+    /// A change of a tenant.
+    #[derive(Debug, Clone, Default)]
+    TenantPatch {
+        /// What people call it.
+        name: Patch<Option<String>> = patch_nullable(LINE),
+        /// Whether its keys work.
+        status: Patch<TenantStatus> = patch(TenantStatus::RULE),
+    }
 }
 
 impl Tenant {

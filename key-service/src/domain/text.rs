@@ -2,6 +2,9 @@
 
 use keybound::credential::BASE62;
 use rand::RngExt;
+use serde_json::{Value, json};
+
+use super::input::rules::Text;
 
 /// Characters after the prefix of a generated id: 95 bits, so two never meet by chance.
 const ID_LENGTH: usize = 16;
@@ -19,14 +22,58 @@ pub fn new_id(prefix: &str) -> String {
     format!("{prefix}{}", random_base62(ID_LENGTH))
 }
 
+/// An id, see [`id`].
+pub const ID: Text<String> = Text {
+    parse: id,
+    bounds: visible,
+};
+
+/// The name of an API, see [`api`].
+pub const API: Text<String> = Text {
+    parse: api,
+    bounds: visible,
+};
+
+/// A line for people, see [`line`].
+pub const LINE: Text<String> = Text {
+    parse: line,
+    bounds: || json!({"minLength": 1, "maxLength": MOST_OF_LINE, "pattern": ONE_LINE}),
+};
+
+/// What to search for, see [`search`].
+pub const SEARCH: Text<String> = Text {
+    parse: search,
+    bounds: || json!({"minLength": 1, "maxLength": MOST_OF_SEARCH}),
+};
+
+/// The environment of a key, see [`environment`].
+pub const ENVIRONMENT: Text<String> = Text {
+    parse: environment,
+    bounds: || json!({"minLength": 1, "maxLength": 32, "pattern": "^[a-z0-9-]+$"}),
+};
+
+/// Characters of an id, a scope or the name of an API at most.
+pub const MOST_OF_ID: usize = 128;
+/// Characters of a line at most.
+const MOST_OF_LINE: usize = 200;
+/// Characters to search for at most.
+const MOST_OF_SEARCH: usize = 40;
+/// Without control characters, and not blank.
+const ONE_LINE: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
+
+/// The bounds of visible ASCII.
+pub fn visible() -> Value {
+    json!({"minLength": 1, "maxLength": MOST_OF_ID, "pattern": "^[!-~]+$"})
+}
+
 /// An id becomes a header value at the gateway: visible ASCII, and short.
 pub fn id(text: &str) -> Result<String, String> {
-    visible_ascii(text, 128)
+    visible_ascii(text, MOST_OF_ID)
 }
 
 /// The name of an API that a user may be approved for.
 pub fn api(text: &str) -> Result<String, String> {
-    visible_ascii(text, 128)
+    visible_ascii(text, MOST_OF_ID)
 }
 
 fn visible_ascii(text: &str, longest: usize) -> Result<String, String> {
@@ -41,8 +88,10 @@ fn visible_ascii(text: &str, longest: usize) -> Result<String, String> {
 
 /// A name or reason for people: one line of any script.
 pub fn line(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() || text.chars().count() > 200 {
-        return Err("must have 1 to 200 characters, not only spaces".to_owned());
+    if text.trim().is_empty() || text.chars().count() > MOST_OF_LINE {
+        return Err(format!(
+            "must have 1 to {MOST_OF_LINE} characters, not only spaces"
+        ));
     }
     if text.chars().any(char::is_control) {
         return Err("must be one line without control characters".to_owned());
@@ -53,11 +102,11 @@ pub fn line(text: &str) -> Result<String, String> {
 /// A part of an id, name or hint. The length keeps keys out, which are longer: a search stands in URLs, and
 /// those in logs. Dots as people type them stand for the one of a hint.
 pub fn search(text: &str) -> Result<String, String> {
-    if text.chars().count() > 40 {
-        return Err(
-            "must have at most 40 characters: search by a part of an id, name or hint, never by the key itself"
-                .to_owned(),
-        );
+    if text.chars().count() > MOST_OF_SEARCH {
+        return Err(format!(
+            "must have at most {MOST_OF_SEARCH} characters: search by a part of an id, name or hint, never by the \
+             key itself"
+        ));
     }
     line(&text.replace("...", "…"))
 }
@@ -75,71 +124,6 @@ pub fn environment(text: &str) -> Result<String, String> {
     }
 }
 
-/// The nearest of the known words, if one is near enough to be meant: a few wrong letters, or one
-/// being the beginning of the other. Two words in one (`mon-fri`) mean none of them alone.
-pub fn did_you_mean<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    let near = known
-        .iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), *candidate))
-        .filter(|(distance, candidate)| distance * 3 <= candidate.len())
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate);
-    near.or_else(|| {
-        let begins = |candidate: &&&str| {
-            let rest = word.strip_prefix(**candidate);
-            candidate.starts_with(word)
-                || rest.is_some_and(|rest| {
-                    rest.bytes()
-                        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-                })
-        };
-        known
-            .iter()
-            .filter(|_| word.len() >= 3)
-            .find(begins)
-            .copied()
-    })
-}
-
-/// One of a closed set of words, or a message that lists them and names the nearest.
-pub fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
-    if let Some((_, value)) = words.iter().find(|(name, _)| *name == text) {
-        return Ok(*value);
-    }
-    let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
-    let mut message = format!("must be one of {}", names.join(", "));
-    if let Some(near) = did_you_mean(text, &names) {
-        message.push_str(&format!("; did you mean \"{near}\"?"));
-    }
-    Err(message)
-}
-
-/// A status word as the protocol writes it, read and written from one table.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, utoipa::ToSchema)]
-        #[serde(rename_all = "lowercase")]
-        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
-
-        impl $name {
-            /// Every word with its meaning.
-            pub const WORDS: &[(&str, Self)] = &[$(($word, Self::$variant),)+];
-
-            /// The word of the protocol.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word,)+ }
-            }
-
-            /// Reads the word of the protocol.
-            pub fn parse(text: &str) -> Result<Self, String> {
-                $crate::domain::text::word(text, Self::WORDS)
-            }
-        }
-    };
-}
-pub(crate) use words;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,16 +135,6 @@ mod tests {
         for bad in ["", "a b", "a\nb", "ä", &"x".repeat(129)] {
             assert!(id(bad).is_err(), "{bad:?}");
         }
-    }
-
-    #[test]
-    fn an_unknown_word_names_the_nearest() {
-        assert_eq!(did_you_mean("scope", &["scopes", "status"]), Some("scopes"));
-        assert_eq!(did_you_mean("user", &["name", "user_id"]), Some("user_id"));
-        assert_eq!(did_you_mean("colour", &["scopes", "status"]), None);
-        assert_eq!(did_you_mean("tz", &["to"]), None);
-        assert_eq!(did_you_mean("monday", &["mon", "tue"]), Some("mon"));
-        assert_eq!(did_you_mean("mon-fri", &["mon", "fri"]), None);
     }
 
     #[test]

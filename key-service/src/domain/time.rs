@@ -2,11 +2,31 @@
 
 use std::time::SystemTime;
 
+use serde_json::json;
+
+use super::input::rules::{Digits, Number, Text};
+
 /// The last second of the year 9999: nothing sensible lies behind it, and it prints in any tool.
 pub const LATEST: i64 = 253_402_300_799;
 
 /// Seconds of a day.
 pub const DAY: i64 = 86_400;
+
+/// A time in Unix seconds.
+pub const SECONDS: Number = Number {
+    what: "a time in Unix seconds, ",
+    least: 0,
+    most: LATEST,
+};
+
+/// A time in Unix seconds, in the text of a query.
+pub const SECONDS_IN_QUERY: Digits = Digits(SECONDS);
+
+/// A span of time, see [`duration`].
+pub const DURATION: Text<i64> = Text {
+    parse: duration,
+    bounds: || json!({"pattern": "^[0-9]+(ms|s|m|h|d)$"}),
+};
 
 /// Now, in Unix seconds.
 pub fn now() -> i64 {

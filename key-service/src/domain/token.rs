@@ -7,7 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::text::{random_base62, words};
+use super::text::random_base62;
+use super::words::words;
 
 words! {
     /// What a token is for.

@@ -3,35 +3,51 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::input::input;
+use super::input::rules::{COUNT, objects};
 use super::key::Key;
-use super::time::DAY;
+use super::text::ID;
+use super::time::{DAY, SECONDS};
 use super::user::User;
 
 /// Keys that were used this lately are not stopped without asking.
 pub const RECENTLY: i64 = 30 * DAY;
 
-/// What a gateway counted for one key.
-#[derive(Debug, Clone)]
-pub struct KeyCount {
-    /// Id of the key.
-    pub id: String,
-    /// Requests that passed.
-    pub allowed: i64,
-    /// Requests that were refused.
-    pub rejected: i64,
-    /// When the last one came, in Unix seconds.
-    pub last_at: i64,
+/// Keys of one report at most: it holds up all other writes while it is counted.
+const MOST_KEYS: usize = 1000;
+
+input! {
+    /// Counts by key since the last report.
+    #[derive(Debug, Clone)]
+    @extensible
+    UsageReport {
+        /// Random id of who counted.
+        reporter: String = required(ID),
+        /// Number of the report. The same one again is counted once.
+        batch: i64 = required(COUNT),
+        /// Begin of the time counted, in Unix seconds.
+        from: i64 = required(SECONDS),
+        /// Its end.
+        to: i64 = required(SECONDS),
+        /// At most 1000. Send more in further reports.
+        keys: Vec<UsageOfKey> = required(objects::<UsageOfKey>(MOST_KEYS)),
+    }
 }
 
-/// What a gateway counted since its last report.
-#[derive(Debug, Clone)]
-pub struct Report {
-    /// The counter's own random id.
-    pub reporter: String,
-    /// Number of the report.
-    pub batch: i64,
-    /// Counts by key.
-    pub keys: Vec<KeyCount>,
+input! {
+    /// What a gateway counted for one key.
+    #[derive(Debug, Clone)]
+    @extensible
+    UsageOfKey {
+        /// Id of the key.
+        id: String = required(ID),
+        /// Requests that passed.
+        allowed: i64 = required(COUNT),
+        /// Requests that were refused.
+        rejected: i64 = required(COUNT),
+        /// When the last one came, in Unix seconds.
+        last_at: i64 = required(SECONDS),
+    }
 }
 
 /// The requests of one day.

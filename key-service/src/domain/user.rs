@@ -4,8 +4,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Patch;
+use super::fence::{MOST_ENTRIES, SCOPES};
+use super::input::input;
+use super::input::rules::{List, Text};
 use super::refusal::Refusal;
-use super::text::{new_id, words};
+use super::text::{API, ID, LINE, new_id};
+use super::words::words;
 
 words! {
     /// Whether a user's keys work, and if not, why.
@@ -49,39 +53,46 @@ pub struct User {
     pub updated_at: i64,
 }
 
-/// What the maker of a user chooses.
-#[derive(Debug, Clone, ToSchema)]
-pub struct UserDraft {
-    /// Id; a new one is made where it is missing.
-    pub id: Option<String>,
-    /// The tenant it belongs to, for good; missing in a system without tenants.
-    pub tenant_id: Option<String>,
-    /// What people call it.
-    pub name: Option<String>,
-    /// `active` where it is missing.
-    pub status: Option<UserStatus>,
-    /// Narrows the scopes of its keys; missing does not narrow.
-    pub scopes: Option<Vec<String>>,
-    /// The APIs it is approved for; missing is all.
-    pub apis: Option<Vec<String>>,
+input! {
+    /// What the maker of a user chooses.
+    #[derive(Debug, Clone)]
+    UserDraft {
+        /// Id; a new one is made where it is missing.
+        id: Option<String> = optional(ID),
+        /// The tenant it belongs to, for good; missing in a system without tenants.
+        tenant_id: Option<String> = optional(ID),
+        /// What people call it.
+        name: Option<String> = optional(LINE),
+        /// `active` where it is missing.
+        status: Option<UserStatus> = optional(UserStatus::RULE),
+        /// Narrows the scopes of its keys; missing does not narrow.
+        scopes: Option<Vec<String>> = optional(SCOPES),
+        /// The APIs it is approved for; missing is all.
+        apis: Option<Vec<String>> = optional(APIS),
+    }
 }
 
-/// A change of a user. The tenant is not among it: its keys would be left in the old one.
-#[derive(Debug, Clone, Default, ToSchema)]
-pub struct UserPatch {
-    /// What people call it.
-    #[schema(value_type = Option<String>)]
-    pub name: Patch<Option<String>>,
-    /// Any but `deleted`: deleting is done with DELETE.
-    #[schema(value_type = Option<UserStatus>)]
-    pub status: Patch<UserStatus>,
-    /// Narrows the scopes of its keys; null does not narrow.
-    #[schema(value_type = Option<Vec<String>>)]
-    pub scopes: Patch<Option<Vec<String>>>,
-    /// The APIs it is approved for; null is all.
-    #[schema(value_type = Option<Vec<String>>)]
-    pub apis: Patch<Option<Vec<String>>>,
+input! {
+    /// A change of a user. The tenant is not among it: its keys would be left in the old one.
+    #[derive(Debug, Clone, Default)]
+    UserPatch {
+        /// What people call it.
+        name: Patch<Option<String>> = patch_nullable(LINE),
+        /// Any but `deleted`: deleting is done with DELETE.
+        status: Patch<UserStatus> = patch(UserStatus::RULE),
+        /// Narrows the scopes of its keys; null does not narrow.
+        scopes: Patch<Option<Vec<String>>> = patch_nullable(SCOPES),
+        /// The APIs it is approved for; null is all.
+        apis: Patch<Option<Vec<String>>> = patch_nullable(APIS),
+    }
 }
+
+/// The APIs of a user.
+const APIS: List<Text<String>> = List {
+    items: API,
+    least: 0,
+    most: MOST_ENTRIES,
+};
 
 impl User {
     /// A new user.

@@ -1,44 +1,40 @@
 //! `/admin/v1/audit`.
 
 use axum::Json;
-use axum::extract::{RawQuery, State};
-use utoipa::IntoParams;
+use axum::extract::State;
 
-use super::fields::{Fields, digits, text};
-use super::page::{self, List, PageQuery};
-use super::{App, Problem};
+use super::app::App;
+use super::body::Query;
+use super::page::{List, PageQuery};
+use super::problem::Problem;
 use crate::domain::audit::{AuditEntry, Kind};
-use crate::domain::refusal::Refusal;
-use crate::domain::text as rules;
-use crate::domain::time::LATEST;
+use crate::domain::input::input;
+use crate::domain::input::rules::object;
+use crate::domain::text::LINE;
+use crate::domain::time::SECONDS_IN_QUERY;
 use crate::store::audit::AuditFilter;
-use crate::store::page::PageRequest;
 
-/// Which entries to list.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[allow(
-    dead_code,
-    reason = "describes the query; reading it has its own rules"
-)]
-pub struct AuditQuery {
-    /// Only about this kind of thing.
-    kind: Option<Kind>,
-    /// Only about the thing of this id.
-    id: Option<String>,
-    /// Only what the token of this name did.
-    actor: Option<String>,
-    /// Only from this time on, in Unix seconds.
-    #[param(minimum = 0, maximum = 253_402_300_799_i64)]
-    since: Option<i64>,
-    /// Only before this time, in Unix seconds.
-    #[param(minimum = 0, maximum = 253_402_300_799_i64)]
-    until: Option<i64>,
+input! {
+    /// Which entries to list.
+    AuditQuery {
+        /// Only about this kind of thing.
+        kind: Option<Kind> = optional(Kind::RULE),
+        /// Only about the thing of this id.
+        id: Option<String> = optional(LINE),
+        /// Only what the token of this name did.
+        actor: Option<String> = optional(LINE),
+        /// Only from this time on, in Unix seconds.
+        since: Option<i64> = optional(SECONDS_IN_QUERY),
+        /// Only before this time, in Unix seconds.
+        until: Option<i64> = optional(SECONDS_IN_QUERY),
+        /// Which part of them.
+        page: PageQuery = inline(object::<PageQuery>()),
+    }
 }
 
 /// Lists who changed what, newest first.
 #[utoipa::path(
-    get, path = "/admin/v1/audit", tag = "audit", params(AuditQuery, PageQuery),
+    get, path = "/admin/v1/audit", tag = "audit", params(AuditQuery),
     responses(
         (status = 200, body = List<AuditEntry>),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
@@ -46,28 +42,15 @@ pub struct AuditQuery {
 )]
 pub async fn list(
     State(app): State<App>,
-    RawQuery(query): RawQuery,
+    Query(query): Query<AuditQuery>,
 ) -> Result<Json<List<AuditEntry>>, Problem> {
-    let (filter, page) = read_query(query.as_deref())?;
-    Ok(Json(app.store.audit(&filter, page).await?.into()))
-}
-
-fn read_query(query: Option<&str>) -> Result<(AuditFilter, PageRequest), Refusal> {
-    let mut fields = Fields::of_query(query)?;
-    let kind = fields.optional("kind", text(Kind::parse));
-    let entity_id = fields.optional("id", text(rules::line));
-    let actor = fields.optional("actor", text(rules::line));
-    let since = fields.optional("since", digits(0..=LATEST));
-    let until = fields.optional("until", digits(0..=LATEST));
-    let page = page::request(&mut fields);
-    fields.finish(|| {
-        let filter = AuditFilter {
-            kind,
-            entity_id,
-            actor,
-            since,
-            until,
-        };
-        Some((filter, page))
-    })
+    let filter = AuditFilter {
+        kind: query.kind,
+        entity_id: query.id,
+        actor: query.actor,
+        since: query.since,
+        until: query.until,
+    };
+    let page = app.store.audit(&filter, query.page.into()).await?;
+    Ok(Json(page.into()))
 }

@@ -1,4 +1,4 @@
-//! What handlers take from a request, with problems where it cannot be taken: ids of paths, and
+//! What handlers take from a request, with problems where it cannot be taken: ids of paths, queries, and
 //! JSON bodies of a bounded size.
 
 use std::collections::HashSet;
@@ -9,11 +9,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use keybound::record::json::Json;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::fields::join;
-use super::{App, Problem};
-use crate::domain::refusal::{FieldError, Refusal};
+use super::app::App;
+use super::problem::Problem;
+use crate::domain::input::{Input, read, read_query};
+use crate::domain::refusal::{FieldError, Refusal, join};
 
 /// The id in a path. One that cannot be decoded is the id of nothing.
 pub struct Id(pub String);
@@ -29,34 +30,42 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-/// A JSON body, which must be there.
-pub struct JsonBody(pub Value);
+/// The parameters of a query.
+pub struct Query<T>(pub T);
 
-impl FromRequest<App> for JsonBody {
+impl<T: Input, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let unreadable = |_| Refusal::field("", "the query cannot be read");
+        let query = axum::extract::Query::try_from_uri(&parts.uri);
+        let axum::extract::Query(parameters) = query.map_err(unreadable)?;
+        Ok(Self(read_query(parameters)?))
+    }
+}
+
+/// A JSON body, which must be there.
+pub struct Body<T>(pub T);
+
+impl<T: Input> FromRequest<App> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let body = json_body(request, app).await?;
-        body.map(Self).ok_or_else(|| {
-            Problem::invalid(vec![FieldError::new(
-                "",
-                "the body is missing: send a JSON object",
-            )])
-        })
+        let missing = || Refusal::field("", "the body is missing: send a JSON object");
+        let body = json_body(request, app).await?.ok_or_else(missing)?;
+        Ok(Self(read(body)?))
     }
 }
 
 /// A JSON body of a call that needs no fields: none counts as `{}`.
-pub struct OptionalJsonBody(pub Value);
+pub struct OptionalBody<T>(pub T);
 
-impl FromRequest<App> for OptionalJsonBody {
+impl<T: Input> FromRequest<App> for OptionalBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let body = json_body(request, app).await?;
-        Ok(Self(
-            body.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
-        ))
+        Ok(Self(read(body.unwrap_or_else(|| json!({})))?))
     }
 }
 
@@ -71,12 +80,12 @@ async fn json_body(request: Request, app: &App) -> Result<Option<Value>, Problem
     if bytes.is_empty() {
         return Ok(None);
     }
-    Ok(Some(json("the body", &bytes)?))
+    Ok(Some(parse("the body", &bytes)?))
 }
 
 /// Reads a JSON text in which each field is given once: of two, the one that counts would depend on who
 /// reads it.
-pub fn json(what: &str, text: &[u8]) -> Result<Value, Refusal> {
+pub fn parse(what: &str, text: &[u8]) -> Result<Value, Refusal> {
     // The parser's message names a place and never quotes the text, which may hold a secret.
     let not_json = |error: String| Refusal::field("", format!("{what} is not JSON: {error}"));
     let as_written = Json::parse(text).map_err(not_json)?;

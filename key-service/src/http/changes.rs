@@ -4,19 +4,22 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
-use super::fields::{Fields, digits};
+use super::app::App;
+use super::body::Query;
+use super::problem::Problem;
 use super::record::{KeyRecord, TenantRecord, UserRecord, fitting};
-use super::{App, Problem};
-use crate::domain::refusal::Refusal;
+use crate::domain::input::input;
+use crate::domain::input::rules::digits;
 use crate::store::StoreError;
-use crate::store::changes::{Change, Changes};
+use crate::store::changes::Changes;
+use crate::store::stored::Change;
 
 /// The path, whose requests may take as long as they ask for.
 pub const PATH: &str = "/v1/changes";
@@ -26,20 +29,18 @@ const MOST_CHANGES: i64 = 500;
 /// No poll waits longer, whatever it asks for: proxies between us would cut it off.
 const LONGEST_WAIT: i64 = 60;
 
-/// What to give.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[allow(
-    dead_code,
-    reason = "describes the query; reading it has its own rules"
-)]
-pub struct ChangesQuery {
-    /// The cursor of the answer before; without it, the answer is where to begin.
-    after: Option<i64>,
-    /// Seconds to wait for a change if there is none, 0 to 60. Default 0.
-    wait: Option<i64>,
-    /// Changes at most, 1 to 500. Default 500.
-    limit: Option<i64>,
+input! {
+    /// What to give.
+    @extensible
+    ChangesQuery {
+        /// The cursor of the answer before; without it, the answer is where to begin.
+        after: Option<i64> = optional(digits(0, i64::MAX)),
+        /// Seconds to wait for a change if there is none, 0 to 60. Default 0.
+        // A longer wait is no mistake of the caller: it is answered sooner than it hoped.
+        wait: Option<i64> = optional(digits(0, i64::MAX)),
+        /// Changes at most, 1 to 500. Default 500.
+        limit: Option<i64> = optional(digits(1, i64::MAX)),
+    }
 }
 
 /// What was written since.
@@ -88,10 +89,12 @@ enum Body<'a> {
 )]
 pub async fn changes(
     State(app): State<App>,
-    RawQuery(query): RawQuery,
+    Query(query): Query<ChangesQuery>,
 ) -> Result<Response, Problem> {
-    let (after, wait, limit) = read(query.as_deref())?;
-    let Some(after) = after else {
+    let wait = query.wait.unwrap_or(0).min(LONGEST_WAIT).unsigned_abs();
+    let limit = query.limit.unwrap_or(MOST_CHANGES).min(MOST_CHANGES);
+    let limit = usize::try_from(limit).unwrap_or_default();
+    let Some(after) = query.after else {
         let now = app.store.refresh_sequence().await?;
         return Ok(Json(ChangesAnswer {
             cursor: now,
@@ -166,28 +169,20 @@ async fn wait_for_changes(
     }
 }
 
-fn read(query: Option<&str>) -> Result<(Option<i64>, u64, usize), Refusal> {
-    let mut fields = Fields::of_query(query)?;
-    let after = fields.optional("after", digits(0..=i64::MAX));
-    // A longer wait is no mistake of the caller: it is answered sooner than it hoped.
-    let wait = fields.optional("wait", digits(0..=i64::MAX));
-    let limit = fields.optional("limit", digits(1..=i64::MAX));
-    fields.finish_ignoring_unknown(|| {
-        let wait = wait.unwrap_or(0).min(LONGEST_WAIT);
-        let limit = limit.unwrap_or(MOST_CHANGES).min(MOST_CHANGES);
-        Some((after, wait.unsigned_abs(), usize::try_from(limit).ok()?))
-    })
-}
-
 fn record(change: &Change) -> ChangeRecord<'_> {
     let (id, body) = match change {
         Change::Tenant(tenant) => (
             &tenant.id,
             Body::Tenant {
-                tenant: tenant.into(),
+                tenant: tenant.as_ref().into(),
             },
         ),
-        Change::User(user) => (&user.id, Body::User { user: user.into() }),
+        Change::User(user) => (
+            &user.id,
+            Body::User {
+                user: user.as_ref().into(),
+            },
+        ),
         Change::Key(key) => (
             &key.id,
             Body::Key {

@@ -8,14 +8,11 @@ use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::app::{Actor, App};
 use super::attempts::Wrong;
-use super::{App, Problem};
+use super::problem::Problem;
 use crate::domain::token::{Role, Token, TokenDigest, TokenEntry};
 use crate::store::StoreError;
-
-/// Name of the token that a request came with: the actor in the audit log.
-#[derive(Debug, Clone)]
-pub struct Actor(pub String);
 
 /// The parts of the service, by who may enter.
 #[derive(Clone, Copy, PartialEq, Eq)]

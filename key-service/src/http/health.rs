@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{App, Problem};
+use super::app::App;
+use super::problem::{NEVER_WRITTEN, Problem};
 use crate::domain::time::now;
 use crate::store::Failure;
 
@@ -19,10 +20,6 @@ use crate::store::Failure;
 pub async fn healthz() -> &'static str {
     "ok\n"
 }
-
-/// A new database and one whose volume is not mounted look alike.
-pub const NEVER_WRITTEN: &str = "Nothing was ever written to this database. If there ought to be keys in it, its \
-     volume is not mounted. Until a tenant, user or key is written, no key is said to be unknown.";
 
 /// What can be done.
 #[derive(Serialize, ToSchema)]

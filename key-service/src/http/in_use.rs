@@ -1,42 +1,16 @@
 //! Who stops keys is told first that they are in use, or that nobody knows.
 
-use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
-
-use super::Problem;
-use super::fields::{Fields, switch};
-use crate::domain::refusal::Refusal;
+use super::problem::{InUseReason, Problem};
+use crate::domain::input::input;
+use crate::domain::input::rules::Switch;
 use crate::store::Write;
 use crate::store::usage::Stopped;
 
-/// How to stop keys.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[allow(
-    dead_code,
-    reason = "describes the query; reading it has its own rules"
-)]
-pub struct StopQuery {
-    /// Do it even though keys that it stops were used in the last 30 days, or nobody reports use.
-    force: Option<bool>,
-}
-
-/// Why a write that stops keys is not made.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum InUseReason {
-    /// They were used in the last 30 days.
-    UsedRecently,
-    /// No gateway has reported use yet, so that nobody knows.
-    UsageNotReported,
-}
-
-impl StopQuery {
-    /// Whether the query says that it is to be done all the same.
-    pub fn read(query: Option<&str>) -> Result<bool, Refusal> {
-        let mut fields = Fields::of_query(query)?;
-        let force = fields.optional("force", switch);
-        fields.finish(|| Some(force.unwrap_or_default()))
+input! {
+    /// How to stop keys.
+    StopQuery {
+        /// Do it even though keys that it stops were used in the last 30 days, or nobody reports use.
+        force: bool = or_default(Switch),
     }
 }
 

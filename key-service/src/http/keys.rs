@@ -1,26 +1,28 @@
 //! `/admin/v1/keys`.
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
-use super::body::{Id, JsonBody, OptionalJsonBody};
-use super::fields::{Fields, hours, networks, scopes, switch, text, unix_seconds};
-use super::guard::Actor;
+use super::app::{Actor, App};
+use super::body::{Body, Id, OptionalBody, Query};
 use super::in_use::{StopQuery, refuse_if_in_use};
-use super::page::{self, List, PageQuery};
+use super::page::{List, PageQuery};
+use super::problem::Problem;
 use super::verdict::{UNKNOWN, verdicts};
-use super::{App, Problem};
 use crate::domain::Patch;
 use crate::domain::audit::Action;
 use crate::domain::credential::{Credential, Digest};
+use crate::domain::input::input;
+use crate::domain::input::rules::{Switch, object};
 use crate::domain::key::{Key, KeyDraft, KeyPatch, KeyStatus};
 use crate::domain::refusal::Refusal;
-use crate::domain::text as rules;
-use crate::domain::time::{self, now};
+use crate::domain::text::{ID, LINE, SEARCH};
+use crate::domain::time::{self, DURATION, now};
 use crate::domain::usage::{KeyUsage, UsedKey};
+use crate::domain::user::User;
 use crate::store::Urgency;
 use crate::store::page::{KeyFilter, OwnerState, Page, PageRequest};
 use crate::store::usage::Stopped;
@@ -28,32 +30,29 @@ use crate::store::usage::Stopped;
 /// How long both keys of a rotation work, unless the request says otherwise.
 const DEFAULT_GRACE: i64 = time::DAY;
 
-/// Which keys to list.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[allow(
-    dead_code,
-    reason = "describes the query; reading it has its own rules"
-)]
-pub struct KeysQuery {
-    /// Only those of this status.
-    status: Option<KeyStatus>,
-    /// Only those whose id, hint, name or user holds this text, in any case of its letters.
-    #[param(min_length = 1, max_length = 40)]
-    search: Option<String>,
-    /// Only those of this tenant.
-    tenant: Option<String>,
-    /// Only those of this user.
-    user: Option<String>,
-    /// Only those whose user does not exist, or exists and is not active.
-    owner: Option<OwnerState>,
-    /// Only those that expire within this span from now, such as `30d`.
-    expires_within: Option<String>,
-    /// Only those that were never used. None where no gateway has reported use yet: nobody knows.
-    never_used: Option<bool>,
-    /// Only those that were not used for this span, such as `90d`: of the time before gateways reported use
-    /// nobody knows.
-    unused_for: Option<String>,
+input! {
+    /// Which keys to list.
+    KeysQuery {
+        /// Only those of this status.
+        status: Option<KeyStatus> = optional(KeyStatus::RULE),
+        /// Only those whose id, hint, name or user holds this text, in any case of its letters.
+        search: Option<String> = optional(SEARCH),
+        /// Only those of this tenant.
+        tenant: Option<String> = optional(ID),
+        /// Only those of this user.
+        user: Option<String> = optional(ID),
+        /// Only those whose user does not exist, or exists and is not active.
+        owner: Option<OwnerState> = optional(OwnerState::RULE),
+        /// Only those that expire within this span from now, such as `30d`.
+        expires_within: Option<i64> = optional(DURATION),
+        /// Only those that were never used. None where no gateway has reported use yet: nobody knows.
+        never_used: bool = or_default(Switch),
+        /// Only those that were not used for this span, such as `90d`: of the time before gateways reported use
+        /// nobody knows.
+        unused_for: Option<i64> = optional(DURATION),
+        /// Which part of them.
+        page: PageQuery = inline(object::<PageQuery>()),
+    }
 }
 
 /// A part of the list of keys.
@@ -86,25 +85,43 @@ pub struct IssuedKey {
     key: Key,
 }
 
-/// How to rotate.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes the body; reading it has its own rules")]
-pub struct Rotation {
-    /// How long the old key works on, such as `24h` (the default), `7d` or `0s`.
-    grace: Option<String>,
+input! {
+    /// How to rotate.
+    Rotation {
+        /// How long the old key works on, such as `24h` (the default), `7d` or `0s`.
+        grace: Option<i64> = optional(DURATION),
+    }
 }
 
-/// Why to revoke.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes the body; reading it has its own rules")]
-pub struct Revocation {
-    /// For the audit log and whoever asks later.
-    reason: Option<String>,
+input! {
+    /// Why to revoke.
+    Revocation {
+        /// For the audit log and whoever asks later.
+        reason: Option<String> = optional(LINE),
+    }
+}
+
+impl KeysQuery {
+    /// Which keys, and which part of them.
+    fn split(self) -> (KeyFilter, PageRequest) {
+        let now = now();
+        let filter = KeyFilter {
+            status: self.status,
+            search: self.search,
+            tenant: self.tenant,
+            user: self.user,
+            owner: self.owner,
+            expires: self.expires_within.map(|span| (now, now + span)),
+            never_used: self.never_used,
+            unused_since: self.unused_for.map(|span| now - span),
+        };
+        (filter, self.page.into())
+    }
 }
 
 /// Lists keys, oldest first.
 #[utoipa::path(
-    get, path = "/admin/v1/keys", tag = "keys", params(KeysQuery, PageQuery),
+    get, path = "/admin/v1/keys", tag = "keys", params(KeysQuery),
     responses(
         (status = 200, body = KeyList),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
@@ -112,10 +129,10 @@ pub struct Revocation {
 )]
 pub async fn list(
     State(app): State<App>,
-    RawQuery(query): RawQuery,
+    Query(query): Query<KeysQuery>,
 ) -> Result<Json<KeyList>, Problem> {
-    let (filter, page) = read_query(query.as_deref())?;
-    let page = app.store.keys(&filter, page).await?;
+    let (filter, page) = query.split();
+    let page = app.store.page(&filter, page).await?;
     let digests: Vec<Digest> = page
         .items
         .iter()
@@ -146,24 +163,22 @@ pub async fn list(
 pub async fn create(
     State(app): State<App>,
     Extension(actor): Extension<Actor>,
-    JsonBody(body): JsonBody,
+    Body(KeyDraft { user_id, terms }): Body<KeyDraft>,
 ) -> Result<(StatusCode, Json<IssuedKey>), Problem> {
-    let draft = read_draft(body)?;
     let now = now();
     let mut write = app.store.write(&actor.0, now).await?;
-    let user_id = draft.user_id.as_deref().unwrap_or_default();
-    let Some(owner) = write.user(user_id).await? else {
+    let Some(owner) = write.by_id::<User>(&user_id).await? else {
         return Err(Refusal::field("user_id", "there is no user of this id").into());
     };
-    if let Some(id) = &draft.id
-        && write.key(id).await?.is_some()
+    if let Some(id) = &terms.id
+        && write.by_id::<Key>(id).await?.is_some()
     {
         return Err(Problem::conflict(format!("There is a key {id} already.")));
     }
-    let credential = Credential::generate(draft.environment.as_deref());
+    let credential = Credential::generate(terms.environment.as_deref());
     let digest = app.settings.digester.digest(&credential);
-    let key = Key::issue(draft, &owner, digest, credential.hint(), now)?;
-    let key = write.put_key(Action::Create, None, key).await?;
+    let key = Key::issue(terms, &owner, digest, credential.hint(), now)?;
+    let key = write.put(Action::Create, None, key).await?;
     write.commit().await?;
     Ok((StatusCode::CREATED, Json(issued(&credential, key))))
 }
@@ -199,25 +214,23 @@ pub async fn show(
 pub async fn change(
     State(app): State<App>,
     Id(id): Id,
-    RawQuery(query): RawQuery,
+    Query(stop): Query<StopQuery>,
     Extension(actor): Extension<Actor>,
-    JsonBody(body): JsonBody,
+    Body(patch): Body<KeyPatch>,
 ) -> Result<Json<Key>, Problem> {
-    let force = StopQuery::read(query.as_deref())?;
-    let patch = read_patch(body)?;
     let stops = matches!(patch.status, Patch::Set(status) if status != KeyStatus::Active);
     let urgency = Urgency::of_change(stops);
     let mut write = app.store.write_as(urgency, &actor.0, now()).await?;
-    let before = write.key(&id).await?.ok_or_else(no_such_key)?;
+    let before = write.by_id::<Key>(&id).await?.ok_or_else(no_such_key)?;
     let successor = match &before.replaced_by {
-        Some(id) => write.key(id).await?,
+        Some(id) => write.by_id::<Key>(id).await?,
         None => None,
     };
     let after = before.patched(patch, successor.as_ref(), write.now())?;
-    if before.status == KeyStatus::Active && after.status == KeyStatus::Disabled && !force {
+    if before.status == KeyStatus::Active && after.status == KeyStatus::Disabled && !stop.force {
         refuse_if_in_use(&mut write, Stopped::Key(&id)).await?;
     }
-    let after = write.put_key(Action::Update, Some(&before), after).await?;
+    let after = write.put(Action::Update, Some(&before), after).await?;
     write.commit().await?;
     Ok(Json(after))
 }
@@ -237,20 +250,18 @@ pub async fn rotate(
     State(app): State<App>,
     Id(id): Id,
     Extension(actor): Extension<Actor>,
-    OptionalJsonBody(body): OptionalJsonBody,
+    OptionalBody(rotation): OptionalBody<Rotation>,
 ) -> Result<(StatusCode, Json<IssuedKey>), Problem> {
-    let mut fields = Fields::of(body)?;
-    let grace = fields.optional("grace", text(time::duration));
-    let grace = fields.finish(|| Some(grace.unwrap_or(DEFAULT_GRACE)))?;
+    let grace = rotation.grace.unwrap_or(DEFAULT_GRACE);
     let now = now();
     let mut write = app.store.write(&actor.0, now).await?;
-    let before = write.key(&id).await?.ok_or_else(no_such_key)?;
+    let before = write.by_id::<Key>(&id).await?.ok_or_else(no_such_key)?;
     let credential = Credential::generate(before.environment.as_deref());
     let digest = app.settings.digester.digest(&credential);
     let (old, new) = before.rotated(grace, digest, credential.hint(), now)?;
     // The new one first: who follows the changes never sees a successor that is not there.
-    let new = write.put_key(Action::Rotate, None, new).await?;
-    write.put_key(Action::Rotate, Some(&before), old).await?;
+    let new = write.put(Action::Rotate, None, new).await?;
+    write.put(Action::Rotate, Some(&before), old).await?;
     write.commit().await?;
     Ok((StatusCode::CREATED, Json(issued(&credential, new))))
 }
@@ -268,15 +279,12 @@ pub async fn revoke(
     State(app): State<App>,
     Id(id): Id,
     Extension(actor): Extension<Actor>,
-    OptionalJsonBody(body): OptionalJsonBody,
+    OptionalBody(Revocation { reason }): OptionalBody<Revocation>,
 ) -> Result<Json<Key>, Problem> {
-    let mut fields = Fields::of(body)?;
-    let reason = fields.optional("reason", text(rules::line));
-    let reason = fields.finish(|| Some(reason))?;
     let mut write = app.store.write_as(Urgency::Stop, &actor.0, now()).await?;
-    let before = write.key(&id).await?.ok_or_else(no_such_key)?;
+    let before = write.by_id::<Key>(&id).await?.ok_or_else(no_such_key)?;
     let after = before.revoked(reason, write.now());
-    let after = write.put_key(Action::Revoke, Some(&before), after).await?;
+    let after = write.put(Action::Revoke, Some(&before), after).await?;
     write.commit().await?;
     Ok(Json(after))
 }
@@ -290,87 +298,4 @@ fn issued(credential: &Credential, key: Key) -> IssuedKey {
 
 fn no_such_key() -> Problem {
     Problem::not_found("There is no key of this id.")
-}
-
-fn read_query(query: Option<&str>) -> Result<(KeyFilter, PageRequest), Refusal> {
-    let mut fields = Fields::of_query(query)?;
-    let status = fields.optional("status", text(KeyStatus::parse));
-    let search = fields.optional("search", text(rules::search));
-    let tenant = fields.optional("tenant", text(rules::id));
-    let user = fields.optional("user", text(rules::id));
-    let owner = fields.optional("owner", text(OwnerState::parse));
-    let span = fields.optional("expires_within", text(time::duration));
-    let never_used = fields.optional("never_used", switch).unwrap_or_default();
-    let unused_for = fields.optional("unused_for", text(time::duration));
-    let page = page::request(&mut fields);
-    fields.finish(|| {
-        let expires = span.map(|span| (now(), now() + span));
-        let unused_since = unused_for.map(|span| now() - span);
-        let filter = KeyFilter {
-            status,
-            search,
-            tenant,
-            user,
-            owner,
-            expires,
-            never_used,
-            unused_since,
-        };
-        Some((filter, page))
-    })
-}
-
-fn read_draft(body: serde_json::Value) -> Result<KeyDraft, Refusal> {
-    let mut fields = Fields::of(body)?;
-    let user_id = fields.required("user_id", text(rules::id));
-    let draft = read_terms(&mut fields);
-    fields.finish(|| {
-        Some(KeyDraft {
-            user_id: Some(user_id?),
-            ..draft
-        })
-    })
-}
-
-/// What the maker of a key chooses, but for its owner.
-pub fn read_terms(fields: &mut Fields) -> KeyDraft {
-    KeyDraft {
-        user_id: None,
-        id: fields.optional("id", text(rules::id)),
-        tenant_id: fields.optional("tenant_id", text(rules::id)),
-        environment: fields.optional("environment", text(rules::environment)),
-        name: fields.optional("name", text(rules::line)),
-        not_before: fields.optional("not_before", unix_seconds),
-        expires_at: fields.optional("expires_at", unix_seconds),
-        scopes: fields.optional("scopes", scopes).unwrap_or_default(),
-        networks: fields.optional("networks", networks),
-        hours: fields.optional("hours", hours),
-    }
-}
-
-fn read_patch(body: serde_json::Value) -> Result<KeyPatch, Refusal> {
-    let mut fields = Fields::of(body)?;
-    let name = fields.patch_nullable("name", text(rules::line));
-    let status = fields.patch("status", text(KeyStatus::parse));
-    let not_before = fields.patch_nullable("not_before", unix_seconds);
-    let expires_at = fields.patch_nullable("expires_at", unix_seconds);
-    let scopes = fields.patch("scopes", scopes);
-    let networks = fields.patch_nullable("networks", networks);
-    let hours = fields.patch_nullable("hours", hours);
-    let replaced_by = fields.patch_nullable(
-        "replaced_by",
-        text(|_| Err("is set by a rotation; null takes one back".to_owned())),
-    );
-    fields.finish(|| {
-        Some(KeyPatch {
-            name,
-            status,
-            not_before,
-            expires_at,
-            scopes,
-            networks,
-            hours,
-            replaced_by,
-        })
-    })
 }

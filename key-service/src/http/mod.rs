@@ -5,10 +5,6 @@
     reason = "utoipa's macro for handlers writes paths in full"
 )]
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
-
 use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use axum::{Json, Router, middleware};
@@ -17,12 +13,12 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+mod app;
 mod attempts;
 mod audit;
 mod body;
 mod changes;
 mod explain;
-mod fields;
 mod guard;
 mod health;
 mod import;
@@ -40,81 +36,16 @@ mod usage;
 mod users;
 mod verdict;
 
-use crate::domain::credential::Digester;
-use crate::filter::Filter;
-use crate::store::Store;
-use attempts::Attempts;
+pub use app::Settings;
+use app::{App, LARGEST_BODY};
 pub use listen::serve;
-use metrics::Metrics;
-pub use problem::Problem;
+use problem::Problem;
 
-/// No body is larger, in either direction of the protocol.
-const LARGEST_BODY: usize = 1024 * 1024;
-
-/// How the service behaves towards its callers.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// How credentials become digests.
-    pub digester: Digester,
-    /// By what gateways decide, for explanations.
-    pub filter: Arc<Filter>,
-    /// How long the head of a request may take to arrive, counted from the answer before: a connection that
-    /// is idle for longer is closed. More than the idle timeout of Envoy's cluster (30 s in envoy.yaml), or
-    /// Envoy sends a request on a connection that is just being closed.
-    pub head_timeout: Duration,
-    /// How long the body of a request may take to arrive.
-    pub body_timeout: Duration,
-    /// A request that takes longer is answered 503. A long poll has its own bound on top.
-    pub request_timeout: Duration,
-    /// A gateway that is further behind than this many changes starts over instead of replaying.
-    pub changes_kept: i64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            digester: Digester::default(),
-            filter: Arc::default(),
-            head_timeout: Duration::from_secs(40),
-            body_timeout: Duration::from_secs(10),
-            request_timeout: Duration::from_secs(15),
-            changes_kept: 100_000,
-        }
-    }
-}
-
-/// What every handler shares.
-#[derive(Clone)]
-struct App(Arc<Parts>);
-
-struct Parts {
-    store: Store,
-    settings: Settings,
-    metrics: Metrics,
-    attempts: Attempts,
-    stopping: watch::Receiver<bool>,
-    /// A gateway has followed changes that a database without any does not hold.
-    missed: AtomicBool,
-}
-
-impl std::ops::Deref for App {
-    type Target = Parts;
-
-    fn deref(&self) -> &Parts {
-        &self.0
-    }
-}
+use crate::store::Store;
 
 /// The whole service as a router. Long polls end as soon as `stopping` turns true.
 pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>) -> Router {
-    let app = App(Arc::new(Parts {
-        store,
-        settings,
-        metrics: Metrics::new(),
-        attempts: Attempts::default(),
-        stopping,
-        missed: AtomicBool::new(false),
-    }));
+    let app = App::new(store, settings, stopping);
     let (router, description) = OpenApiRouter::with_openapi(openapi::Description::openapi())
         .routes(routes!(resolve::resolve))
         .routes(routes!(changes::changes))

@@ -3,26 +3,39 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
-use super::fields::{Fields, digits, text};
+use crate::domain::input::input;
+use crate::domain::input::rules::{Text, any, digits};
 use crate::store::page::{Page, PageRequest};
 
 const DEFAULT_LIMIT: i64 = 100;
 const HIGHEST_LIMIT: i64 = 500;
 
-/// Which part of a list to give.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[allow(
-    dead_code,
-    reason = "describes the query; reading it has its own rules"
-)]
-pub struct PageQuery {
-    /// Entries at most, 1 to 500. Default 100.
-    limit: Option<i64>,
-    /// `next_page_token` of the page before.
-    page_token: Option<String>,
+input! {
+    /// Which part of a list to give.
+    PageQuery {
+        /// Entries at most, 1 to 500. Default 100.
+        limit: Option<i64> = optional(digits(1, HIGHEST_LIMIT)),
+        /// `next_page_token` of the page before.
+        page_token: Option<i64> = optional(PAGE_TOKEN),
+    }
+}
+
+/// The place of the last entry of the page before.
+const PAGE_TOKEN: Text<i64> = Text {
+    parse: |token| decode(token).ok_or_else(|| "is no page_token of this service".to_owned()),
+    bounds: any,
+};
+
+impl From<PageQuery> for PageRequest {
+    fn from(query: PageQuery) -> Self {
+        let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+        Self {
+            after: query.page_token,
+            limit: usize::try_from(limit).unwrap_or_default(),
+        }
+    }
 }
 
 /// A part of a list.
@@ -40,19 +53,6 @@ impl<T> From<Page<T>> for List<T> {
             items: page.items,
             next_page_token: page.next.map(encode),
         }
-    }
-}
-
-/// Takes the two parameters of paging out of a query.
-pub fn request(fields: &mut Fields) -> PageRequest {
-    let limit = fields.optional("limit", digits(1..=HIGHEST_LIMIT));
-    let after = fields.optional(
-        "page_token",
-        text(|token| decode(token).ok_or_else(|| "is no page_token of this service".to_owned())),
-    );
-    PageRequest {
-        after,
-        limit: usize::try_from(limit.unwrap_or(DEFAULT_LIMIT)).unwrap_or_default(),
     }
 }
 

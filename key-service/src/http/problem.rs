@@ -8,10 +8,23 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::in_use::InUseReason;
 use crate::domain::refusal::{FieldError, Refusal};
 use crate::domain::usage::UsedKey;
 use crate::store::{Failure, StoreError};
+
+/// A new database and one whose volume is not mounted look alike.
+pub const NEVER_WRITTEN: &str = "Nothing was ever written to this database. If there ought to be keys in it, its \
+     volume is not mounted. Until a tenant, user or key is written, no key is said to be unknown.";
+
+/// Why a write that stops keys is not made.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InUseReason {
+    /// They were used in the last 30 days.
+    UsedRecently,
+    /// No gateway has reported use yet, so that nobody knows.
+    UsageNotReported,
+}
 
 /// An answer that is an error.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -196,7 +209,7 @@ impl Problem {
 
     /// 503: what is missing was lost with the database, for all that we know.
     pub fn never_written() -> Self {
-        Self::unavailable(super::health::NEVER_WRITTEN)
+        Self::unavailable(NEVER_WRITTEN)
     }
 
     /// 503: not now.

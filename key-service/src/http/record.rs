@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::LARGEST_BODY;
+use super::app::LARGEST_BODY;
 use crate::domain::fence::Hours;
 use crate::domain::key::{Key, KeyStatus};
 use crate::domain::tenant::{Tenant, TenantStatus};

@@ -7,24 +7,33 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::body::JsonBody;
-use super::fields::{self, Fields};
+use super::app::App;
+use super::body::Body;
+use super::problem::Problem;
 use super::record::{KeyRecord, TenantRecord, UserRecord, fitting};
-use super::{App, Problem};
-use crate::domain::credential::Digest;
-use crate::domain::refusal::Refusal;
+use crate::domain::credential::{DIGEST, Digest};
+use crate::domain::input::input;
+use crate::domain::input::rules::{List, Text};
 use crate::store::resolve::{Found, Resolved};
 
 /// More would be too much work for one answer.
 pub const MOST_DIGESTS: usize = 64;
 
-/// The digests to look up.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes the body; reading it has its own rules")]
-pub struct ResolveRequest {
-    /// 1 to 64 digests, base64url without padding.
-    digests: Vec<String>,
+input! {
+    /// The digests to look up.
+    @extensible
+    ResolveRequest {
+        /// 1 to 64 digests, base64url without padding.
+        digests: Vec<Digest> = required(DIGESTS),
+    }
 }
+
+/// The digests of a batch.
+const DIGESTS: List<Text<Digest>> = List {
+    items: DIGEST,
+    least: 1,
+    most: MOST_DIGESTS,
+};
 
 /// One result a digest, in the order asked. What did not fit into 1 MiB is left out at the end: ask for it
 /// again.
@@ -64,9 +73,8 @@ struct Owner<'a> {
 )]
 pub async fn resolve(
     State(app): State<App>,
-    JsonBody(body): JsonBody,
+    Body(ResolveRequest { digests }): Body<ResolveRequest>,
 ) -> Result<Response, Problem> {
-    let digests = digests(body)?;
     let resolved = app.store.resolve(&digests).await?;
     if resolved.as_of == 0 {
         return Err(Problem::never_written());
@@ -85,13 +93,6 @@ pub fn answer(digests: &[Digest], resolved: &Resolved) -> Result<ResolveAnswer, 
         as_of: resolved.as_of,
         results: fitting(results.map(|(digest, found)| result(digest, found.as_ref())))?,
     })
-}
-
-/// Unlike the admin API, the protocol ignores fields that it does not know.
-fn digests(body: serde_json::Value) -> Result<Vec<Digest>, Refusal> {
-    let mut fields = Fields::of(body)?;
-    let digests = fields.required("digests", fields::list(1..=MOST_DIGESTS, Digest::parse));
-    fields.finish_ignoring_unknown(|| digests)
 }
 
 fn result<'a>(digest: &'a Digest, found: Option<&'a Found>) -> ResolveResult<'a> {

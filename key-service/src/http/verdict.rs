@@ -9,8 +9,9 @@ use keybound::verdict::{Facts, Knowledge, Outcome, Reason, explain};
 
 use std::rc::Rc;
 
+use super::app::App;
+use super::problem::Problem;
 use super::resolve::{MOST_DIGESTS, answer};
-use super::{App, Problem};
 use crate::domain::credential::Digest;
 use crate::domain::time::now;
 

@@ -2,9 +2,10 @@
 
 use sqlx::{QueryBuilder, Sqlite};
 
+use super::columns::{json, plain, word};
+use super::database::Store;
+use super::error::StoreError;
 use super::page::{Page, PageRequest};
-use super::rows::Columns;
-use super::{Store, StoreError};
 use crate::domain::audit::{Action, AuditEntry, Kind};
 
 /// Which entries to list.
@@ -53,19 +54,18 @@ impl Store {
         let rows = sql.build().fetch_all(&self.readers).await?;
         let mut entries = Vec::with_capacity(rows.len());
         for row in &rows {
-            let mut columns = Columns::of(row);
             let entry = AuditEntry {
-                id: columns.take()?,
-                at: columns.take()?,
-                actor: columns.take()?,
-                action: columns.word(Action::parse)?,
-                kind: columns.word(Kind::parse)?,
-                entity_id: columns.take()?,
-                seq: columns.take()?,
-                before: columns.json()?,
-                after: columns.json()?,
-                previous_hash: columns.take()?,
-                hash: columns.take()?,
+                id: plain(row, "id")?,
+                at: plain(row, "at")?,
+                actor: plain(row, "actor")?,
+                action: word(row, "action", Action::parse)?,
+                kind: word(row, "kind", Kind::parse)?,
+                entity_id: plain(row, "entity_id")?,
+                seq: plain(row, "seq")?,
+                before: json(row, "before")?,
+                after: json(row, "after")?,
+                previous_hash: plain(row, "previous_hash")?,
+                hash: plain(row, "hash")?,
             };
             entries.push((entry.id, entry));
         }

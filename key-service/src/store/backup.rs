@@ -6,8 +6,13 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
 
-use super::open::{beside, cannot_open, lock_file, make_private, no_lock, options, sqlite_name};
-use super::{Store, StoreError, Write, schema};
+use super::database::Store;
+use super::error::StoreError;
+use super::file::beside;
+use super::open::{cannot_open, lock_file, make_private, no_lock, options, sqlite_name};
+use super::schema;
+use super::stored::tables;
+use super::write::Write;
 use crate::domain::audit::{Action, Kind};
 
 /// How far a restored database's numbers are moved on: further than a service can have written since the
@@ -197,11 +202,8 @@ impl Write {
         let last_write_at = sqlx::query_scalar("SELECT max(at) FROM audit")
             .fetch_one(self.connection())
             .await?;
-        for sql in [
-            "UPDATE tenants SET version = version + ?",
-            "UPDATE users SET version = version + ?",
-            "UPDATE keys SET version = version + ?",
-        ] {
+        for table in tables() {
+            let sql = table.sql.move_on.as_str();
             sqlx::query(sql).bind(by).execute(self.connection()).await?;
         }
         let sequence: i64 =

@@ -7,15 +7,16 @@ use sha2::{Digest as _, Sha256};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
-use super::rows::{Columns, json_text};
-use super::{Store, StoreError, Write};
+use super::columns::{json_text, plain};
+use super::database::Store;
+use super::error::StoreError;
 
 /// Entries that are read at a time.
 const PAGE: i64 = 1000;
 
 /// An entry as it is stored: what its hash covers.
 #[derive(Serialize)]
-pub(super) struct Stored {
+pub(super) struct Entry {
     pub previous_hash: Option<String>,
     pub id: i64,
     pub at: i64,
@@ -28,7 +29,7 @@ pub(super) struct Stored {
     pub after: Option<String>,
 }
 
-impl Stored {
+impl Entry {
     /// The hash of the entry.
     pub(super) fn hash(&self) -> Result<String, StoreError> {
         Ok(URL_SAFE_NO_PAD.encode(Sha256::digest(json_text(self)?)))
@@ -66,7 +67,7 @@ pub enum Chain {
 async fn page(
     connection: &mut SqliteConnection,
     after: i64,
-) -> Result<Vec<(Stored, Option<String>)>, StoreError> {
+) -> Result<Vec<(Entry, Option<String>)>, StoreError> {
     let sql = "SELECT hash, previous_hash, id, at, actor, action, kind, entity_id, seq, before, after FROM audit \
                WHERE id > ? ORDER BY id LIMIT ?";
     let rows = sqlx::query(sql)
@@ -77,22 +78,20 @@ async fn page(
     rows.iter().map(stored).collect()
 }
 
-fn stored(row: &SqliteRow) -> Result<(Stored, Option<String>), StoreError> {
-    let mut columns = Columns::of(row);
-    let hash = columns.take()?;
-    let stored = Stored {
-        previous_hash: columns.take()?,
-        id: columns.take()?,
-        at: columns.take()?,
-        actor: columns.take()?,
-        action: columns.take()?,
-        kind: columns.take()?,
-        entity_id: columns.take()?,
-        seq: columns.take()?,
-        before: columns.take()?,
-        after: columns.take()?,
+fn stored(row: &SqliteRow) -> Result<(Entry, Option<String>), StoreError> {
+    let entry = Entry {
+        previous_hash: plain(row, "previous_hash")?,
+        id: plain(row, "id")?,
+        at: plain(row, "at")?,
+        actor: plain(row, "actor")?,
+        action: plain(row, "action")?,
+        kind: plain(row, "kind")?,
+        entity_id: plain(row, "entity_id")?,
+        seq: plain(row, "seq")?,
+        before: plain(row, "before")?,
+        after: plain(row, "after")?,
     };
-    Ok((stored, hash))
+    Ok((entry, plain(row, "hash")?))
 }
 
 /// The number that was given to an entry last. It stays when the entry is gone.
@@ -182,16 +181,14 @@ impl Store {
     }
 }
 
-impl Write {
-    /// The end of the chain as this write sees it.
-    pub(super) async fn end_of_chain(&mut self) -> Result<End, StoreError> {
-        let id = sqlx::query_scalar(LAST_NUMBER)
-            .fetch_one(self.connection())
-            .await?;
-        let hash = sqlx::query_scalar("SELECT hash FROM audit ORDER BY id DESC LIMIT 1")
-            .fetch_optional(self.connection())
-            .await?
-            .flatten();
-        Ok(End { id, hash })
-    }
+/// The end of the chain, as this connection sees it.
+pub(super) async fn end(connection: &mut SqliteConnection) -> Result<End, StoreError> {
+    let id = sqlx::query_scalar(LAST_NUMBER)
+        .fetch_one(&mut *connection)
+        .await?;
+    let hash = sqlx::query_scalar("SELECT hash FROM audit ORDER BY id DESC LIMIT 1")
+        .fetch_optional(connection)
+        .await?
+        .flatten();
+    Ok(End { id, hash })
 }

@@ -1,6 +1,7 @@
 //! How many keys there are, for monitors.
 
-use super::{Store, StoreError};
+use super::database::Store;
+use super::error::StoreError;
 use crate::domain::time::DAY;
 
 /// How many keys there are, by what an operator wants to know of them.

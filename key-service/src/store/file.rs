@@ -1,11 +1,10 @@
 //! Whether the file that is open is still the one under its name. Somebody may delete it, move it or put
 //! another in its place; what is written after that is lost as soon as the service stops.
 
+use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-
-use super::open::beside;
 
 /// The database file and those that SQLite keeps beside it while it is open.
 #[derive(Debug)]
@@ -72,4 +71,11 @@ impl DatabaseFile {
             .flatten()
             .try_for_each(Identity::check)
     }
+}
+
+/// The path with something appended to it.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(ending);
+    name.into()
 }

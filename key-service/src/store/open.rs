@@ -1,9 +1,8 @@
 //! Opening and closing the database file.
 
-use std::ffi::OsString;
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +13,10 @@ use sqlx::sqlite::{
 };
 use tokio::sync::watch;
 
-use super::file::DatabaseFile;
+use super::database::{Missing, Store};
+use super::error::{StoreError, result_code};
+use super::file::{DatabaseFile, beside};
 use super::writable::Writable;
-use super::{Missing, Store, StoreError};
 
 /// How the tables came to be.
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -207,13 +207,6 @@ pub(super) fn no_lock(database: &Path, error: &std::io::Error) -> String {
     )
 }
 
-/// The path with something appended to it.
-pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(ending);
-    name.into()
-}
-
 /// Makes the file where it is missing, for its owner alone: it tells who has access to what. SQLite
 /// gives its other files the same permissions.
 pub(super) fn make_private(path: &Path) -> std::io::Result<()> {
@@ -226,13 +219,6 @@ pub(super) fn make_private(path: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }
-}
-
-/// The primary one of SQLite's result codes.
-pub(super) fn result_code(error: &sqlx::Error) -> Option<u32> {
-    let code = error.as_database_error()?.code()?.parse::<u32>().ok()?;
-    // The low byte is the primary code, the rest narrows it.
-    Some(code & 0xff)
 }
 
 /// SQLite's result codes that have a remedy of their own.

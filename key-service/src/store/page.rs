@@ -1,15 +1,17 @@
 //! Lists, a page at a time, in the order of creation.
 
-use sqlx::{QueryBuilder, Sqlite, SqlitePool};
+use sqlx::{Encode, QueryBuilder, Sqlite, Type};
 
-use super::StoreError;
-use super::rows::{Columns, key_columns, tenant_columns, user_columns};
-use super::usage::{use_columns, used_key};
+use super::columns::plain;
+use super::database::Store;
+use super::error::StoreError;
+use super::shown::{REPORTED, Shown, select};
+use super::stored::Stored;
 use crate::domain::key::KeyStatus;
 use crate::domain::tenant::{Tenant, TenantStatus};
-use crate::domain::text::words;
 use crate::domain::usage::UsedKey;
 use crate::domain::user::{User, UserStatus};
+use crate::domain::words::words;
 
 /// Which part of a list to give.
 #[derive(Debug, Clone, Copy)]
@@ -100,159 +102,133 @@ pub struct KeyFilter {
     pub unused_since: Option<i64>,
 }
 
-pub(super) async fn tenants(
-    pool: &SqlitePool,
-    filter: &TenantFilter,
-    page: PageRequest,
-) -> Result<Page<Tenant>, StoreError> {
-    let mut sql = begin(
-        concat!(
-            "SELECT tenants.place, ",
-            tenant_columns!(),
-            " FROM tenants WHERE tenants.place > "
-        ),
-        page,
-    );
-    if let Some(status) = filter.status {
-        sql.push(" AND tenants.status = ")
-            .push_bind(status.as_str());
-    }
-    hold(
-        &mut sql,
-        &["tenants.id", "tenants.name"],
-        filter.search.as_deref(),
-    );
-    finish(pool, sql, page, |columns| columns.tenant()).await
+/// Which records of a table to list.
+pub trait Filter {
+    /// What is listed of each.
+    type Item: Shown;
+
+    /// Leaves out the others.
+    fn narrow(&self, list: &mut Narrowing);
 }
 
-pub(super) async fn users(
-    pool: &SqlitePool,
-    filter: &UserFilter,
-    page: PageRequest,
-) -> Result<Page<User>, StoreError> {
-    let mut sql = begin(
-        concat!(
-            "SELECT users.place, ",
-            user_columns!(),
-            " FROM users WHERE users.place > "
-        ),
-        page,
-    );
-    if let Some(status) = filter.status {
-        sql.push(" AND users.status = ").push_bind(status.as_str());
+impl Filter for TenantFilter {
+    type Item = Tenant;
+
+    fn narrow(&self, list: &mut Narrowing) {
+        list.equal("tenants.status", self.status.map(TenantStatus::as_str));
+        list.hold(&["tenants.id", "tenants.name"], self.search.as_deref());
     }
-    hold(
-        &mut sql,
-        &["users.id", "users.name"],
-        filter.search.as_deref(),
-    );
-    if let Some(tenant) = &filter.tenant {
-        sql.push(" AND users.tenant_id = ")
-            .push_bind(tenant.clone());
-    }
-    finish(pool, sql, page, |columns| columns.user()).await
 }
 
-pub(super) async fn keys(
-    pool: &SqlitePool,
-    filter: &KeyFilter,
-    page: PageRequest,
-) -> Result<Page<UsedKey>, StoreError> {
-    let mut sql = begin(
-        concat!(
-            "SELECT keys.place, ",
-            key_columns!(),
-            ", ",
-            use_columns!(),
-            " FROM keys LEFT JOIN key_last_use ON key_last_use.key_id = keys.id \
-             WHERE keys.place > "
-        ),
-        page,
-    );
-    if let Some(status) = filter.status {
-        sql.push(" AND keys.status = ").push_bind(status.as_str());
+impl Filter for UserFilter {
+    type Item = User;
+
+    fn narrow(&self, list: &mut Narrowing) {
+        list.equal("users.status", self.status.map(UserStatus::as_str));
+        list.hold(&["users.id", "users.name"], self.search.as_deref());
+        list.equal("users.tenant_id", self.tenant.clone());
     }
-    let texts = ["keys.id", "keys.hint", "keys.name", "keys.user_id"];
-    hold(&mut sql, &texts, filter.search.as_deref());
-    if let Some(tenant) = &filter.tenant {
-        sql.push(" AND keys.tenant_id = ").push_bind(tenant.clone());
-    }
-    if let Some(user) = &filter.user {
-        sql.push(" AND keys.user_id = ").push_bind(user.clone());
-    }
-    match filter.owner {
-        None => {}
-        Some(OwnerState::Missing) => {
-            sql.push(" AND NOT EXISTS (SELECT 1 FROM users WHERE users.id = keys.user_id)");
+}
+
+impl Filter for KeyFilter {
+    type Item = UsedKey;
+
+    fn narrow(&self, list: &mut Narrowing) {
+        list.equal("keys.status", self.status.map(KeyStatus::as_str));
+        let texts = ["keys.id", "keys.hint", "keys.name", "keys.user_id"];
+        list.hold(&texts, self.search.as_deref());
+        list.equal("keys.tenant_id", self.tenant.clone());
+        list.equal("keys.user_id", self.user.clone());
+        let Narrowing(sql) = list;
+        match self.owner {
+            None => {}
+            Some(OwnerState::Missing) => {
+                sql.push(" AND NOT EXISTS (SELECT 1 FROM users WHERE users.id = keys.user_id)");
+            }
+            Some(OwnerState::Inactive) => {
+                sql.push(
+                    " AND EXISTS (SELECT 1 FROM users WHERE users.id = keys.user_id AND users.status <> 'active')",
+                );
+            }
         }
-        Some(OwnerState::Inactive) => {
+        if let Some((from, to)) = self.expires {
+            sql.push(" AND keys.expires_at >= ").push_bind(from);
+            sql.push(" AND keys.expires_at < ").push_bind(to);
+        }
+        if self.never_used {
+            sql.push(" AND key_last_use.at IS NULL AND ").push(REPORTED);
+        }
+        if let Some(since) = self.unused_since {
+            // Null, which is no match, where use was never reported.
             sql.push(
-                " AND EXISTS (SELECT 1 FROM users WHERE users.id = keys.user_id AND users.status <> 'active')",
+                " AND coalesce(key_last_use.at, max(keys.created_at, (SELECT since FROM usage_reporting))) < ",
             );
+            sql.push_bind(since);
         }
     }
-    if let Some((from, to)) = filter.expires {
-        sql.push(" AND keys.expires_at >= ").push_bind(from);
-        sql.push(" AND keys.expires_at < ").push_bind(to);
-    }
-    if filter.never_used {
-        sql.push(" AND key_last_use.at IS NULL AND EXISTS (SELECT 1 FROM usage_reporting)");
-    }
-    if let Some(since) = filter.unused_since {
-        // Null, which is no match, where use was never reported.
-        sql.push(
-            " AND coalesce(key_last_use.at, max(keys.created_at, (SELECT since FROM usage_reporting))) < ",
-        );
-        sql.push_bind(since);
-    }
-    finish(pool, sql, page, used_key).await
 }
 
-/// Only where one of these columns holds the text, in any case of its letters.
-fn hold(sql: &mut QueryBuilder<Sqlite>, columns: &[&'static str], text: Option<&str>) {
-    let Some(text) = text else {
-        return;
-    };
-    let mut literal = String::with_capacity(text.len());
-    for letter in text.to_lowercase().chars() {
-        if matches!(letter, '%' | '_' | '\\') {
-            literal.push('\\');
+/// The conditions of a list.
+pub struct Narrowing(QueryBuilder<Sqlite>);
+
+impl Narrowing {
+    /// Only where the column holds exactly this, if it is given.
+    fn equal<T>(&mut self, column: &str, value: Option<T>)
+    where
+        T: for<'q> Encode<'q, Sqlite> + Type<Sqlite>,
+    {
+        if let Some(value) = value {
+            let Self(sql) = self;
+            sql.push(" AND ").push(column).push(" = ").push_bind(value);
         }
-        literal.push(letter);
     }
-    let pattern = format!("%{literal}%");
-    let mut before = " AND (";
-    for column in columns {
-        sql.push(before)
-            .push("lower(")
-            .push(*column)
-            .push(") LIKE ");
-        sql.push_bind(pattern.clone()).push(" ESCAPE '\\'");
-        before = " OR ";
+
+    /// Only where one of these columns holds the text, in any case of its letters.
+    fn hold(&mut self, columns: &[&str], text: Option<&str>) {
+        let Self(sql) = self;
+        let Some(text) = text else {
+            return;
+        };
+        let mut literal = String::with_capacity(text.len());
+        for letter in text.to_lowercase().chars() {
+            if matches!(letter, '%' | '_' | '\\') {
+                literal.push('\\');
+            }
+            literal.push(letter);
+        }
+        let pattern = format!("%{literal}%");
+        let mut before = " AND (";
+        for column in columns {
+            sql.push(before)
+                .push("lower(")
+                .push(*column)
+                .push(") LIKE ");
+            sql.push_bind(pattern.clone()).push(" ESCAPE '\\'");
+            before = " OR ";
+        }
+        sql.push(")");
     }
-    sql.push(")");
 }
 
-fn begin(select: &'static str, page: PageRequest) -> QueryBuilder<Sqlite> {
-    let mut sql = QueryBuilder::new(select);
-    sql.push_bind(page.after.unwrap_or(0));
-    sql
-}
-
-async fn finish<T>(
-    pool: &SqlitePool,
-    mut sql: QueryBuilder<Sqlite>,
-    page: PageRequest,
-    read: for<'a, 'r> fn(&'a mut Columns<'r>) -> Result<Option<T>, StoreError>,
-) -> Result<Page<T>, StoreError> {
-    sql.push(" ORDER BY 1 LIMIT ")
-        .push_bind(page.limit_and_one());
-    let rows = sql.build().fetch_all(pool).await?;
-    let mut entries = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let mut columns = Columns::of(row);
-        let place = columns.take()?;
-        entries.extend(read(&mut columns)?.map(|item| (place, item)));
+impl Store {
+    /// A page of the records that this lets through, oldest first.
+    pub async fn page<F: Filter>(
+        &self,
+        filter: &F,
+        page: PageRequest,
+    ) -> Result<Page<F::Item>, StoreError> {
+        let place = format!("{}.place", <F::Item as Shown>::Record::table().name);
+        let mut sql = select::<F::Item>(&format!("{place} AS place, "));
+        sql.push(&place).push(" > ");
+        sql.push_bind(page.after.unwrap_or(0));
+        let mut list = Narrowing(sql);
+        filter.narrow(&mut list);
+        let Narrowing(mut sql) = list;
+        sql.push(" ORDER BY ").push(&place).push(" LIMIT ");
+        sql.push_bind(page.limit_and_one());
+        let rows = sql.build().fetch_all(&self.readers).await?;
+        let entry = |row| Ok((plain(row, "place")?, F::Item::of_row(row)?));
+        let entries: Result<Vec<_>, StoreError> = rows.iter().map(entry).collect();
+        Ok(Page::cut(entries?, page))
     }
-    Ok(Page::cut(entries, page))
 }

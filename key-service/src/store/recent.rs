@@ -4,7 +4,8 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::changes::{Change, Changes};
+use super::changes::Changes;
+use super::stored::Change;
 
 /// Changes that are kept. Who is further behind reads the database.
 const KEPT: usize = 1000;
@@ -87,14 +88,14 @@ mod tests {
     use crate::domain::tenant::{Tenant, TenantStatus};
 
     fn change(id: &str, version: i64) -> Change {
-        Change::Tenant(Tenant {
+        Change::Tenant(Box::new(Tenant {
             id: id.to_owned(),
             version,
             name: None,
             status: TenantStatus::Active,
             created_at: 0,
             updated_at: 0,
-        })
+        }))
     }
 
     fn seqs(changes: Option<Changes>) -> Option<Vec<i64>> {

@@ -1,7 +1,12 @@
 //! What gateways ask: records by digest.
 
-use super::rows::{Columns, key_columns, tenant_columns, user_columns};
-use super::{Store, StoreError};
+use std::sync::LazyLock;
+
+use super::columns::{json_text, plain};
+use super::database::Store;
+use super::error::StoreError;
+use super::shown::Shown;
+use super::stored::joined;
 use crate::domain::credential::Digest;
 use crate::domain::key::Key;
 use crate::domain::tenant::Tenant;
@@ -30,31 +35,34 @@ pub struct Resolved {
 impl Store {
     /// Looks a batch up. It is one statement, hence one snapshot, however many digests there are.
     pub async fn resolve(&self, digests: &[Digest]) -> Result<Resolved, StoreError> {
+        static SQL: LazyLock<String> = LazyLock::new(|| {
+            let (keys, users, tenants) = (Key::columns(), User::columns(), Tenant::columns());
+            format!(
+                "SELECT sequence.value AS as_of, {keys}, {users}, {tenants} \
+                 FROM json_each($1) AS asked JOIN sequence \
+                 LEFT JOIN keys ON keys.digest = asked.value \
+                 LEFT JOIN users ON users.id = keys.user_id \
+                 LEFT JOIN tenants ON tenants.id = keys.tenant_id \
+                 ORDER BY asked.key"
+            )
+        });
         let asked: Vec<&str> = digests.iter().map(Digest::as_str).collect();
-        let sql = concat!(
-            "SELECT sequence.value, ",
-            key_columns!(),
-            ", ",
-            user_columns!(),
-            ", ",
-            tenant_columns!(),
-            " FROM json_each(?) AS asked JOIN sequence \
-             LEFT JOIN keys ON keys.digest = asked.value \
-             LEFT JOIN users ON users.id = keys.user_id \
-             LEFT JOIN tenants ON tenants.id = keys.tenant_id \
-             ORDER BY asked.key"
-        );
-        let rows = sqlx::query(sql)
-            .bind(super::rows::json_text(&asked)?)
+        let rows = sqlx::query(SQL.as_str())
+            .bind(json_text(&asked)?)
             .fetch_all(&self.readers)
             .await?;
         let mut as_of = 0;
         let mut results = Vec::with_capacity(rows.len());
         for row in &rows {
-            let mut columns = Columns::of(row);
-            as_of = columns.take()?;
-            let (key, user, tenant) = (columns.key()?, columns.user()?, columns.tenant()?);
-            results.push(key.map(|key| Found { key, user, tenant }));
+            as_of = plain(row, "as_of")?;
+            results.push(match joined(row)? {
+                Some(key) => Some(Found {
+                    key,
+                    user: joined(row)?,
+                    tenant: joined(row)?,
+                }),
+                None => None,
+            });
         }
         Ok(Resolved { as_of, results })
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sqlx::{Connection, Executor, Sqlite, SqliteConnection};
 
-use super::Store;
+use super::database::Store;
 use super::open::MIGRATIONS;
 
 /// Type, name and text of a table, index, trigger or view.
@@ -54,4 +54,34 @@ async fn ours() -> Result<Vec<Part>, sqlx::Error> {
 
 fn unread(path: &Path, error: &sqlx::Error) -> String {
     format!("the tables of {} cannot be read: {error}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::stored::tables;
+
+    #[tokio::test]
+    async fn every_table_whose_rows_have_a_version_is_one_of_records_with_these_very_columns() {
+        let mut new = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        MIGRATIONS.run(&mut new).await.unwrap();
+        let sql = "SELECT tables.name, columns.name FROM sqlite_schema AS tables, pragma_table_info(tables.name) \
+                   AS columns WHERE tables.type = 'table' AND tables.name <> '_sqlx_migrations' ORDER BY tables.rowid, columns.cid";
+        let made: Vec<(String, String)> = sqlx::query_as(sql).fetch_all(&mut new).await.unwrap();
+        let versioned: Vec<&str> = made
+            .iter()
+            .filter(|(_, column)| column == "version")
+            .map(|(table, _)| table.as_str())
+            .collect();
+        let known: Vec<&str> = tables().iter().map(|table| table.name).collect();
+        assert_eq!(versioned, known);
+        for table in tables() {
+            let columns: Vec<&str> = made
+                .iter()
+                .filter(|(name, column)| name == table.name && column != "place")
+                .map(|(_, column)| column.as_str())
+                .collect();
+            assert_eq!(columns, table.columns, "{}", table.name);
+        }
+    }
 }

@@ -1,17 +1,18 @@
 //! Bearer tokens: registered, looked up and revoked by digest and name.
 
-use super::rows::Columns;
-use super::{Store, StoreError, Write};
+use super::columns::{plain, word};
+use super::database::Store;
+use super::error::StoreError;
+use super::write::Write;
 use crate::domain::audit::{Action, Kind};
 use crate::domain::token::{Role, TokenDigest, TokenEntry};
 
 fn entry(row: &sqlx::sqlite::SqliteRow) -> Result<TokenEntry, StoreError> {
-    let mut columns = Columns::of(row);
     Ok(TokenEntry {
-        name: columns.take()?,
-        role: columns.word(Role::parse)?,
-        created_at: columns.take()?,
-        revoked_at: columns.take()?,
+        name: plain(row, "name")?,
+        role: word(row, "role", Role::parse)?,
+        created_at: plain(row, "created_at")?,
+        revoked_at: plain(row, "revoked_at")?,
     })
 }
 

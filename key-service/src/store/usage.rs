@@ -1,12 +1,16 @@
 //! Counts of use: written as gateways report them, read beside the records.
 
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Sqlite, SqliteExecutor};
 
+use super::columns::{json_text, plain};
+use super::database::Store;
+use super::error::StoreError;
 use super::page::PageRequest;
-use super::rows::{self, Columns, key_columns};
-use super::{Store, StoreError, Write};
+use super::shown::{REPORTED, Shown, select};
+use super::write::Write;
 use crate::domain::time::DAY;
-use crate::domain::usage::{DayCount, KeyUsage, RECENTLY, Report, UsedKey, UserUsage};
+use crate::domain::usage::{DayCount, KeyUsage, RECENTLY, UsageReport, UsedKey, UserUsage};
 
 /// How long a report is remembered: nobody sends one again after that.
 const REPORTS_KEPT: i64 = 2 * DAY;
@@ -17,14 +21,6 @@ const MOST_SHOWN: PageRequest = PageRequest {
     after: None,
     limit: 100,
 };
-
-/// What is known of a key's use: the last one, and whether any is reported at all.
-macro_rules! use_columns {
-    () => {
-        "key_last_use.at, EXISTS (SELECT 1 FROM usage_reporting)"
-    };
-}
-pub(super) use use_columns;
 
 /// The keys that a write would stop.
 #[derive(Debug, Clone, Copy)]
@@ -51,31 +47,19 @@ pub struct InUse {
 impl Store {
     /// Whether any gateway has ever reported use.
     pub async fn usage_reported(&self) -> Result<bool, StoreError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM usage_reporting)";
-        Ok(sqlx::query_scalar(sql).fetch_one(&self.readers).await?)
+        reported(&self.readers).await
     }
 
     /// The key of this id, with its use.
     pub async fn key_usage(&self, id: &str) -> Result<Option<KeyUsage>, StoreError> {
-        let sql = concat!(
-            "SELECT ",
-            key_columns!(),
-            ", ",
-            use_columns!(),
-            " FROM keys LEFT JOIN key_last_use ON key_last_use.key_id = keys.id WHERE keys.id = ?"
-        );
-        let Some(row) = sqlx::query(sql)
-            .bind(id)
-            .fetch_optional(&self.readers)
-            .await?
-        else {
+        let mut sql = select::<UsedKey>("");
+        sql.push("keys.id = ").push_bind(id.to_owned());
+        let Some(row) = sql.build().fetch_optional(&self.readers).await? else {
             return Ok(None);
         };
-        let Some(key) = used_key(&mut Columns::of(&row))? else {
-            return Ok(None);
-        };
+        let key = UsedKey::of_row(&row)?;
         let days = sqlx::query(
-            "SELECT day * 86400, allowed, rejected FROM key_usage WHERE key_id = ? ORDER BY day DESC LIMIT ?",
+            "SELECT day * 86400 AS day_at, allowed, rejected FROM key_usage WHERE key_id = ? ORDER BY day DESC LIMIT ?",
         );
         let rows = days
             .bind(id)
@@ -88,7 +72,7 @@ impl Store {
 
     /// The user of this id, with the use of its keys.
     pub async fn user_usage(&self, id: &str) -> Result<Option<UserUsage>, StoreError> {
-        let Some(user) = self.user(id).await? else {
+        let Some(user) = self.by_id(id).await? else {
             return Ok(None);
         };
         let last_used_at = sqlx::query_scalar(
@@ -99,7 +83,7 @@ impl Store {
         .fetch_one(&self.readers)
         .await?;
         let days = sqlx::query(
-            "SELECT day * 86400, sum(allowed), sum(rejected) FROM keys JOIN key_usage ON key_usage.key_id = keys.id \
+            "SELECT day * 86400 AS day_at, sum(allowed) AS allowed, sum(rejected) AS rejected FROM keys JOIN key_usage ON key_usage.key_id = keys.id \
              WHERE keys.user_id = ? GROUP BY day ORDER BY day DESC LIMIT ?",
         );
         let rows = days
@@ -117,29 +101,23 @@ impl Store {
     }
 }
 
-pub(super) fn used_key(columns: &mut Columns<'_>) -> Result<Option<UsedKey>, StoreError> {
-    let key = columns.key()?;
-    let last_used_at = columns.take()?;
-    let usage_reported = columns.take()?;
-    Ok(key.map(|key| UsedKey {
-        key,
-        last_used_at,
-        usage_reported,
-    }))
+async fn reported(executor: impl SqliteExecutor<'_>) -> Result<bool, StoreError> {
+    let mut sql = QueryBuilder::<Sqlite>::new("SELECT ");
+    sql.push(REPORTED);
+    Ok(sql.build_query_scalar().fetch_one(executor).await?)
 }
 
-fn day_count(row: &sqlx::sqlite::SqliteRow) -> Result<DayCount, StoreError> {
-    let mut columns = Columns::of(row);
+fn day_count(row: &SqliteRow) -> Result<DayCount, StoreError> {
     Ok(DayCount {
-        day: columns.take()?,
-        allowed: columns.take()?,
-        rejected: columns.take()?,
+        day: plain(row, "day_at")?,
+        allowed: plain(row, "allowed")?,
+        rejected: plain(row, "rejected")?,
     })
 }
 
 impl Write {
     /// Counts a report, unless it was counted before. Keys that do not exist are left out.
-    pub async fn count(&mut self, report: &Report) -> Result<(), StoreError> {
+    pub async fn count(&mut self, report: &UsageReport) -> Result<(), StoreError> {
         let now = self.now();
         sqlx::query("DELETE FROM usage_reports WHERE received_at < ?")
             .bind(now - REPORTS_KEPT)
@@ -172,7 +150,7 @@ impl Write {
                 (&count.id, last_at, count.allowed, count.rejected)
             })
             .collect();
-        let counts = rows::json_text(&counts)?;
+        let counts = json_text(&counts)?;
         sqlx::query(
             "INSERT INTO key_usage (key_id, day, allowed, rejected) \
              SELECT keys.id, (counted.value ->> 1) / ?, counted.value ->> 2, counted.value ->> 3 \
@@ -201,17 +179,9 @@ impl Write {
     /// use, all that work.
     pub async fn in_use(&mut self, stopped: Stopped<'_>) -> Result<InUse, StoreError> {
         let now = self.now();
-        let reported = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM usage_reporting)")
-            .fetch_one(self.connection())
-            .await?;
-        let mut sql = QueryBuilder::<Sqlite>::new(concat!(
-            "SELECT ",
-            key_columns!(),
-            ", ",
-            use_columns!(),
-            " FROM keys LEFT JOIN key_last_use ON key_last_use.key_id = keys.id \
-             WHERE keys.status = 'active' AND (keys.expires_at IS NULL OR keys.expires_at > "
-        ));
+        let reported = reported(self.connection()).await?;
+        let mut sql = select::<UsedKey>("");
+        sql.push("keys.status = 'active' AND (keys.expires_at IS NULL OR keys.expires_at > ");
         sql.push_bind(now).push(")");
         let (column, id) = match stopped {
             Stopped::OfUser(id) => (" AND keys.user_id = ", id),
@@ -226,10 +196,8 @@ impl Write {
         }
         sql.push(" LIMIT ").push_bind(MOST_SHOWN.limit_and_one());
         let rows = sql.build().fetch_all(self.connection()).await?;
-        let mut keys = Vec::with_capacity(rows.len());
-        for row in &rows {
-            keys.extend(used_key(&mut Columns::of(row))?);
-        }
+        let keys: Result<Vec<_>, _> = rows.iter().map(UsedKey::of_row).collect();
+        let mut keys = keys?;
         let more = keys.len() > MOST_SHOWN.limit;
         keys.truncate(MOST_SHOWN.limit);
         Ok(InUse {

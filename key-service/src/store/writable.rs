@@ -1,11 +1,9 @@
-//! Whether the database takes writes. The last write tells; where there was none for a while, or the last one
-//! failed, a write of no consequence does.
+//! Whether the database takes writes, as far as the last one tells.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::queue::Urgency;
-use super::{Failure, Store, StoreError};
+use super::error::{Failure, StoreError};
 
 /// A database that was written to within this time takes writes.
 const RECENT: Duration = Duration::from_secs(10);
@@ -68,51 +66,18 @@ impl Writable {
         last.failed = Some(refused);
     }
 
-    fn is_in_doubt(&self) -> bool {
+    /// Whether a write ought to be tried.
+    pub(super) fn is_in_doubt(&self) -> bool {
         let last = self.last();
         last.failed.is_some() || last.at.elapsed() >= RECENT
     }
 
+    /// Why the last write did not happen, if it did not.
+    pub(super) fn refused(&self) -> Option<Refused> {
+        self.last().failed.clone()
+    }
+
     fn last(&self) -> MutexGuard<'_, Last> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Store {
-    /// Why the database takes no writes, if it does not.
-    pub fn refused_write(&self) -> Option<Refused> {
-        if let Err(why) = self.file.check() {
-            let error = StoreError::Gone(why);
-            self.writable.failed(&error);
-        }
-        self.writable.last().failed.clone()
-    }
-
-    /// Writes what nobody reads, where it is in doubt whether that can be done.
-    pub async fn probe(&self) {
-        if !self.writable.is_in_doubt() {
-            return;
-        }
-        let Err(error) = self.write_probe().await else {
-            return;
-        };
-        // A queue that is long says that writes are made.
-        if !matches!(error, StoreError::Queue) {
-            self.writable.failed(&error);
-        }
-    }
-
-    async fn write_probe(&self) -> Result<(), StoreError> {
-        let failed = self.writable.last().failed.is_some();
-        let mut write = self.write_as(Urgency::Change, "probe", 0).await?;
-        // After a failure as much as a large write needs: on a full disk a small one may find room in what
-        // the log has already.
-        let sql = if failed {
-            "UPDATE probe SET number = number + 1, filler = randomblob(65536)"
-        } else {
-            "UPDATE probe SET number = number + 1"
-        };
-        sqlx::query(sql).execute(write.connection()).await?;
-        write.commit().await
     }
 }

@@ -7,18 +7,18 @@ use serde::Serialize;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 use tokio::sync::watch;
 
-use super::chain::{End, Stored};
-use super::changes::Change;
+use super::chain::{self, End, Entry};
+use super::columns::json_text;
+use super::database::{Store, announce};
+use super::error::StoreError;
 use super::file::DatabaseFile;
 use super::queue::{Turn, Urgency};
 use super::recent::Recent;
+use super::stored::{self, Change, Stored};
 use super::writable::Writable;
-use super::{Store, StoreError, announce, rows};
 use crate::domain::audit::{Action, Kind};
 use crate::domain::credential::Digest;
 use crate::domain::key::Key;
-use crate::domain::tenant::Tenant;
-use crate::domain::user::User;
 
 /// A write under way. Dropped without [`Write::commit`], it has not happened.
 #[derive(Debug)]
@@ -37,8 +37,37 @@ pub struct Write {
     turn: Turn,
 }
 
+impl Store {
+    /// Begins the only write there is at a time. `actor` is named in the audit log.
+    pub async fn write(&self, actor: &str, now: i64) -> Result<Write, StoreError> {
+        self.write_as(Urgency::Change, actor, now).await
+    }
+
+    /// The same, before or behind others that wait.
+    pub async fn write_as(
+        &self,
+        urgency: Urgency,
+        actor: &str,
+        now: i64,
+    ) -> Result<Write, StoreError> {
+        let turn = self.queue.turn(urgency).await.ok_or(StoreError::Queue)?;
+        let begun = async {
+            self.file.check().map_err(StoreError::Gone)?;
+            let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            Ok::<_, StoreError>(transaction)
+        };
+        match begun.await {
+            Ok(transaction) => Ok(Write::new(transaction, turn, self, actor, now)),
+            Err(error) => {
+                self.writable.failed(&error);
+                Err(error)
+            }
+        }
+    }
+}
+
 impl Write {
-    pub(super) fn new(
+    fn new(
         transaction: Transaction<'static, Sqlite>,
         turn: Turn,
         store: &Store,
@@ -73,166 +102,35 @@ impl Write {
         self.turn.is_wanted(Urgency::Import)
     }
 
-    /// The tenant of this id.
-    pub async fn tenant(&mut self, id: &str) -> Result<Option<Tenant>, StoreError> {
-        rows::tenant_by_id(self.connection(), id).await
-    }
-
-    /// The user of this id.
-    pub async fn user(&mut self, id: &str) -> Result<Option<User>, StoreError> {
-        rows::user_by_id(self.connection(), id).await
-    }
-
-    /// The key of this id.
-    pub async fn key(&mut self, id: &str) -> Result<Option<Key>, StoreError> {
-        rows::key_by_id(self.connection(), id).await
+    /// The record of this id.
+    pub async fn by_id<T: Stored>(&mut self, id: &str) -> Result<Option<T>, StoreError> {
+        stored::by_id(self.connection(), id).await
     }
 
     /// The key of this digest.
     pub async fn key_by_digest(&mut self, digest: &Digest) -> Result<Option<Key>, StoreError> {
-        rows::key_by_digest(self.connection(), digest).await
+        stored::key_by_digest(self.connection(), digest).await
     }
 
-    /// Puts a tenant in the place of `before`. Where nothing differs, nothing is written.
-    pub async fn put_tenant(
+    /// Puts a record in the place of `before`. Where nothing differs, nothing is written.
+    pub async fn put<T: Stored>(
         &mut self,
         action: Action,
-        before: Option<&Tenant>,
-        mut after: Tenant,
-    ) -> Result<Tenant, StoreError> {
+        before: Option<&T>,
+        mut after: T,
+    ) -> Result<T, StoreError> {
         if before == Some(&after) {
             return Ok(after);
         }
-        after.version = self.next_number().await?;
-        after.updated_at = self.now;
-        sqlx::query(
-            "INSERT INTO tenants (id, version, name, status, created_at, updated_at) \
-             VALUES (?, ?, ?, ?, ?, ?) \
-             ON CONFLICT (id) DO UPDATE SET version = excluded.version, name = excluded.name, \
-             status = excluded.status, updated_at = excluded.updated_at",
-        )
-        .bind(&after.id)
-        .bind(after.version)
-        .bind(&after.name)
-        .bind(after.status.as_str())
-        .bind(after.created_at)
-        .bind(after.updated_at)
-        .execute(self.connection())
-        .await?;
-        self.audit(
-            action,
-            Kind::Tenant,
-            &after.id,
-            Some(after.version),
-            before,
-            &after,
-        )
-        .await?;
-        self.changes.push(Change::Tenant(after.clone()));
-        Ok(after)
-    }
-
-    /// Puts a user in the place of `before`. Where nothing differs, nothing is written.
-    pub async fn put_user(
-        &mut self,
-        action: Action,
-        before: Option<&User>,
-        mut after: User,
-    ) -> Result<User, StoreError> {
-        if before == Some(&after) {
-            return Ok(after);
-        }
-        after.version = self.next_number().await?;
-        after.updated_at = self.now;
-        sqlx::query(
-            "INSERT INTO users (id, version, tenant_id, name, status, scopes, apis, created_at, updated_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) \
-             ON CONFLICT (id) DO UPDATE SET version = excluded.version, tenant_id = excluded.tenant_id, \
-             name = excluded.name, status = excluded.status, scopes = excluded.scopes, \
-             apis = excluded.apis, updated_at = excluded.updated_at",
-        )
-        .bind(&after.id)
-        .bind(after.version)
-        .bind(&after.tenant_id)
-        .bind(&after.name)
-        .bind(after.status.as_str())
-        .bind(after.scopes.as_ref().map(rows::json_text).transpose()?)
-        .bind(after.apis.as_ref().map(rows::json_text).transpose()?)
-        .bind(after.created_at)
-        .bind(after.updated_at)
-        .execute(self.connection())
-        .await?;
-        self.audit(
-            action,
-            Kind::User,
-            &after.id,
-            Some(after.version),
-            before,
-            &after,
-        )
-        .await?;
-        self.changes.push(Change::User(after.clone()));
-        Ok(after)
-    }
-
-    /// Puts a key in the place of `before`. Where nothing differs, nothing is written.
-    pub async fn put_key(
-        &mut self,
-        action: Action,
-        before: Option<&Key>,
-        mut after: Key,
-    ) -> Result<Key, StoreError> {
-        if before == Some(&after) {
-            return Ok(after);
-        }
-        after.version = self.next_number().await?;
-        after.updated_at = self.now;
-        sqlx::query(
-            "INSERT INTO keys (id, version, digest, user_id, tenant_id, environment, name, hint, status, \
-             not_before, expires_at, replaced_by, replaced_at, revoked_at, revoked_reason, scopes, networks, \
-             hours, created_at, updated_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-             ON CONFLICT (id) DO UPDATE SET version = excluded.version, digest = excluded.digest, \
-             hint = excluded.hint, user_id = excluded.user_id, \
-             tenant_id = excluded.tenant_id, environment = excluded.environment, name = excluded.name, \
-             status = excluded.status, not_before = excluded.not_before, expires_at = excluded.expires_at, \
-             replaced_by = excluded.replaced_by, replaced_at = excluded.replaced_at, \
-             revoked_at = excluded.revoked_at, revoked_reason = excluded.revoked_reason, \
-             scopes = excluded.scopes, networks = excluded.networks, hours = excluded.hours, \
-             updated_at = excluded.updated_at",
-        )
-        .bind(&after.id)
-        .bind(after.version)
-        .bind(after.digest.as_str())
-        .bind(&after.user_id)
-        .bind(&after.tenant_id)
-        .bind(&after.environment)
-        .bind(&after.name)
-        .bind(&after.hint)
-        .bind(after.status.as_str())
-        .bind(after.not_before)
-        .bind(after.expires_at)
-        .bind(&after.replaced_by)
-        .bind(after.replaced_at)
-        .bind(after.revoked_at)
-        .bind(&after.revoked_reason)
-        .bind(rows::json_text(&after.scopes)?)
-        .bind(after.networks.as_ref().map(rows::json_text).transpose()?)
-        .bind(after.hours.as_ref().map(rows::json_text).transpose()?)
-        .bind(after.created_at)
-        .bind(after.updated_at)
-        .execute(self.connection())
-        .await?;
-        self.audit(
-            action,
-            Kind::Key,
-            &after.id,
-            Some(after.version),
-            before,
-            &after,
-        )
-        .await?;
-        self.changes.push(Change::Key(Box::new(after.clone())));
+        after.stamp(self.next_number().await?, self.now);
+        let table = T::table();
+        sqlx::query_with(table.sql.put.as_str(), after.values()?)
+            .execute(self.connection())
+            .await?;
+        let seq = Some(after.version());
+        self.audit(action, table.kind, after.id(), seq, before, &after)
+            .await?;
+        self.changes.push(after.clone().into_change());
         Ok(after)
     }
 
@@ -286,9 +184,9 @@ impl Write {
     ) -> Result<(), StoreError> {
         let end = match self.end_of_chain.take() {
             Some(end) => end,
-            None => self.end_of_chain().await?,
+            None => chain::end(self.connection()).await?,
         };
-        let entry = Stored {
+        let entry = Entry {
             previous_hash: end.hash,
             id: end.id + 1,
             at: self.now,
@@ -297,8 +195,8 @@ impl Write {
             kind: kind.as_str().to_owned(),
             entity_id: entity_id.to_owned(),
             seq,
-            before: before.map(rows::json_text).transpose()?,
-            after: Some(rows::json_text(after)?),
+            before: before.map(json_text).transpose()?,
+            after: Some(json_text(after)?),
         };
         let hash = entry.hash()?;
         sqlx::query(

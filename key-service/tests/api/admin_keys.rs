@@ -333,13 +333,13 @@ fn a_key_is_not_made_or_changed_to_have_expired_already() {
     assert_eq!(refused.problem(400), ["expires_at"]);
     // One that has expired meanwhile is changed in all else, and revived.
     service.write(async |write| {
-        let before = write.key("key_1").await.unwrap().unwrap();
+        let before = write.by_id::<Key>("key_1").await.unwrap().unwrap();
         let after = Key {
             expires_at: Some(5),
             ..before.clone()
         };
         write
-            .put_key(Action::Update, Some(&before), after)
+            .put(Action::Update, Some(&before), after)
             .await
             .unwrap();
     });

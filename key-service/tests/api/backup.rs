@@ -9,7 +9,7 @@ use crate::program::{Running, run, text};
 
 const ADMIN: &str = "admin-token-number-one";
 const GATEWAY: &str = "gateway-token-number-one";
-const TOKENS: [(&str, &str); 2] = [
+pub const TOKENS: [(&str, &str); 2] = [
     ("KEYBOUND_ADMIN_TOKEN", ADMIN),
     ("KEYBOUND_GATEWAY_TOKEN", GATEWAY),
 ];
@@ -47,7 +47,7 @@ fn set_status(service: &Running, status: &str) -> i64 {
         .unwrap()
 }
 
-fn changes(service: &Running, after: i64) -> Value {
+pub fn changes(service: &Running, after: i64) -> Value {
     call(
         service,
         "GET",

@@ -96,27 +96,3 @@ fn whatever_is_asked_is_answered_as_the_description_says() {
         assert!(cases > 100, "{told}");
     }
 }
-
-#[test]
-fn a_body_that_must_be_there_is_asked_for() {
-    let service = Service::furnished();
-    service.make_key(&json!({"id": "key_a"}));
-    for path in ["tenants", "users", "keys", "keys/import", "explain"] {
-        let path = format!("/admin/v1/{path}");
-        let headers = [(
-            "authorization",
-            &*format!("Bearer {}", service.admin.reveal()),
-        )];
-        for body in [None, Some(&b""[..])] {
-            let answer = service.send_with("POST", &path, &headers, body);
-            answer.problem(400);
-            assert!(answer.text.contains("the body "), "{}", answer.text);
-        }
-    }
-    let headers = [(
-        "authorization",
-        &*format!("Bearer {}", service.admin.reveal()),
-    )];
-    let path = "/admin/v1/keys/key_a/revoke";
-    service.send_with("POST", path, &headers, None).expect(200);
-}

@@ -1,60 +1,27 @@
 //! What holds on every route: who may enter, what a wrong request is answered.
 
 use key_service::domain::time::{DAY, now};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::routes::{Area, routes, routes_of};
 use crate::support::Service;
-
-const PROTOCOL: &[(&str, &str)] = &[
-    ("POST", "/v1/resolve"),
-    ("GET", "/v1/changes"),
-    ("POST", "/v1/usage"),
-];
-
-const ADMIN_READS: &[&str] = &[
-    "/admin/v1/tenants",
-    "/admin/v1/tenants/x",
-    "/admin/v1/users",
-    "/admin/v1/users/x",
-    "/admin/v1/keys",
-    "/admin/v1/keys/x",
-    "/admin/v1/audit",
-];
-
-const ADMIN_WRITES: &[(&str, &str)] = &[
-    ("POST", "/admin/v1/tenants"),
-    ("PATCH", "/admin/v1/tenants/x"),
-    ("POST", "/admin/v1/users"),
-    ("PATCH", "/admin/v1/users/x"),
-    ("DELETE", "/admin/v1/users/x"),
-    ("POST", "/admin/v1/keys"),
-    ("PATCH", "/admin/v1/keys/x"),
-    ("POST", "/admin/v1/keys/import"),
-    ("POST", "/admin/v1/keys/x/rotate"),
-    ("POST", "/admin/v1/keys/x/revoke"),
-];
-
-/// Calls with a body that write nothing.
-const ADMIN_QUESTIONS: &[(&str, &str)] = &[("POST", "/admin/v1/explain")];
-
-fn admin_routes() -> Vec<(&'static str, &'static str)> {
-    let reads = ADMIN_READS.iter().map(|path| ("GET", *path));
-    let bodies = ADMIN_WRITES.iter().chain(ADMIN_QUESTIONS).copied();
-    reads.chain(bodies).collect()
-}
 
 #[test]
 fn without_a_known_token_nothing_is_reached_not_even_a_404() {
     let service = Service::start();
-    let mut routes = admin_routes();
-    routes.extend(PROTOCOL);
-    routes.extend([
+    let there = routes(&service).into_iter();
+    let there = there.filter(|route| route.area != Area::Open);
+    let mut asked: Vec<_> = there
+        .map(|route| (route.method.clone(), route.path()))
+        .collect();
+    let nothing = [
         ("GET", "/v1/nothing"),
         ("GET", "/admin/nothing"),
         ("PUT", "/v1/resolve"),
         ("GET", "/v1"),
-    ]);
-    for (method, path) in routes {
+    ];
+    asked.extend(nothing.map(|(method, path)| (method.to_owned(), path.to_owned())));
+    for (method, path) in &asked {
         for authorization in [
             None,
             Some("Bearer wrong-wrong-wrong-wrong"),
@@ -86,27 +53,28 @@ fn without_a_known_token_nothing_is_reached_not_even_a_404() {
 #[test]
 fn a_token_opens_only_what_its_role_is_for() {
     let service = Service::start();
-    for (method, path) in admin_routes() {
-        service
-            .send(method, path, Some(&service.gateway), Some(b"{}"))
-            .problem(403);
-    }
-    for (method, path) in ADMIN_WRITES {
-        service
-            .send(method, path, Some(&service.viewer), Some(b"{}"))
-            .problem(403);
-    }
-    for path in ADMIN_READS {
-        let status = service
-            .send("GET", path, Some(&service.viewer), None)
-            .status;
-        assert!(status == 200 || status == 404, "{path}: {status}");
-    }
-    for (method, path) in PROTOCOL {
-        for token in [&service.admin, &service.viewer] {
-            service
-                .send(method, path, Some(token), Some(b"{}"))
-                .problem(403);
+    for route in routes(&service) {
+        let path = route.path();
+        let status = |token| {
+            let body = route.body.as_ref().map(|_| &b"{}"[..]);
+            service.send(&route.method, &path, Some(token), body).status
+        };
+        let (admin, viewer, gateway) = (
+            status(&service.admin),
+            status(&service.viewer),
+            status(&service.gateway),
+        );
+        match route.area {
+            Area::Admin => {
+                assert_ne!(admin, 403, "{route:?}");
+                assert_eq!(viewer == 403, route.writes(), "{route:?}: {viewer}");
+                assert_eq!(gateway, 403, "{route:?}");
+            }
+            Area::Protocol => {
+                assert_eq!((admin, viewer), (403, 403), "{route:?}");
+                assert_ne!(gateway, 403, "{route:?}");
+            }
+            Area::Open => assert_eq!((admin, viewer, gateway), (200, 200, 200), "{route:?}"),
         }
     }
 }
@@ -164,42 +132,100 @@ fn wrong_paths_and_methods_are_problems() {
 #[test]
 fn wrong_bodies_are_problems() {
     let service = Service::start();
-    let bodies = ADMIN_WRITES
-        .iter()
-        .chain(ADMIN_QUESTIONS)
-        .filter(|(method, path)| *method != "DELETE" && !path.ends_with("/import"));
-    for (method, path) in bodies {
-        let send = |body: &[u8]| service.send(method, path, Some(&service.admin), Some(body));
-        assert_eq!(send(&vec![b'x'; 1024 * 1024 + 1]).problem(413), [""; 0]);
-        assert_eq!(send(b"{\"a\":").problem(400), [""]);
-        assert_eq!(send(b"[]").problem(400), [""]);
-        assert_eq!(send(b"\"text\"").problem(400), [""]);
-        assert_eq!(send(b"{\"a\xff\":1}").problem(400), [""]);
-        assert!(
-            send(br#"{"nonsense": 1}"#)
-                .problem(400)
-                .contains(&"nonsense".to_owned())
-        );
-        let authorization = format!("Bearer {}", service.admin.reveal());
+    for route in routes(&service) {
+        let Some(body) = &route.body else {
+            continue;
+        };
+        let (path, token) = (route.path(), route.token(&service));
+        let authorization = format!("Bearer {}", token.reveal());
+        let send_as = |media: &str, body: Option<&[u8]>| {
+            let headers = [
+                ("authorization", authorization.as_str()),
+                ("content-type", media),
+            ];
+            service.send_with(&route.method, &path, &headers, body)
+        };
         for media in [
             "text/plain",
             "application/x-www-form-urlencoded",
             "application/jsonp",
         ] {
-            let headers = [
-                ("authorization", authorization.as_str()),
-                ("content-type", media),
-            ];
-            service
-                .send_with(method, path, &headers, Some(b"{}"))
-                .problem(415);
+            send_as(media, Some(b"{}")).problem(415);
+        }
+        let send = |text: &[u8]| send_as(&body.media, Some(text));
+        assert_eq!(send(&vec![b'x'; 1024 * 1024 + 1]).problem(413), [""; 0]);
+        if body.media != "application/json" {
+            continue;
+        }
+        assert_eq!(send(b"{\"a\":").problem(400), [""], "{route:?}");
+        assert_eq!(send(b"[]").problem(400), [""]);
+        assert_eq!(send(b"\"text\"").problem(400), [""]);
+        assert_eq!(send(b"{\"a\xff\":1}").problem(400), [""]);
+        assert_eq!(send(br#"{"a": 1, "a": 2}"#).problem(400), ["a"]);
+        assert_eq!(body.extensible, route.area == Area::Protocol, "{route:?}");
+        let unknown = send(br#"{"nonsense": 1}"#);
+        let names_it = unknown.text.contains("nonsense: unknown field");
+        assert_eq!(names_it, !body.extensible, "{route:?}: {}", unknown.text);
+        // A field that is described is a field that is read: what no field can be is wrong with each.
+        assert!(!body.fields.is_empty(), "{route:?}");
+        let wrong = body.fields.iter().map(|name| (name.clone(), json!(0.5)));
+        let wrong = Value::Object(wrong.collect()).to_string();
+        let mut named = send(wrong.as_bytes()).problem(400);
+        let mut described = body.fields.clone();
+        named.sort_unstable();
+        described.sort_unstable();
+        assert_eq!(named, described, "{route:?}");
+    }
+}
+
+#[test]
+fn a_body_that_must_be_there_is_asked_for() {
+    let service = Service::furnished();
+    service.make_key(&json!({"id": "key_a"}));
+    for route in routes(&service) {
+        let Some(body) = &route.body else {
+            continue;
+        };
+        let authorization = format!("Bearer {}", route.token(&service).reveal());
+        let path = route.template.replace("{id}", "key_a");
+        for nothing in [None, Some(&b""[..])] {
+            let headers = [("authorization", authorization.as_str())];
+            let answer = service.send_with(&route.method, &path, &headers, nothing);
+            assert_eq!(answer.status == 400, body.required, "{route:?}");
+            assert_eq!(
+                answer.text.contains("the body "),
+                body.required,
+                "{route:?}"
+            );
         }
     }
+    let path = "/admin/v1/keys/key_a/revoke";
+    service
+        .send("POST", path, Some(&service.admin), None)
+        .expect(200);
 }
 
 #[test]
 fn wrong_queries_name_every_parameter() {
     let service = Service::start();
+    for route in routes(&service) {
+        let ask = |query: &str| {
+            let path = format!("{}?{query}", route.path());
+            let body = route.body.as_ref().map(|_| &b"{}"[..]);
+            service.send(&route.method, &path, Some(route.token(&service)), body)
+        };
+        for name in &route.query {
+            let twice = ask(&format!("{name}=1&{name}=1"));
+            assert!(
+                twice.problem(400).contains(name),
+                "{route:?}: {}",
+                twice.text
+            );
+        }
+        if route.area == Area::Admin && !route.query.is_empty() {
+            assert_eq!(ask("nonsense=1").problem(400), ["nonsense"], "{route:?}");
+        }
+    }
     for path in ["/admin/v1/tenants", "/admin/v1/users", "/admin/v1/keys"] {
         let wrong = "?limit=0&statu=active&page_token=zz&status=actve";
         let mut fields = service.get(&format!("{path}{wrong}")).problem(400);
@@ -226,7 +252,10 @@ fn wrong_queries_name_every_parameter() {
 #[test]
 fn health_needs_no_token() {
     let service = Service::start();
-    for path in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
+    let open = routes_of(&service, Area::Open);
+    let open: Vec<&str> = open.iter().map(|route| route.template.as_str()).collect();
+    assert_eq!(open, ["/healthz", "/metrics", "/readyz"]);
+    for path in open.into_iter().chain(["/openapi.json"]) {
         assert_eq!(service.send("GET", path, None, None).status, 200, "{path}");
     }
     service.stop.send(true).unwrap();
@@ -311,34 +340,32 @@ fn metrics_tell_how_many_keys_there_are_and_how_many_expire() {
 }
 
 #[test]
-fn the_description_names_every_route_and_every_field() {
+fn every_route_is_described_but_for_the_description() {
+    let assembled = include_str!("../../src/http/mod.rs");
+    assert_eq!(assembled.matches(".route(").count(), 1);
+    assert!(assembled.contains(".route(\"/openapi.json\""));
+    for other in [".merge(", ".nest(", "route_service(", "fallback_service("] {
+        assert!(!assembled.contains(other), "{other}");
+    }
+}
+
+#[test]
+fn whatever_the_description_refers_to_is_there() {
+    fn look(description: &Value, part: &Value) {
+        if let Some(reference) = part.get("$ref").and_then(Value::as_str) {
+            let pointer = reference.trim_start_matches('#');
+            assert!(description.pointer(pointer).is_some(), "{reference}");
+        }
+        let members = part
+            .as_object()
+            .into_iter()
+            .flat_map(|object| object.values());
+        let items = part.as_array().into_iter().flatten();
+        for part in members.chain(items) {
+            look(description, part);
+        }
+    }
     let service = Service::start();
     let description = service.get("/openapi.json").expect(200);
-    let mut routes = admin_routes();
-    routes.extend(PROTOCOL);
-    for (method, path) in routes {
-        let path = path.replace("/x", "/{id}");
-        let operation = &description["paths"][&path][method.to_lowercase()];
-        assert!(operation.is_object(), "{method} {path}");
-    }
-    // A field that is described is a field that is read: none of them may be called unknown.
-    for (schema, path) in [
-        ("TenantDraft", "/admin/v1/tenants"),
-        ("UserDraft", "/admin/v1/users"),
-        ("KeyDraft", "/admin/v1/keys"),
-        ("ExplainQuestion", "/admin/v1/explain"),
-    ] {
-        let fields = description["components"]["schemas"][schema]["properties"]
-            .as_object()
-            .unwrap();
-        let body = fields
-            .keys()
-            .map(|name| (name.clone(), json!({})))
-            .collect::<serde_json::Map<_, _>>();
-        let answer = service.post(path, &body.clone().into());
-        let mut wrong = answer.problem(400);
-        wrong.retain(|field| !field.contains('.'));
-        assert!(!answer.text.contains("unknown field"), "{}", answer.text);
-        assert!(wrong.len() >= body.len() - 1, "{wrong:?}");
-    }
+    look(&description, &description);
 }

@@ -1,4 +1,6 @@
 use key_service::domain::audit::Action;
+use key_service::domain::key::Key;
+use key_service::domain::user::User;
 use serde_json::{Value, json};
 
 use crate::support::{Service, digest};
@@ -82,7 +84,7 @@ fn a_key_without_user_or_tenant_has_null_there() {
     ] {
         service.write(async |write| {
             let before = write
-                .key(made["id"].as_str().unwrap())
+                .by_id::<Key>(made["id"].as_str().unwrap())
                 .await
                 .unwrap()
                 .unwrap();
@@ -90,7 +92,7 @@ fn a_key_without_user_or_tenant_has_null_there() {
             after.user_id = user.map(str::to_owned);
             after.tenant_id = tenant.map(str::to_owned);
             write
-                .put_key(Action::Update, Some(&before), after)
+                .put(Action::Update, Some(&before), after)
                 .await
                 .unwrap();
         });
@@ -140,18 +142,18 @@ fn an_answer_is_true_at_one_moment() {
     let id = made["id"].as_str().unwrap();
     let rename = |number: i64| {
         service.write(async |write| {
-            let key = write.key(id).await.unwrap().unwrap();
+            let key = write.by_id::<Key>(id).await.unwrap().unwrap();
             let mut changed = key.clone();
             changed.expires_at = Some(number);
             write
-                .put_key(Action::Update, Some(&key), changed)
+                .put(Action::Update, Some(&key), changed)
                 .await
                 .unwrap();
-            let user = write.user("usr_a").await.unwrap().unwrap();
+            let user = write.by_id::<User>("usr_a").await.unwrap().unwrap();
             let mut changed = user.clone();
             changed.name = Some(number.to_string());
             write
-                .put_user(Action::Update, Some(&user), changed)
+                .put(Action::Update, Some(&user), changed)
                 .await
                 .unwrap();
         });

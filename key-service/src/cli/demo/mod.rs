@@ -4,9 +4,10 @@ mod cases;
 
 use super::client::Remote;
 use super::database::{Database, Pepper, block_on};
+use super::outcome::{Failure, Outcome};
 use super::output::{self, Column};
-use super::{Failure, Outcome};
 use crate::domain::audit::Action;
+use crate::domain::key::Key;
 use crate::domain::tenant::{Tenant, TenantStatus};
 use crate::domain::time::now;
 use crate::domain::user::{User, UserStatus};
@@ -76,7 +77,7 @@ async fn fill(arguments: &Arguments) -> Outcome {
             continue;
         }
         let mut key = case.key(&case.credential(), &digester);
-        let before = write.key(&key.id).await?;
+        let before = write.by_id::<Key>(&key.id).await?;
         case.special
             .apply(&mut key, before.as_ref(), now)
             .map_err(Failure::Refused)?;
@@ -84,7 +85,7 @@ async fn fill(arguments: &Arguments) -> Outcome {
             (key.version, key.created_at, key.updated_at) =
                 (before.version, before.created_at, before.updated_at);
         }
-        write.put_key(Action::Create, before.as_ref(), key).await?;
+        write.put(Action::Create, before.as_ref(), key).await?;
     }
     write.commit().await?;
     store.close().await;
@@ -92,7 +93,7 @@ async fn fill(arguments: &Arguments) -> Outcome {
 }
 
 async fn put_tenant(write: &mut Write, id: &str, name: &str, status: TenantStatus) -> Outcome {
-    let before = write.tenant(id).await?;
+    let before = write.by_id::<Tenant>(id).await?;
     let tenant = Tenant {
         id: id.to_owned(),
         version: before.as_ref().map_or(0, |before| before.version),
@@ -101,14 +102,12 @@ async fn put_tenant(write: &mut Write, id: &str, name: &str, status: TenantStatu
         created_at: before.as_ref().map_or(LONG_AGO, |before| before.created_at),
         updated_at: before.as_ref().map_or(LONG_AGO, |before| before.updated_at),
     };
-    write
-        .put_tenant(Action::Create, before.as_ref(), tenant)
-        .await?;
+    write.put(Action::Create, before.as_ref(), tenant).await?;
     Ok(())
 }
 
 async fn put_user(write: &mut Write, id: &str, tenant: &str, status: UserStatus) -> Outcome {
-    let before = write.user(id).await?;
+    let before = write.by_id::<User>(id).await?;
     let user = User {
         id: id.to_owned(),
         version: before.as_ref().map_or(0, |before| before.version),
@@ -120,8 +119,6 @@ async fn put_user(write: &mut Write, id: &str, tenant: &str, status: UserStatus)
         created_at: before.as_ref().map_or(LONG_AGO, |before| before.created_at),
         updated_at: before.as_ref().map_or(LONG_AGO, |before| before.updated_at),
     };
-    write
-        .put_user(Action::Create, before.as_ref(), user)
-        .await?;
+    write.put(Action::Create, before.as_ref(), user).await?;
     Ok(())
 }

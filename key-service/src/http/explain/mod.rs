@@ -23,10 +23,11 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use self::history::{HistoryEntry, Past, Trails};
-use self::question::{About, Asked, ExplainQuestion, Sent, read};
-use super::body::JsonBody;
+use self::question::{About, Asked, ExplainQuestion, Sent};
+use super::app::App;
+use super::body::Body;
+use super::problem::Problem;
 use super::resolve::answer;
-use super::{App, Problem};
 use crate::domain::credential::Digest;
 use crate::domain::key::Key;
 use crate::domain::refusal::Refusal;
@@ -95,12 +96,18 @@ struct List<'a> {
 )]
 pub async fn explain(
     State(app): State<App>,
-    JsonBody(body): JsonBody,
+    Body(question): Body<ExplainQuestion>,
 ) -> Result<Json<ExplainAnswer>, Problem> {
-    let asked = read(body)?;
+    let asked = Asked::of(question)?;
     asked.refuse_two_credentials(&app)?;
     let digest = match &asked.about {
-        About::KeyId(id) => Some(app.store.key(id).await?.ok_or_else(no_such_key)?.digest),
+        About::KeyId(id) => Some(
+            app.store
+                .by_id::<Key>(id)
+                .await?
+                .ok_or_else(no_such_key)?
+                .digest,
+        ),
         About::Digest(digest) => Some(digest.clone()),
         About::Request | About::Key(_) => asked
             .credential(&app)

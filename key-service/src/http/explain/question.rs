@@ -2,53 +2,59 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use serde_json::Value;
-use utoipa::ToSchema;
+use serde_json::{Value, json};
 
-use crate::domain::credential::Digest;
+use crate::domain::credential::{DIGEST, Digest};
+use crate::domain::input::input;
+use crate::domain::input::rules::{Rule, Text, Wrong, any, object};
 use crate::domain::refusal::{FieldError, Refusal};
-use crate::domain::text as rules;
-use crate::domain::time::now;
-use crate::http::fields::{Fields, text, unix_seconds, within};
+use crate::domain::text::ID;
+use crate::domain::time::{SECONDS, now};
 
-/// Which request, with whose key. At most one of `key`, `key_id` and `digest`; none where the request itself
-/// carries the credential.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes the body; reading it has its own rules")]
-pub struct ExplainQuestion {
-    /// The credential in clear. It is neither stored nor logged.
-    key: Option<String>,
-    /// Id of a key.
-    #[schema(example = "key_0aB1cD2eF3gH4iJ5")]
-    key_id: Option<String>,
-    /// Digest of a key, base64url without padding.
-    digest: Option<String>,
-    /// The request; needed where no key is named.
-    request: Option<ExplainRequest>,
-    /// The policy that the metadata of Envoy's route names. Without it, the policy is chosen by the filter's
-    /// `routes`.
-    policy: Option<String>,
+input! {
+    /// Which request, with whose key. At most one of `key`, `key_id` and `digest`; none where the request itself
+    /// carries the credential.
+    ExplainQuestion {
+        /// The credential in clear. It is neither stored nor logged.
+        key: Option<String> = optional(ANY),
+        /// Id of a key.
+        key_id: Option<String> = optional(ID; "key_0aB1cD2eF3gH4iJ5"),
+        /// Digest of a key, base64url without padding.
+        digest: Option<Digest> = optional(DIGEST),
+        /// The request; needed where no key is named.
+        request: Option<ExplainRequest> = optional(object::<ExplainRequest>()),
+        /// The policy that the metadata of Envoy's route names. Without it, the policy is chosen by the filter's
+        /// `routes`.
+        policy: Option<String> = optional(ID),
+    }
 }
 
-/// The request, as Envoy hands it to the filter.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes the body; reading it has its own rules")]
-pub struct ExplainRequest {
-    /// `GET` where it is missing.
-    method: Option<String>,
-    /// With or without a port.
-    host: Option<String>,
-    /// With or without a query; `/` where it is missing, unless the method is CONNECT.
-    path: Option<String>,
-    /// Header names and their values: a text, or a list of texts where one is sent several times.
-    #[schema(value_type = Option<Object>, example = json!({"x-tenant": "ten_2"}))]
-    headers: Option<Value>,
-    /// The client's address as Envoy trusts it, with or without a port.
-    #[schema(example = "203.0.113.7:49152")]
-    source_address: Option<String>,
-    /// When, in Unix seconds; now where it is missing. The verdict is by the records of now at any rate; what
-    /// those of an earlier time gave, as far as the audit log knows, is told beside it.
-    at: Option<i64>,
+input! {
+    /// The request, as Envoy hands it to the filter.
+    #[derive(Default)]
+    ExplainRequest {
+        /// `GET` where it is missing.
+        method: Option<String> = optional(text(method)),
+        /// With or without a port.
+        host: Option<String> = optional(text(host)),
+        /// With or without a query; `/` where it is missing, unless the method is CONNECT.
+        path: Option<String> = optional(text(path)),
+        /// Header names and their values: a text, or a list of texts where one is sent several times.
+        headers: Vec<(String, String)> = or_default(Headers; json!({"x-tenant": "ten_2"})),
+        /// The client's address as Envoy trusts it, with or without a port.
+        source_address: Option<String> = optional(text(source_address); "203.0.113.7:49152"),
+        /// When, in Unix seconds; now where it is missing. The verdict is by the records of now at any rate; what
+        /// those of an earlier time gave, as far as the audit log knows, is told beside it.
+        at: Option<i64> = optional(SECONDS),
+    }
+}
+
+/// Any text.
+const ANY: Text<String> = text(|text| Ok(text.to_owned()));
+
+/// A text whose rules JSON Schema does not say.
+const fn text(parse: fn(&str) -> Result<String, String>) -> Text<String> {
+    Text { parse, bounds: any }
 }
 
 /// A question that was read.
@@ -82,67 +88,60 @@ pub struct Sent {
     pub policy: Option<String>,
 }
 
-/// Reads the body.
-pub fn read(body: Value) -> Result<Asked, Refusal> {
-    let mut fields = Fields::of(body)?;
-    let key = fields.optional("key", text(|key| Ok(key.to_owned())));
-    let key_id = fields.optional("key_id", text(rules::id));
-    let digest = fields.optional("digest", text(Digest::parse));
-    let request = fields.optional("request", read_request);
-    let policy = fields.optional("policy", text(rules::id));
-    let asked = fields.finish(|| Some((key, key_id, digest, request)))?;
-    let (about, request) = match asked {
-        (None, None, None, Some(request)) => (About::Request, request),
-        (None, None, None, None) => {
-            return Err(Refusal::field(
-                "request",
-                "is required where none of key, key_id and digest is given",
-            ));
-        }
-        (Some(key), None, None, request) => (About::Key(key), request.unwrap_or_default()),
-        (None, Some(id), None, request) => (About::KeyId(id), request.unwrap_or_default()),
-        (None, None, Some(digest), request) => (About::Digest(digest), request.unwrap_or_default()),
-        (key, key_id, digest, _) => {
-            let given = [
-                ("key", key.is_some()),
-                ("key_id", key_id.is_some()),
-                ("digest", digest.is_some()),
-            ];
-            let too_many = |(name, _)| {
-                FieldError::new(name, "is one too many: give one of key, key_id and digest")
-            };
-            let given = given.into_iter().filter(|(_, given)| *given).skip(1);
-            return Err(Refusal::Invalid(given.map(too_many).collect()));
-        }
-    };
-    let earlier = request.at.filter(|at| *at <= now());
-    let at = request.at.unwrap_or_else(now);
-    Ok(Asked {
-        about,
-        earlier,
-        now: u64::try_from(at).unwrap_or_default(),
-        sent: Sent {
-            policy,
-            source_address: request.source_address.clone(),
-            headers: request.headers(),
-        },
-    })
+impl Asked {
+    /// The question, if it names one key at most and is about anything.
+    pub fn of(question: ExplainQuestion) -> Result<Self, Refusal> {
+        let policy = question.policy;
+        let asked = (
+            question.key,
+            question.key_id,
+            question.digest,
+            question.request,
+        );
+        let (about, request) = match asked {
+            (None, None, None, Some(request)) => (About::Request, request),
+            (None, None, None, None) => {
+                return Err(Refusal::field(
+                    "request",
+                    "is required where none of key, key_id and digest is given",
+                ));
+            }
+            (Some(key), None, None, request) => (About::Key(key), request.unwrap_or_default()),
+            (None, Some(id), None, request) => (About::KeyId(id), request.unwrap_or_default()),
+            (None, None, Some(digest), request) => {
+                (About::Digest(digest), request.unwrap_or_default())
+            }
+            (key, key_id, digest, _) => {
+                let given = [
+                    ("key", key.is_some()),
+                    ("key_id", key_id.is_some()),
+                    ("digest", digest.is_some()),
+                ];
+                let too_many = |(name, _)| {
+                    FieldError::new(name, "is one too many: give one of key, key_id and digest")
+                };
+                let given = given.into_iter().filter(|(_, given)| *given).skip(1);
+                return Err(Refusal::Invalid(given.map(too_many).collect()));
+            }
+        };
+        let earlier = request.at.filter(|at| *at <= now());
+        let at = request.at.unwrap_or_else(now);
+        Ok(Asked {
+            about,
+            earlier,
+            now: u64::try_from(at).unwrap_or_default(),
+            sent: Sent {
+                policy,
+                source_address: request.source_address.clone(),
+                headers: request.all_headers(),
+            },
+        })
+    }
 }
 
-/// The fields of the request, as they were given.
-#[derive(Default)]
-struct RequestFields {
-    method: Option<String>,
-    host: Option<String>,
-    path: Option<String>,
-    headers: Vec<(String, String)>,
-    source_address: Option<String>,
-    at: Option<i64>,
-}
-
-impl RequestFields {
+impl ExplainRequest {
     /// All headers, pseudo-headers included, as Envoy has them.
-    fn headers(self) -> Vec<(String, String)> {
+    fn all_headers(self) -> Vec<(String, String)> {
         let method = self.method.unwrap_or_else(|| "GET".to_owned());
         let root = || (method != "CONNECT").then(|| "/".to_owned());
         let path = self.path.or_else(root);
@@ -156,29 +155,6 @@ impl RequestFields {
             .filter_map(|(name, value)| Some((name.to_owned(), value?)));
         pseudo.chain(self.headers).collect()
     }
-}
-
-fn read_request(value: &Value) -> Result<RequestFields, Vec<FieldError>> {
-    let read = || {
-        let mut fields = Fields::of(value.clone())?;
-        let method = fields.optional("method", text(method));
-        let host = fields.optional("host", text(host));
-        let path = fields.optional("path", text(path));
-        let headers = fields.optional("headers", headers).unwrap_or_default();
-        let source_address = fields.optional("source_address", text(source_address));
-        let at = fields.optional("at", unix_seconds);
-        fields.finish(|| {
-            Some(RequestFields {
-                method,
-                host,
-                path,
-                headers,
-                source_address,
-                at,
-            })
-        })
-    };
-    read().map_err(|refusal| within("", refusal))
 }
 
 /// RFC 9110 section 5.6.2.
@@ -232,27 +208,38 @@ fn source_address(text: &str) -> Result<String, String> {
     }
 }
 
-/// Reads headers. What is wrong with one is told by its name, never by its value.
-fn headers(value: &Value) -> Result<Vec<(String, String)>, Vec<FieldError>> {
-    let wrong = |field: &str, message: &str| vec![FieldError::new(field, message)];
+/// Header names and their values. What is wrong with one is told by its name, never by its value.
+struct Headers;
+
+impl Rule for Headers {
+    type Value = Vec<(String, String)>;
+
+    fn read(&self, value: &Value) -> Result<Self::Value, Wrong> {
+        headers(value)
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "object"})
+    }
+}
+
+fn headers(value: &Value) -> Result<Vec<(String, String)>, Wrong> {
+    let wrong = |field: &str, message: &str| Err(vec![FieldError::new(field, message)]);
     let Value::Object(headers) = value else {
-        return Err(wrong(
-            "",
-            "must be an object of header names and their values",
-        ));
+        return wrong("", "must be an object of header names and their values");
     };
     let mut read = Vec::new();
     for (name, value) in headers {
         let lower = name.to_ascii_lowercase();
         if !is_token(name) {
             // The name is not repeated: it may be a whole header, with the key in it.
-            return Err(wrong(
+            return wrong(
                 "",
                 "holds a name that no header has: letters, digits and any of !#$%&'*+-.^_`|~",
-            ));
+            );
         }
         if lower == "host" {
-            return Err(wrong(name, "is given as request.host"));
+            return wrong(name, "is given as request.host");
         }
         let values = match value {
             Value::Array(values) => values.as_slice(),
@@ -260,13 +247,13 @@ fn headers(value: &Value) -> Result<Vec<(String, String)>, Vec<FieldError>> {
         };
         for value in values {
             let Value::String(text) = value else {
-                return Err(wrong(name, "must be a string or a list of strings"));
+                return wrong(name, "must be a string or a list of strings");
             };
             if text.bytes().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) {
-                return Err(wrong(
+                return wrong(
                     name,
                     "holds a line break or a zero byte, which no header can",
-                ));
+                );
             }
             read.push((lower.clone(), text.clone()));
         }

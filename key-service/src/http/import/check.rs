@@ -2,18 +2,18 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Done, ImportReport, Line, id_taken};
+use super::{Done, ImportReport, id_taken, other_id};
 use crate::domain::credential::Digest;
-use crate::domain::key::{Expired, Key};
+use crate::domain::key::{Expired, Key, KeyImport};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::now;
-use crate::http::Problem;
+use crate::http::problem::Problem;
 use crate::store::{Store, StoreError};
 
 /// Refuses all lines if one of them is wrong, alone or beside the others and what is there.
 pub(super) async fn check(
     store: &Store,
-    lines: &[(usize, Result<Line, Refusal>)],
+    lines: &[(usize, Result<KeyImport, Refusal>)],
     expired: Expired,
 ) -> Result<(), Problem> {
     let mut report = ImportReport::default();
@@ -45,13 +45,13 @@ impl<'a> Seen<'a> {
     async fn refuse(
         &mut self,
         store: &Store,
-        line: &'a Line,
+        line: &'a KeyImport,
         expired: Expired,
     ) -> Result<Option<Refusal>, StoreError> {
-        let id = line.draft.id.as_deref();
+        let id = line.terms.id.as_deref();
         let there = store.key_by_digest(&line.digest).await?;
         if let Some(there) = there {
-            return Ok(line.other_id(&there.id));
+            return Ok(other_id(line, &there.id));
         }
         if let Some(before) = self.digests.get(line.digest.as_str()) {
             let other = id.is_some() && *before != id;
@@ -59,12 +59,11 @@ impl<'a> Seen<'a> {
                 .then(|| Refusal::field("id", "a line before has the same key, and not this id")));
         }
         if let Some(id) = id
-            && (self.ids.contains(id) || store.key(id).await?.is_some())
+            && (self.ids.contains(id) || store.by_id::<Key>(id).await?.is_some())
         {
             return Ok(Some(id_taken()));
         }
-        let (draft, digest) = (line.draft.clone(), line.digest.clone());
-        if let Err(refusal) = Key::import(draft, line.status, expired, None, digest, None, now()) {
+        if let Err(refusal) = Key::import(line.clone(), expired, None, now()) {
             return Ok(Some(refusal));
         }
         self.digests.insert(line.digest.as_str(), id);
@@ -83,14 +82,14 @@ pub(super) struct Planned {
 
 impl Planned {
     /// What becomes of a line because of those before it.
-    pub(super) fn outcome(&self, line: &Line) -> Option<Result<Done, Refusal>> {
+    pub(super) fn outcome(&self, line: &KeyImport) -> Option<Result<Done, Refusal>> {
         if let Some(there) = self.digests.get(line.digest.as_str()) {
-            return Some(match line.other_id(there) {
+            return Some(match other_id(line, there) {
                 Some(refusal) => Err(refusal),
                 None => Ok(Done::existing(there.clone())),
             });
         }
-        let id = line.draft.id.as_ref()?;
+        let id = line.terms.id.as_ref()?;
         self.ids.contains(id).then(|| Err(id_taken()))
     }
 

@@ -1,24 +1,25 @@
 //! `POST /admin/v1/keys/import`: keys that exist elsewhere, a JSON object a line.
 
-use axum::extract::{RawQuery, Request, State};
+use axum::extract::{Request, State};
 use axum::{Extension, Json};
 use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 mod check;
 
 use check::{Planned, check};
 
-use super::body::{bytes, json, media_type};
-use super::fields::{Fields, switch, text, within};
-use super::guard::Actor;
-use super::keys::read_terms;
-use super::{App, Problem};
+use super::app::{Actor, App};
+use super::body::{Query, bytes, media_type, parse};
+use super::problem::Problem;
 use crate::domain::audit::Action;
-use crate::domain::credential::{Credential, Digest, Digester};
-use crate::domain::key::{Expired, Key, KeyDraft, KeyStatus};
+use crate::domain::credential::{Credential, DIGEST, Digest, Digester};
+use crate::domain::input::rules::{Switch, Text, any, object};
+use crate::domain::input::{input, read};
+use crate::domain::key::{Expired, Key, KeyImport, KeyStatus, KeyTerms};
 use crate::domain::refusal::{FieldError, Refusal};
-use crate::domain::text as rules;
+use crate::domain::tenant::Tenant;
+use crate::domain::text::{ID, LINE};
 use crate::domain::time::now;
 use crate::domain::user::User;
 use crate::store::{StoreError, Urgency, Write};
@@ -29,21 +30,41 @@ pub const PATH: &str = "/admin/v1/keys/import";
 /// Lines that are written at once, unless something more urgent waits: then it goes after the next line.
 const PART: usize = 100;
 
-/// How to import.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[allow(
-    dead_code,
-    reason = "describes the query; reading it has its own rules"
-)]
-pub struct ImportQuery {
-    /// Import the lines that are right even though others are not. Default false: all or none.
-    partial: Option<bool>,
-    /// Say what would become of each line, and write nothing. Default false.
-    dry_run: Option<bool>,
-    /// Take keys that have expired already. Default false: their time is taken for a mistake.
-    allow_expired: Option<bool>,
+input! {
+    /// How to import.
+    ImportQuery {
+        /// Import the lines that are right even though others are not. Default false: all or none.
+        partial: bool = or_default(Switch),
+        /// Say what would become of each line, and write nothing. Default false.
+        dry_run: bool = or_default(Switch),
+        /// Take keys that have expired already. Default false: their time is taken for a mistake.
+        allow_expired: bool = or_default(Switch),
+    }
 }
+
+input! {
+    /// A key that exists elsewhere. Either `key` or `digest` must be there.
+    ImportLine {
+        /// The key in clear. It is not stored.
+        key: Option<Credential> = optional(FOREIGN),
+        /// Its digest, made as the gateway makes it.
+        digest: Option<Digest> = optional(DIGEST),
+        /// What people find it by again, where only its digest is given.
+        hint: Option<String> = optional(LINE),
+        /// Its owner; missing is an orphan.
+        user_id: Option<String> = optional(ID),
+        /// `active` where it is missing.
+        status: Option<KeyStatus> = optional(KeyStatus::RULE),
+        /// All else.
+        terms: KeyTerms = inline(object::<KeyTerms>()),
+    }
+}
+
+/// A key in clear that was made elsewhere.
+const FOREIGN: Text<Credential> = Text {
+    parse: Credential::foreign,
+    bounds: any,
+};
 
 /// What became of each line.
 #[derive(Default, Serialize, ToSchema)]
@@ -98,11 +119,14 @@ enum LineResult {
 )]
 pub async fn import(
     State(app): State<App>,
-    RawQuery(query): RawQuery,
+    Query(manner): Query<ImportQuery>,
     Extension(actor): Extension<Actor>,
     request: Request,
 ) -> Result<Json<ImportReport>, Problem> {
-    let manner = read_query(query.as_deref())?;
+    let expired = match manner.allow_expired {
+        true => Expired::Take,
+        false => Expired::Refuse,
+    };
     let media = media_type(request.headers());
     if media.is_some_and(|media| {
         !["application/x-ndjson", "application/ndjson"].contains(&media.as_str())
@@ -116,14 +140,14 @@ pub async fn import(
     }
     // What some editors begin a file with is no part of the first line.
     let text = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&body);
-    let lines: Vec<(usize, Result<Line, Refusal>)> = text
+    let lines: Vec<(usize, Result<KeyImport, Refusal>)> = text
         .split(|byte| *byte == b'\n')
         .enumerate()
         .filter(|(_, line)| !line.trim_ascii().is_empty())
         .map(|(index, line)| (index + 1, read_line(line, &app.settings.digester)))
         .collect();
     if !manner.partial {
-        check(&app.store, &lines, manner.expired).await?;
+        check(&app.store, &lines, expired).await?;
     }
     let mut report = ImportReport::default();
     let mut planned = Planned::default();
@@ -136,7 +160,7 @@ pub async fn import(
                     Some(outcome) => outcome,
                     None => {
                         let digest = line.digest.clone();
-                        let outcome = import_line(&mut write, line, manner.expired).await?;
+                        let outcome = import_line(&mut write, line, expired).await?;
                         if manner.dry_run {
                             planned.add(&digest, &outcome);
                         }
@@ -162,7 +186,8 @@ pub async fn import(
 
 /// The answer where what was checked is not true any more.
 fn overtaken(number: usize, refusal: Refusal) -> Problem {
-    let why: Vec<String> = within(&format!("line {number}"), refusal)
+    let why: Vec<String> = refusal
+        .within(&format!("line {number}"))
         .into_iter()
         .map(|error| format!("{} {}", error.field, error.message))
         .collect();
@@ -176,20 +201,10 @@ fn id_taken() -> Refusal {
     Refusal::field("id", "another key has this id")
 }
 
-/// A line that is right in itself.
-struct Line {
-    digest: Digest,
-    hint: Option<String>,
-    status: KeyStatus,
-    draft: KeyDraft,
-}
-
-impl Line {
-    /// Refused where the key is there already, under an id that is not the one of the line.
-    fn other_id(&self, there: &str) -> Option<Refusal> {
-        let id = self.draft.id.as_deref()?;
-        (id != there).then(|| Refusal::field("id", format!("the key is there already, as {there}")))
-    }
+/// Refused where the key is there already, under an id that is not the one of the line.
+fn other_id(line: &KeyImport, there: &str) -> Option<Refusal> {
+    let id = line.terms.id.as_deref()?;
+    (id != there).then(|| Refusal::field("id", format!("the key is there already, as {there}")))
 }
 
 /// What became of a line that was not refused.
@@ -211,35 +226,27 @@ impl Done {
 
 async fn import_line(
     write: &mut Write,
-    line: Line,
+    line: KeyImport,
     expired: Expired,
 ) -> Result<Result<Done, Refusal>, StoreError> {
     if let Some(there) = write.key_by_digest(&line.digest).await? {
-        return Ok(match line.other_id(&there.id) {
+        return Ok(match other_id(&line, &there.id) {
             Some(refusal) => Err(refusal),
             None => Ok(Done::existing(there.id)),
         });
     }
-    if let Some(id) = &line.draft.id
-        && write.key(id).await?.is_some()
+    if let Some(id) = &line.terms.id
+        && write.by_id::<Key>(id).await?.is_some()
     {
         return Ok(Err(id_taken()));
     }
-    let owner = match &line.draft.user_id {
-        Some(id) => write.user(id).await?,
+    let owner = match &line.user_id {
+        Some(id) => write.by_id::<User>(id).await?,
         None => None,
     };
-    let key = Key::import(
-        line.draft,
-        line.status,
-        expired,
-        owner.as_ref(),
-        line.digest,
-        line.hint,
-        write.now(),
-    );
+    let key = Key::import(line, expired, owner.as_ref(), write.now());
     let key = match key {
-        Ok(key) => write.put_key(Action::Import, None, key).await?,
+        Ok(key) => write.put(Action::Import, None, key).await?,
         Err(refusal) => return Ok(Err(refusal)),
     };
     let warnings = warnings(write, &key, owner.as_ref()).await?;
@@ -265,7 +272,7 @@ async fn warnings(
         Some(_) => {}
     }
     if let Some(tenant) = &key.tenant_id
-        && write.tenant(tenant).await?.is_none()
+        && write.by_id::<Tenant>(tenant).await?.is_none()
     {
         warnings.push("there is no tenant of this id");
     }
@@ -287,7 +294,7 @@ impl ImportReport {
                 result: LineResult::Failed,
                 id: None,
                 warnings: Vec::new(),
-                errors: within("", refusal),
+                errors: refusal.within(""),
             },
         };
         match report.result {
@@ -300,57 +307,26 @@ impl ImportReport {
 
     /// The errors of all lines, with the line's number before the field.
     fn errors(self) -> Vec<FieldError> {
-        let errors = self.lines.into_iter().flat_map(|line| {
-            within(
-                &format!("line {}", line.line),
-                Refusal::Invalid(line.errors),
-            )
-        });
+        let errors = self
+            .lines
+            .into_iter()
+            .flat_map(|line| Refusal::Invalid(line.errors).within(&format!("line {}", line.line)));
         errors.collect()
     }
 }
 
-/// How to import.
-struct Manner {
-    partial: bool,
-    dry_run: bool,
-    expired: Expired,
-}
-
-fn read_query(query: Option<&str>) -> Result<Manner, Refusal> {
-    let mut fields = Fields::of_query(query)?;
-    let mut is_on = |name| fields.optional(name, switch).unwrap_or_default();
-    let (partial, dry_run) = (is_on("partial"), is_on("dry_run"));
-    let expired = match is_on("allow_expired") {
-        true => Expired::Take,
-        false => Expired::Refuse,
+fn read_line(line: &[u8], digester: &Digester) -> Result<KeyImport, Refusal> {
+    let line: ImportLine = read(parse("the line", line)?)?;
+    let (digest, hint) = match (line.key, line.digest) {
+        (Some(key), None) => (digester.digest(&key), Some(key.hint())),
+        (None, Some(digest)) => (digest, line.hint),
+        _ => return Err(Refusal::field("", "needs either key or digest")),
     };
-    fields.finish(|| {
-        Some(Manner {
-            partial,
-            dry_run,
-            expired,
-        })
-    })
-}
-
-fn read_line(line: &[u8], digester: &Digester) -> Result<Line, Refusal> {
-    let mut fields = Fields::of(json("the line", line)?)?;
-    let key = fields.optional("key", text(Credential::foreign));
-    let digest = fields.optional("digest", text(Digest::parse));
-    let hint = fields.optional("hint", text(rules::line));
-    let user_id = fields.optional("user_id", text(rules::id));
-    let status = fields.optional("status", text(KeyStatus::parse));
-    let draft = read_terms(&mut fields);
-    let (digest, hint) = fields.finish(|| match (key, digest) {
-        (Some(key), None) => Some(Ok((digester.digest(&key), Some(key.hint())))),
-        (None, Some(digest)) => Some(Ok((digest, hint))),
-        _ => Some(Err(Refusal::field("", "needs either key or digest"))),
-    })??;
-    Ok(Line {
+    Ok(KeyImport {
         digest,
         hint,
-        status: status.unwrap_or(KeyStatus::Active),
-        draft: KeyDraft { user_id, ..draft },
+        status: line.status.unwrap_or(KeyStatus::Active),
+        user_id: line.user_id,
+        terms: line.terms,
     })
 }

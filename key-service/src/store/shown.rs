@@ -1,0 +1,76 @@
+//! What is read of the database for one record: the record alone, or with what is known beside it.
+
+use std::sync::LazyLock;
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::columns::plain;
+use super::error::StoreError;
+use super::stored::Stored;
+use crate::domain::key::Key;
+use crate::domain::usage::UsedKey;
+
+/// What a row shows of a record.
+pub trait Shown: Sized + Send {
+    /// The record.
+    type Record: Stored;
+
+    /// The list behind `SELECT`.
+    fn columns() -> &'static str;
+
+    /// What stands behind `FROM`: the table, and what is joined to it.
+    fn from() -> &'static str;
+
+    /// Reads a row of these columns.
+    fn of_row(row: &SqliteRow) -> Result<Self, StoreError>;
+}
+
+impl<T: Stored> Shown for T {
+    type Record = T;
+
+    fn columns() -> &'static str {
+        &T::table().sql.columns
+    }
+
+    fn from() -> &'static str {
+        T::table().name
+    }
+
+    fn of_row(row: &SqliteRow) -> Result<Self, StoreError> {
+        T::read(row)
+    }
+}
+
+impl Shown for UsedKey {
+    type Record = Key;
+
+    fn columns() -> &'static str {
+        static COLUMNS: LazyLock<String> = LazyLock::new(|| {
+            let key = Key::columns();
+            format!("{key}, key_last_use.at AS last_used_at, {REPORTED} AS usage_reported")
+        });
+        &COLUMNS
+    }
+
+    fn from() -> &'static str {
+        "keys LEFT JOIN key_last_use ON key_last_use.key_id = keys.id"
+    }
+
+    fn of_row(row: &SqliteRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            key: Key::read(row)?,
+            last_used_at: plain(row, "last_used_at")?,
+            usage_reported: plain(row, "usage_reported")?,
+        })
+    }
+}
+
+/// Whether any gateway has ever reported use.
+pub(super) const REPORTED: &str = "EXISTS (SELECT 1 FROM usage_reporting)";
+
+/// `SELECT … FROM … WHERE `, with these columns before the others.
+pub(super) fn select<T: Shown>(first: &str) -> QueryBuilder<Sqlite> {
+    let (columns, from) = (T::columns(), T::from());
+    QueryBuilder::new(format!("SELECT {first}{columns} FROM {from} WHERE "))
+}
