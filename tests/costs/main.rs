@@ -117,7 +117,7 @@ fn a_hit() {
     let (outcome, cost) = vm.request(&request(&known.credential), nobody);
 
     is_told(&outcome, &IDENTITY);
-    costs(&cost, &HIT, 31_000);
+    costs(&cost, &HIT, 27_860);
     assert!(cost.total() <= 8, "{:?}", cost.calls);
 }
 
@@ -131,7 +131,7 @@ fn a_hit_with_identity_headers_that_the_client_made_up() {
     let (outcome, cost) = vm.request(&headers, nobody);
 
     is_told(&outcome, &IDENTITY);
-    costs(&cost, &HIT, 34_000);
+    costs(&cost, &HIT, 31_000);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_refused_key() {
         ("send_local_response", 1),
         ("set_property", 4),
     ];
-    costs(&cost, &calls, 52_000);
+    costs(&cost, &calls, 48_000);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn a_malformed_key() {
         ("send_local_response", 1),
         ("set_property", 1),
     ];
-    costs(&cost, &calls, 46_500);
+    costs(&cost, &calls, 42_500);
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_shared_hit() {
     // Key, user and tenant.
     let mut calls = HIT.to_vec();
     calls.push(("get_shared_data", 3));
-    costs(&cost, &calls, 139_000);
+    costs(&cost, &calls, 129_000);
 }
 
 #[test]
@@ -209,8 +209,8 @@ fn a_miss() {
         ("http_call", 1),
         ("remove_header_map_value", 1),
         ("replace_header_map_value", 4),
-        ("set_effective_context", 3),
+        ("set_effective_context", 1),
         ("set_shared_data", 6),
     ];
-    costs(&cost, &calls, 660_000);
+    costs(&cost, &calls, 590_000);
 }
