@@ -18,6 +18,7 @@ use crate::test_util::Sent;
 use crate::verdict::{Class, Reason};
 
 const README: &str = include_str!("../README.md");
+const ARCHITECTURE: &str = include_str!("../docs/architecture.md");
 const CONTRIBUTING: &str = include_str!("../CONTRIBUTING.md");
 const CONFIGURATION: &str = include_str!("../docs/configuration.md");
 const INSTALLATION: &str = include_str!("../docs/installation.md");
@@ -301,9 +302,82 @@ fn every_link_leads_somewhere() {
     }
 }
 
-/// The files of the resource that is made up for the recipe are not asked for.
+/// Each journey has ten steps, and the table of rooms has every folder and file of `src/`, in the order in which
+/// `lib.rs` declares them.
 #[test]
-fn every_path_that_contributing_names_is_there() {
+fn the_architecture_names_every_room_and_walks_four_times() {
+    let journeys = section(ARCHITECTURE, "Four journeys");
+    let steps = |number: usize| journeys.matches(&format!("\n{number}. ")).count();
+    assert_eq!(
+        (1..=11).map(steps).collect::<Vec<_>>(),
+        [4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 0]
+    );
+    let rooms: Vec<String> = rows(section(ARCHITECTURE, "The rooms"))
+        .into_iter()
+        .map(|row| row[0].trim_matches('`').to_owned())
+        .collect();
+    let declared: Vec<&str> = include_str!("lib.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
+        .filter(|name| *name != "test_util")
+        .collect();
+    assert_eq!(rooms, declared);
+}
+
+/// What is not a test imports rooms that are declared before its own, and never one that comes later.
+#[test]
+fn rooms_import_those_above_them_alone() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let rooms: Vec<&str> = include_str!("lib.rs")
+        .lines()
+        .filter_map(|line| {
+            line.trim_start_matches("pub ")
+                .strip_prefix("mod ")?
+                .strip_suffix(';')
+        })
+        .take_while(|name| *name != "test_util")
+        .collect();
+    let place = |name: &str| rooms.iter().position(|room| *room == name);
+    let mut folders = vec![root.clone()];
+    let (mut upward, mut arrows) = (Vec::new(), 0);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(&root).unwrap().display().to_string();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let room = name.split(['/', '.']).next().unwrap();
+            let Some(own) =
+                place(room).filter(|_| !name.contains("test") && !name.contains("property"))
+            else {
+                continue;
+            };
+            let text = fs::read_to_string(&path).unwrap();
+            let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+            let code = text
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.starts_with("//"));
+            let code = code.collect::<Vec<_>>().join("\n");
+            for import in code.split("crate::").skip(1) {
+                let end = import.find(|letter: char| !letter.is_ascii_lowercase() && letter != '_');
+                let other = import.get(..end.unwrap_or(import.len())).unwrap();
+                arrows += 1;
+                if place(other).is_some_and(|other| other > own) {
+                    upward.push(format!("{name} imports {other}"));
+                }
+            }
+        }
+    }
+    assert!(upward.is_empty(), "{upward:#?}");
+    assert!(arrows > 100, "{arrows}");
+}
+
+/// The files of the resource that is made up for a recipe are not asked for.
+#[test]
+fn every_path_that_contributing_and_the_architecture_name_is_there() {
     const FOLDERS: [&str; 8] = [
         "src/",
         "key-service/",
@@ -315,13 +389,15 @@ fn every_path_that_contributing_names_is_there() {
         "docs/",
     ];
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let paths = CONTRIBUTING.lines().flat_map(names).filter(|name| {
+    let pages = [CONTRIBUTING, ARCHITECTURE];
+    let names = pages.iter().flat_map(|page| page.lines().flat_map(names));
+    let paths = names.filter(|name| {
         let is_path = FOLDERS.iter().any(|folder| name.starts_with(folder));
         is_path && !name.contains(' ') && !name.contains("organisation")
     });
     let (there, missing): (Vec<_>, Vec<_>) = paths.partition(|path| root.join(path).exists());
     assert!(missing.is_empty(), "{missing:#?}");
-    assert!(there.len() > 40, "{}", there.len());
+    assert!(there.len() > 100, "{}", there.len());
 }
 
 /// The codes that a rule counts, of those that are written one by one behind a common beginning.

@@ -11,22 +11,24 @@
 //! change feed, followed by one worker of the process ----> records -> every worker
 //! ```
 //!
-//! Everything here is ordinary code without host calls, but for the folder `proxy`, which exists on
-//! `wasm32-wasip1` alone: time, shared data and calls come in and go out as values or through one narrow
-//! trait. So it runs in Envoy, under `cargo test`, under Node, and wherever a verdict is to be explained.
+//! Everything here is ordinary code without host calls, but for the folder `proxy_wasm`: what a host does goes through
+//! [`host`], and [`worker`] drives the rest by it. So it runs in Envoy, under `cargo test`, under Node, in the
+//! simulation, and wherever a verdict is to be explained. A module imports those above it in this list.
 
 mod closed;
 
-// The outside world: what a host offers, what was sent, and when.
+// The outside world: what a host offers.
 pub mod host;
-pub mod request;
 pub mod time;
+
+// What was sent.
+pub mod request;
 
 // Who it is.
 pub mod credential;
 pub mod record;
 
-// What follows from it.
+// What is asked, and what follows from it.
 pub mod policy;
 pub mod verdict;
 
@@ -44,9 +46,11 @@ pub mod gate;
 // What was configured.
 pub mod config;
 
-// Who drives it, and where.
-pub mod proxy_wasm;
+// Who drives it.
 pub mod worker;
+
+// Where.
+pub mod proxy_wasm;
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod test_util;

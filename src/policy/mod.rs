@@ -4,6 +4,9 @@ pub mod alike;
 mod chosen;
 #[cfg(not(target_os = "wasi"))]
 mod origin;
+#[cfg(test)]
+#[cfg(not(target_family = "wasm"))]
+mod property;
 mod route;
 pub mod statement;
 

@@ -8,10 +8,6 @@
 
 mod change;
 
-#[cfg(test)]
-#[cfg(not(target_family = "wasm"))]
-mod property;
-
 use crate::request::lookalike::may_be_ascii;
 use crate::request::percent::{decode_entirely, is_well_formed};
 
