@@ -32,7 +32,7 @@ pub trait Stored: Clone + PartialEq + Serialize + Send + Sync + Sized + 'static 
     /// Gives it the number and the time of a write, in Unix seconds.
     fn stamp(&mut self, version: i64, at: i64);
 
-    /// Reads it from a row of [`Sql::columns`].
+    /// Reads it from a row of `Sql::columns`.
     fn read(row: &SqliteRow) -> Result<Self, StoreError>;
 
     /// The values of its columns, in the order of [`Table::columns`].
@@ -54,7 +54,7 @@ pub struct Table {
     pub kind: Kind,
     /// Its columns, but for `place`.
     pub columns: &'static [&'static str],
-    /// Reads what was written from a row of [`Sql::columns`].
+    /// Reads what was written from a row of `Sql::columns`.
     pub(super) change: fn(&SqliteRow) -> Result<Change, StoreError>,
     /// What is asked of it.
     pub(super) sql: LazyLock<Sql>,
@@ -144,7 +144,7 @@ pub(super) fn joined<T: Stored>(row: &SqliteRow) -> Result<Option<T>, StoreError
     }
 }
 
-/// The columns of a record in a row, one after the other as [`Sql::columns`] has them. The first is found by its
+/// The columns of a record in a row, one after the other as `Sql::columns` has them. The first is found by its
 /// name; to look for each of them would be felt in every answer to a gateway.
 struct Columns<'r> {
     row: &'r SqliteRow,

@@ -1,4 +1,4 @@
-//! What callers send, bodies and queries: each is described once, by [`input!`], and from that one table come its
+//! What callers send, bodies and queries: each is described once, by `input!`, and from that one table come its
 //! type, its reader and its part of the OpenAPI description. What the table says of a field is what is asked of it.
 //!
 //! - `table`: how it is written

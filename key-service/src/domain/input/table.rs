@@ -8,7 +8,7 @@ use super::fields::Fields;
 /// Schemas by their names, as OpenAPI has them.
 pub type Schemas = Vec<(String, RefOr<Schema>)>;
 
-/// A body or a query, or a part of one. Made by [`input!`].
+/// A body or a query, or a part of one. Made by `input!`.
 pub trait Input: Sized {
     /// What it is, line by line.
     const ABOUT: &'static [&'static str];
