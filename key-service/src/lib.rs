@@ -6,8 +6,19 @@
 //! ```
 //!
 //! [`domain`] holds the rules, [`store`] what is written, [`http`] the routes, [`cli`] the
-//! commands; [`filter`] is the gateway's configuration, by which [`explain`] says why a request gets its verdict. A write goes: read the record, ask the domain for the next one, write it down with
-//! the next sequence number and an audit entry, commit, wake whoever follows the changes.
+//! commands; [`filter`] is the gateway's configuration, by which [`explain`] says why a request gets its verdict.
+//! A write goes: read the record, ask the domain for the next one, write it down with the next sequence number and
+//! an audit entry, commit, wake whoever follows the changes.
+//!
+//! # Another resource
+//! 1. `domain/`: the record, its rules, and with `input!` what may be sent to make and to change it; a word in
+//!    [`domain::audit::Kind`].
+//! 2. A migration, and a line in the table of `store/stored.rs`: it can be written, read, followed and restored. Its
+//!    filter is in `store/page.rs`.
+//! 3. `http/`: a file with its routes, named in `http/mod.rs`; its record of the protocol in `http/record.rs`, where
+//!    `http/changes.rs` does not compile without.
+//! 4. `cli/`: a file with its commands.
+//! 5. `tests/api/`: a file named as its URL. The tests of every route and of every table have it already.
 
 #![forbid(unsafe_code)]
 

@@ -132,7 +132,7 @@ impl Rule for Days {
     }
 }
 
-/// A minute of the day, see [`minute`].
+/// A minute of the day, see [`minute()`].
 const MINUTE: Text<String> = Text {
     parse: minute,
     bounds: || json!({"pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"}),

@@ -5,11 +5,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::Patch;
 use super::credential::Digest;
 use super::fence::{Hours, NETWORKS, SCOPES};
 use super::input::input;
 use super::input::rules::{Rule, Wrong, object, wrong};
+use super::patch::Patch;
 use super::refusal::Refusal;
 use super::text::{ENVIRONMENT, ID, LINE, new_id};
 use super::time::{self, LATEST, SECONDS};

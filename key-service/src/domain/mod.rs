@@ -7,6 +7,7 @@ pub mod fence;
 pub mod input;
 pub mod key;
 mod near;
+mod patch;
 pub mod refusal;
 pub mod tenant;
 pub mod text;
@@ -16,21 +17,4 @@ pub mod usage;
 pub mod user;
 pub mod words;
 
-/// A field of a change: left as it is, or set to something (which may be nothing).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Patch<T> {
-    /// The change does not name the field.
-    #[default]
-    Keep,
-    /// The change sets the field.
-    Set(T),
-}
-
-impl<T> Patch<T> {
-    /// Puts the new value, if there is one, in the place of the old.
-    pub fn apply(self, field: &mut T) {
-        if let Self::Set(value) = self {
-            *field = value;
-        }
-    }
-}
+pub use patch::Patch;

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Patch;
 use super::input::input;
+use super::patch::Patch;
 use super::text::{ID, LINE, new_id};
 use super::words::words;
 

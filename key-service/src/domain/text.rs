@@ -22,31 +22,31 @@ pub fn new_id(prefix: &str) -> String {
     format!("{prefix}{}", random_base62(ID_LENGTH))
 }
 
-/// An id, see [`id`].
+/// An id, see [`id()`].
 pub const ID: Text<String> = Text {
     parse: id,
     bounds: visible,
 };
 
-/// The name of an API, see [`api`].
+/// The name of an API, see [`api()`].
 pub const API: Text<String> = Text {
     parse: api,
     bounds: visible,
 };
 
-/// A line for people, see [`line`].
+/// A line for people, see [`line()`].
 pub const LINE: Text<String> = Text {
     parse: line,
     bounds: || json!({"minLength": 1, "maxLength": MOST_OF_LINE, "pattern": ONE_LINE}),
 };
 
-/// What to search for, see [`search`].
+/// What to search for, see [`search()`].
 pub const SEARCH: Text<String> = Text {
     parse: search,
     bounds: || json!({"minLength": 1, "maxLength": MOST_OF_SEARCH}),
 };
 
-/// The environment of a key, see [`environment`].
+/// The environment of a key, see [`environment()`].
 pub const ENVIRONMENT: Text<String> = Text {
     parse: environment,
     bounds: || json!({"minLength": 1, "maxLength": 32, "pattern": "^[a-z0-9-]+$"}),

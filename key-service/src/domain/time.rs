@@ -22,7 +22,7 @@ pub const SECONDS: Number = Number {
 /// A time in Unix seconds, in the text of a query.
 pub const SECONDS_IN_QUERY: Digits = Digits(SECONDS);
 
-/// A span of time, see [`duration`].
+/// A span of time, see [`duration()`].
 pub const DURATION: Text<i64> = Text {
     parse: duration,
     bounds: || json!({"pattern": "^[0-9]+(ms|s|m|h|d)$"}),

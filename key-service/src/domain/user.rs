@@ -3,10 +3,10 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Patch;
 use super::fence::{MOST_ENTRIES, SCOPES};
 use super::input::input;
 use super::input::rules::{List, Text};
+use super::patch::Patch;
 use super::refusal::Refusal;
 use super::text::{API, ID, LINE, new_id};
 use super::words::words;

@@ -1,10 +1,10 @@
-//! Columns: what a record's fields are in the database, read by their names.
+//! Columns: what a record's fields are in the database.
 
 use ipnet::IpNet;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Arguments, Decode, Row as _, Sqlite, Type};
+use sqlx::{Arguments, ColumnIndex, Decode, Row as _, Sqlite, Type};
 
 use super::error::StoreError;
 use crate::domain::credential::Digest;
@@ -15,8 +15,8 @@ use crate::domain::user::UserStatus;
 
 /// A field that one column holds.
 pub(super) trait Column: Sized {
-    /// Reads the column of this name.
-    fn read(row: &SqliteRow, name: &str) -> Result<Self, StoreError>;
+    /// Reads the column at this place.
+    fn read(row: &SqliteRow, at: usize) -> Result<Self, StoreError>;
 
     /// Adds it to the values of a statement.
     fn add_to(&self, values: &mut SqliteArguments) -> Result<(), StoreError>;
@@ -27,30 +27,33 @@ pub(super) trait Column: Sized {
     }
 }
 
-/// What SQLite holds as it is.
-pub(super) fn plain<'r, T>(row: &'r SqliteRow, name: &str) -> Result<T, StoreError>
+/// What SQLite holds as it is, by the column's name or place.
+pub(super) fn plain<'r, T>(
+    row: &'r SqliteRow,
+    column: impl ColumnIndex<SqliteRow>,
+) -> Result<T, StoreError>
 where
     T: Decode<'r, Sqlite> + Type<Sqlite>,
 {
-    Ok(row.try_get(name)?)
+    Ok(row.try_get(column)?)
 }
 
 /// One of a closed set of words.
 pub(super) fn word<T>(
     row: &SqliteRow,
-    name: &str,
+    column: impl ColumnIndex<SqliteRow>,
     parse: fn(&str) -> Result<T, String>,
 ) -> Result<T, StoreError> {
-    let text: &str = plain(row, name)?;
+    let text: &str = plain(row, column)?;
     parse(text).map_err(|_| StoreError::Corrupt(format!("unknown word \"{text}\"")))
 }
 
 /// A JSON text; none is null.
 pub(super) fn json<T: DeserializeOwned>(
     row: &SqliteRow,
-    name: &str,
+    column: impl ColumnIndex<SqliteRow>,
 ) -> Result<Option<T>, StoreError> {
-    plain::<Option<&str>>(row, name)?
+    plain::<Option<&str>>(row, column)?
         .map(|text| {
             serde_json::from_str(text).map_err(|error| StoreError::Corrupt(error.to_string()))
         })
@@ -73,8 +76,8 @@ where
 macro_rules! plain_columns {
     ($($type:ty),+) => { $(
         impl Column for $type {
-            fn read(row: &SqliteRow, name: &str) -> Result<Self, StoreError> {
-                plain(row, name)
+            fn read(row: &SqliteRow, at: usize) -> Result<Self, StoreError> {
+                plain(row, at)
             }
 
             fn add_to(&self, values: &mut SqliteArguments) -> Result<(), StoreError> {
@@ -88,8 +91,8 @@ plain_columns!(String, Option<String>, i64, Option<i64>);
 macro_rules! word_columns {
     ($($type:ty),+) => { $(
         impl Column for $type {
-            fn read(row: &SqliteRow, name: &str) -> Result<Self, StoreError> {
-                word(row, name, Self::parse)
+            fn read(row: &SqliteRow, at: usize) -> Result<Self, StoreError> {
+                word(row, at, Self::parse)
             }
 
             fn add_to(&self, values: &mut SqliteArguments) -> Result<(), StoreError> {
@@ -101,8 +104,8 @@ macro_rules! word_columns {
 word_columns!(TenantStatus, UserStatus, KeyStatus);
 
 impl Column for Digest {
-    fn read(row: &SqliteRow, name: &str) -> Result<Self, StoreError> {
-        Ok(Self::stored(plain(row, name)?))
+    fn read(row: &SqliteRow, at: usize) -> Result<Self, StoreError> {
+        Ok(Self::stored(plain(row, at)?))
     }
 
     fn add_to(&self, values: &mut SqliteArguments) -> Result<(), StoreError> {
@@ -136,8 +139,8 @@ impl Text for Hours {
 }
 
 impl<T: Text> Column for Option<T> {
-    fn read(row: &SqliteRow, name: &str) -> Result<Self, StoreError> {
-        json(row, name)
+    fn read(row: &SqliteRow, at: usize) -> Result<Self, StoreError> {
+        json(row, at)
     }
 
     fn add_to(&self, values: &mut SqliteArguments) -> Result<(), StoreError> {
@@ -150,8 +153,8 @@ impl<T: Text> Column for Option<T> {
 }
 
 impl Column for Vec<String> {
-    fn read(row: &SqliteRow, name: &str) -> Result<Self, StoreError> {
-        Ok(json(row, name)?.unwrap_or_default())
+    fn read(row: &SqliteRow, at: usize) -> Result<Self, StoreError> {
+        Ok(json(row, at)?.unwrap_or_default())
     }
 
     fn add_to(&self, values: &mut SqliteArguments) -> Result<(), StoreError> {

@@ -4,8 +4,8 @@
 use std::sync::LazyLock;
 
 use serde::Serialize;
-use sqlx::SqliteExecutor;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Column as _, Row as _, SqliteExecutor};
 
 use super::columns::{Column, plain};
 use super::error::StoreError;
@@ -17,6 +17,9 @@ use crate::domain::user::User;
 
 /// A record that has a table, and in it an id, the number of its last write, and a place in lists.
 pub trait Stored: Clone + PartialEq + Serialize + Send + Sync + Sized + 'static {
+    /// Name of its first column in a row.
+    const FIRST: &'static str;
+
     /// Where it is stored.
     fn table() -> &'static Table;
 
@@ -29,7 +32,7 @@ pub trait Stored: Clone + PartialEq + Serialize + Send + Sync + Sized + 'static 
     /// Gives it the number and the time of a write, in Unix seconds.
     fn stamp(&mut self, version: i64, at: i64);
 
-    /// Reads it from a row of [`Sql::columns`].
+    /// Reads it from a row of `Sql::columns`.
     fn read(row: &SqliteRow) -> Result<Self, StoreError>;
 
     /// The values of its columns, in the order of [`Table::columns`].
@@ -51,7 +54,7 @@ pub struct Table {
     pub kind: Kind,
     /// Its columns, but for `place`.
     pub columns: &'static [&'static str],
-    /// Reads what was written from a row of [`Sql::columns`].
+    /// Reads what was written from a row of `Sql::columns`.
     pub(super) change: fn(&SqliteRow) -> Result<Change, StoreError>,
     /// What is asked of it.
     pub(super) sql: LazyLock<Sql>,
@@ -135,10 +138,31 @@ pub(super) async fn key_by_digest(
 
 /// The record of a row in which it may be missing, as a joined one is.
 pub(super) fn joined<T: Stored>(row: &SqliteRow) -> Result<Option<T>, StoreError> {
-    let id = format!("{}_id", T::table().name);
-    match plain::<Option<&str>>(row, &id)? {
+    match plain::<Option<&str>>(row, T::FIRST)? {
         Some(_) => T::read(row).map(Some),
         None => Ok(None),
+    }
+}
+
+/// The columns of a record in a row, one after the other as `Sql::columns` has them. The first is found by its
+/// name; to look for each of them would be felt in every answer to a gateway.
+struct Columns<'r> {
+    row: &'r SqliteRow,
+    next: usize,
+}
+
+impl<'r> Columns<'r> {
+    fn of<T: Stored>(row: &'r SqliteRow) -> Result<Self, StoreError> {
+        let next = row.try_column(T::FIRST)?.ordinal();
+        Ok(Self { row, next })
+    }
+
+    /// Takes the column that has this name.
+    fn take<C: Column>(&mut self, name: &str) -> Result<C, StoreError> {
+        let at = self.next;
+        debug_assert_eq!(self.row.column(at).name(), name, "columns are out of order");
+        self.next += 1;
+        C::read(self.row, at)
     }
 }
 
@@ -176,6 +200,8 @@ macro_rules! stored {
         }
 
         $(impl Stored for $record {
+            const FIRST: &'static str = concat!(stringify!($table), "_id");
+
             fn table() -> &'static Table {
                 static TABLE: Table = Table {
                     name: stringify!($table),
@@ -200,8 +226,9 @@ macro_rules! stored {
             }
 
             fn read(row: &SqliteRow) -> Result<Self, StoreError> {
+                let mut columns = Columns::of::<Self>(row)?;
                 Ok(Self {
-                    $($column: Column::read(row, concat!(stringify!($table), "_", stringify!($column)))?,)+
+                    $($column: columns.take(concat!(stringify!($table), "_", stringify!($column)))?,)+
                 })
             }
 

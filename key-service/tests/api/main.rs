@@ -33,4 +33,5 @@ mod urgent_writes;
 mod v1_changes;
 mod v1_resolve;
 mod v1_usage;
+mod walls;
 mod wrong_tokens;

@@ -6,7 +6,7 @@ use utoipa::openapi::path::Parameter;
 use utoipa::openapi::{RefOr, Schema};
 
 use super::rules::{Object, Rule};
-use super::{Input, Schemas};
+use super::table::{Input, Schemas};
 
 /// The fields of a table, described one after the other.
 #[derive(Default)]

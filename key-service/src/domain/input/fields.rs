@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::Input;
 use super::rules::{Object, Rule, kind};
-use crate::domain::Patch;
+use super::table::Input;
 use crate::domain::near::did_you_mean;
+use crate::domain::patch::Patch;
 use crate::domain::refusal::{FieldError, Refusal};
 
 /// What a rule finds wrong: fields relative to the value it was given.
@@ -138,16 +138,16 @@ impl Fields {
 mod tests {
     use serde_json::json;
 
-    use super::super::input;
-    use super::super::rules::{digits, object};
     use super::*;
     use crate::domain::fence::{Hours, SCOPES};
+    use crate::domain::input::input;
+    use crate::domain::input::rules::{digits, object};
     use crate::domain::text::{ID, LINE};
     use crate::domain::time::SECONDS;
 
     input! {
         /// A body.
-        #[derive(Debug)]
+        #[derive(Debug, PartialEq)]
         Thing {
             /// Its id.
             id: Option<String> = optional(ID),
@@ -162,7 +162,7 @@ mod tests {
 
     input! {
         /// A change.
-        #[derive(Debug)]
+        #[derive(Debug, PartialEq)]
         Change {
             /// Its name.
             name: Patch<Option<String>> = patch_nullable(LINE),

@@ -1,105 +1,17 @@
-//! What callers send, bodies and queries: each is described once, by [`input!`], and from that one table come its
+//! What callers send, bodies and queries: each is described once, by `input!`, and from that one table come its
 //! type, its reader and its part of the OpenAPI description. What the table says of a field is what is asked of it.
 //!
+//! - `table`: how it is written
 //! - `fields`: reads, so that everything wrong is told at once
 //! - `description`: describes
 //! - `rules`: what may stand in a field, both read and described
 
-use utoipa::openapi::{RefOr, Schema};
-
 mod description;
 mod fields;
 pub mod rules;
+mod table;
 
 pub use description::{Description, body, parameters, referenced};
 pub use fields::{Fields, read, read_query};
-
-/// Schemas by their names, as OpenAPI has them.
-pub type Schemas = Vec<(String, RefOr<Schema>)>;
-
-/// A body or a query, or a part of one. Made by [`input!`].
-pub trait Input: Sized {
-    /// What it is, line by line.
-    const ABOUT: &'static [&'static str];
-
-    /// Whether callers may send fields that are not known here, as newer gateways do.
-    const EXTENSIBLE: bool;
-
-    /// Reads its fields. None only where something wrong was noted.
-    fn fields(fields: &mut Fields) -> Option<Self>;
-
-    /// Describes its fields.
-    fn describe(description: &mut Description);
-}
-
-/// Describes what callers send: a struct, of which each field says how it is given (a method of [`Fields`]) and
-/// what may stand in it (one of the [`rules`]), with an example where that helps. The comments are what the API's
-/// description tells of it.
-macro_rules! input {
-    (
-        $(#[doc = $about:literal])*
-        $(#[derive($($derive:path),+ $(,)?)])?
-        $(@$extensible:ident)?
-        $name:ident { $(
-            $(#[doc = $doc:literal])*
-            $field:ident: $type:ty = $how:ident($rule:expr $(; $example:expr)?),
-        )+ }
-    ) => {
-        $(#[doc = $about])*
-        $(#[derive($($derive),+)])?
-        pub struct $name { $($(#[doc = $doc])* pub $field: $type,)+ }
-
-        impl $crate::domain::input::Input for $name {
-            const ABOUT: &'static [&'static str] = &[$($about),*];
-            const EXTENSIBLE: bool = $crate::domain::input::is_given!($($extensible)?);
-
-            fn fields(fields: &mut $crate::domain::input::Fields) -> Option<Self> {
-                // All of them before the first that is missing: what is wrong is told at once.
-                $(let $field = fields.$how(stringify!($field), &$rule);)+
-                Some(Self { $($field: $field?,)+ })
-            }
-
-            fn describe(description: &mut $crate::domain::input::Description) {
-                $(
-                    description.$how(stringify!($field), &$rule, &[$($doc),*]);
-                    $(description.example($example.into());)?
-                )+
-            }
-        }
-
-        impl utoipa::PartialSchema for $name {
-            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-                $crate::domain::input::body::<Self>()
-            }
-        }
-
-        impl utoipa::ToSchema for $name {
-            fn name() -> std::borrow::Cow<'static, str> {
-                stringify!($name).into()
-            }
-
-            fn schemas(schemas: &mut $crate::domain::input::Schemas) {
-                $crate::domain::input::referenced::<Self>(schemas);
-            }
-        }
-
-        impl utoipa::IntoParams for $name {
-            fn into_params(
-                _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
-            ) -> Vec<utoipa::openapi::path::Parameter> {
-                $crate::domain::input::parameters::<Self>()
-            }
-        }
-    };
-}
-
-/// Whether there is anything in it.
-macro_rules! is_given {
-    () => {
-        false
-    };
-    ($what:ident) => {
-        true
-    };
-}
-pub(crate) use {input, is_given};
+pub use table::{Input, Schemas};
+pub(crate) use table::{input, is_given};

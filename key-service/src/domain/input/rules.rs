@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::description::{Description, register, schema_ref};
 use super::fields::Fields;
 pub use super::fields::Wrong;
-use super::{Input, Schemas};
+use super::table::{Input, Schemas};
 use crate::domain::refusal::{FieldError, Refusal};
 use crate::domain::words::word;
 

@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Done, ImportReport, id_taken, other_id};
+use super::line::{id_taken, other_id};
+use super::report::{Done, ImportReport};
 use crate::domain::credential::Digest;
 use crate::domain::key::{Expired, Key, KeyImport};
 use crate::domain::refusal::Refusal;

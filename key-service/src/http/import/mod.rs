@@ -2,24 +2,25 @@
 
 use axum::extract::{Request, State};
 use axum::{Extension, Json};
-use serde::Serialize;
-use utoipa::ToSchema;
 
 mod check;
+mod line;
+mod report;
 
 use check::{Planned, check};
+pub use line::ImportLine;
+use line::{id_taken, other_id, read_line};
+use report::{Done, ImportReport, LineResult};
 
 use super::app::{Actor, App};
-use super::body::{Query, bytes, media_type, parse};
+use super::body::{Query, bytes, media_type};
 use super::problem::Problem;
 use crate::domain::audit::Action;
-use crate::domain::credential::{Credential, DIGEST, Digest, Digester};
-use crate::domain::input::rules::{Switch, Text, any, object};
-use crate::domain::input::{input, read};
-use crate::domain::key::{Expired, Key, KeyImport, KeyStatus, KeyTerms};
+use crate::domain::input::input;
+use crate::domain::input::rules::Switch;
+use crate::domain::key::{Expired, Key, KeyImport};
 use crate::domain::refusal::{FieldError, Refusal};
 use crate::domain::tenant::Tenant;
-use crate::domain::text::{ID, LINE};
 use crate::domain::time::now;
 use crate::domain::user::User;
 use crate::store::{StoreError, Urgency, Write};
@@ -40,66 +41,6 @@ input! {
         /// Take keys that have expired already. Default false: their time is taken for a mistake.
         allow_expired: bool = or_default(Switch),
     }
-}
-
-input! {
-    /// A key that exists elsewhere. Either `key` or `digest` must be there.
-    ImportLine {
-        /// The key in clear. It is not stored.
-        key: Option<Credential> = optional(FOREIGN),
-        /// Its digest, made as the gateway makes it.
-        digest: Option<Digest> = optional(DIGEST),
-        /// What people find it by again, where only its digest is given.
-        hint: Option<String> = optional(LINE),
-        /// Its owner; missing is an orphan.
-        user_id: Option<String> = optional(ID),
-        /// `active` where it is missing.
-        status: Option<KeyStatus> = optional(KeyStatus::RULE),
-        /// All else.
-        terms: KeyTerms = inline(object::<KeyTerms>()),
-    }
-}
-
-/// A key in clear that was made elsewhere.
-const FOREIGN: Text<Credential> = Text {
-    parse: Credential::foreign,
-    bounds: any,
-};
-
-/// What became of each line.
-#[derive(Default, Serialize, ToSchema)]
-pub struct ImportReport {
-    /// Lines that became keys.
-    imported: usize,
-    /// Lines whose key was there already, and was left as it is.
-    existing: usize,
-    /// Lines that are wrong.
-    failed: usize,
-    lines: Vec<LineReport>,
-}
-
-/// What became of a line.
-#[derive(Serialize, ToSchema)]
-struct LineReport {
-    /// Number of the line, from 1.
-    line: usize,
-    result: LineResult,
-    /// Id of the key.
-    id: Option<String>,
-    /// Why gateways will refuse the key although it was imported.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<&'static str>,
-    /// What is wrong.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<FieldError>,
-}
-
-#[derive(Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-enum LineResult {
-    Imported,
-    Existing,
-    Failed,
 }
 
 /// Imports existing keys, in clear or by digest, one JSON object a line: `key` or `digest`
@@ -197,33 +138,6 @@ fn overtaken(number: usize, refusal: Refusal) -> Problem {
     ))
 }
 
-fn id_taken() -> Refusal {
-    Refusal::field("id", "another key has this id")
-}
-
-/// Refused where the key is there already, under an id that is not the one of the line.
-fn other_id(line: &KeyImport, there: &str) -> Option<Refusal> {
-    let id = line.terms.id.as_deref()?;
-    (id != there).then(|| Refusal::field("id", format!("the key is there already, as {there}")))
-}
-
-/// What became of a line that was not refused.
-struct Done {
-    result: LineResult,
-    id: String,
-    warnings: Vec<&'static str>,
-}
-
-impl Done {
-    fn existing(id: String) -> Self {
-        Self {
-            result: LineResult::Existing,
-            id,
-            warnings: Vec::new(),
-        }
-    }
-}
-
 async fn import_line(
     write: &mut Write,
     line: KeyImport,
@@ -277,56 +191,4 @@ async fn warnings(
         warnings.push("there is no tenant of this id");
     }
     Ok(warnings)
-}
-
-impl ImportReport {
-    fn add(&mut self, line: usize, outcome: Result<Done, Refusal>) {
-        let report = match outcome {
-            Ok(done) => LineReport {
-                line,
-                result: done.result,
-                id: Some(done.id),
-                warnings: done.warnings,
-                errors: Vec::new(),
-            },
-            Err(refusal) => LineReport {
-                line,
-                result: LineResult::Failed,
-                id: None,
-                warnings: Vec::new(),
-                errors: refusal.within(""),
-            },
-        };
-        match report.result {
-            LineResult::Imported => self.imported += 1,
-            LineResult::Existing => self.existing += 1,
-            LineResult::Failed => self.failed += 1,
-        }
-        self.lines.push(report);
-    }
-
-    /// The errors of all lines, with the line's number before the field.
-    fn errors(self) -> Vec<FieldError> {
-        let errors = self
-            .lines
-            .into_iter()
-            .flat_map(|line| Refusal::Invalid(line.errors).within(&format!("line {}", line.line)));
-        errors.collect()
-    }
-}
-
-fn read_line(line: &[u8], digester: &Digester) -> Result<KeyImport, Refusal> {
-    let line: ImportLine = read(parse("the line", line)?)?;
-    let (digest, hint) = match (line.key, line.digest) {
-        (Some(key), None) => (digester.digest(&key), Some(key.hint())),
-        (None, Some(digest)) => (digest, line.hint),
-        _ => return Err(Refusal::field("", "needs either key or digest")),
-    };
-    Ok(KeyImport {
-        digest,
-        hint,
-        status: line.status.unwrap_or(KeyStatus::Active),
-        user_id: line.user_id,
-        terms: line.terms,
-    })
 }
