@@ -29,6 +29,8 @@ pub trait Circumstances {
     }
     /// Notes something of the request that stays when the host begins it anew.
     fn note(&self, _: &[u8]) {}
+    /// Tells a filter behind this one which policies the request satisfies.
+    fn tell_policies(&self, _: &str) {}
 }
 
 impl fmt::Debug for Request<'_> {

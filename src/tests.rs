@@ -74,6 +74,7 @@ pub struct Sent {
     pub source: Option<String>,
     pub policy: Option<String>,
     pub note: RefCell<Option<Vec<u8>>>,
+    pub told: RefCell<Option<String>>,
     pub has_body: bool,
 }
 
@@ -126,6 +127,10 @@ impl Circumstances for Sent {
 
     fn note(&self, note: &[u8]) {
         *self.note.borrow_mut() = Some(note.to_vec());
+    }
+
+    fn tell_policies(&self, policies: &str) {
+        *self.told.borrow_mut() = Some(policies.to_owned());
     }
 }
 

@@ -51,6 +51,10 @@ impl Circumstances for Again<'_> {
     fn route_policy(&self) -> Option<Vec<u8>> {
         self.host.route_policy()
     }
+
+    fn tell_policies(&self, policies: &str) {
+        self.host.tell_policies(policies);
+    }
 }
 
 impl Gate {

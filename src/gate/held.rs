@@ -51,7 +51,12 @@ impl Gate {
         policies: Chosen<'_>,
     ) {
         let mut stated = Vec::new();
-        for policy in policies.iter() {
+        let settings = Rc::clone(&self.settings);
+        let asked = match settings.guarded_routes {
+            true => settings.policies.all(),
+            false => policies,
+        };
+        for policy in asked.iter() {
             for statement in [&policy.user, &policy.tenant].into_iter().flatten() {
                 if let Statement::Header(name) = statement {
                     self.keep(name, request.headers, &mut stated);
@@ -138,5 +143,9 @@ impl Circumstances for Remembered<'_> {
 
     fn route_policy(&self) -> Option<Vec<u8>> {
         self.route_policy.clone()
+    }
+
+    fn tell_policies(&self, policies: &str) {
+        self.host.tell_policies(policies);
     }
 }

@@ -26,6 +26,7 @@ impl Gate {
     ) -> Decision {
         if self.settings.preflight == Preflight::Pass && request.is_preflight() {
             self.telemetry.count(Counter::Anonymous);
+            self.tell_anonymous(request, &|_| true);
             return Decision::Proceed(Passage::anonymous());
         }
         let settings = Rc::clone(&self.settings);
@@ -40,6 +41,7 @@ impl Gate {
         };
         if policies.authentication() == Authentication::None {
             self.telemetry.count(Counter::Anonymous);
+            self.tell_anonymous(request, &|of| of.authentication() == Authentication::None);
             return Decision::Proceed(Passage {
                 strip: false,
                 ..Passage::anonymous()
@@ -63,6 +65,9 @@ impl Gate {
             }
             Err(Fault::Missing) if policies.authentication() == Authentication::Optional => {
                 self.telemetry.count(Counter::Anonymous);
+                self.tell_anonymous(request, &|of| {
+                    of.authentication() != Authentication::Required
+                });
                 Decision::Proceed(Passage::anonymous())
             }
             Err(fault) => self.conclude(Knowledge::Fault(fault), request, policies, now),
@@ -219,7 +224,12 @@ impl Gate {
             return self.conclude(knowledge, request, policies, now);
         }
         self.telemetry.count(Counter::TrustedStaleRefused);
-        self.conclude(unheard, request, policies, now)
+        let decision = self.conclude(unheard, request, policies, now);
+        if matches!(decision, Decision::Proceed(_)) {
+            // It fails open, and what refuses it under another policy goes on refusing it there.
+            self.tell(knowledge, request, now);
+        }
+        decision
     }
 
     fn conclude(
@@ -244,8 +254,15 @@ impl Gate {
             self.usage.count(&chain.key.id, verdict.is_none(), now);
         }
         match verdict {
-            Some(reason) => self.refuse(reason, chain),
+            Some(reason) => {
+                let decision = self.refuse(reason, chain);
+                if matches!(decision, Decision::Proceed(_)) {
+                    self.tell(knowledge, request, now);
+                }
+                decision
+            }
             None => {
+                self.tell(knowledge, request, now);
                 self.telemetry.count(Counter::Allowed);
                 let notice = chain
                     .as_ref()
@@ -269,13 +286,17 @@ impl Gate {
                 ..Passage::anonymous()
             });
         }
-        if reason.class() == Class::Unavailable && self.settings.unavailable == Unavailable::Allow {
+        if self.fails_open(reason) {
             self.telemetry.count(Counter::FailedOpen);
             return Decision::Proceed(Passage::anonymous());
         }
         self.telemetry.count(Counter::Rejected(reason));
         log::debug!("refused: {}", reason.code());
         Decision::Refuse(refusal)
+    }
+
+    pub(super) fn fails_open(&self, reason: Reason) -> bool {
+        reason.class() == Class::Unavailable && self.settings.unavailable == Unavailable::Allow
     }
 
     /// What to tell the client of a key that works and will soon not.

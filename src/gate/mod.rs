@@ -9,6 +9,7 @@ mod changes;
 mod decision;
 mod edition;
 mod edits;
+mod guard;
 mod held;
 mod judge;
 

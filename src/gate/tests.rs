@@ -4,6 +4,7 @@ mod again;
 mod answers;
 mod caches;
 mod feed;
+mod guard;
 mod modes;
 mod waiting;
 

@@ -289,6 +289,10 @@ impl Circumstances for Stream {
     fn note(&self, note: &[u8]) {
         set_property(NOTE, note);
     }
+
+    fn tell_policies(&self, policies: &str) {
+        Self::set_filter_state("keybound.policies", policies);
+    }
 }
 
 /// A property; the segments of its path are separated by zero bytes.
