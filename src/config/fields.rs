@@ -86,6 +86,7 @@ pub(super) static CONFIGURATION: Shape = Shape::Object(&[
     Field::or("digest", "{}").holding(Shape::Object(&[Field::optional("pepper_env")])),
     Field::or("strip_credential", "true"),
     Field::or("internal_redirects", "false"),
+    Field::or("guarded_routes", "false"),
     Field::or("identity_headers", "{}").holding(Shape::Object(&[
         Field::or("key_id", r#""x-key-id""#),
         Field::or("user_id", r#""x-user-id""#),

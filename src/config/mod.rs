@@ -124,6 +124,7 @@ fn settings(value: &Value<'_>, environment: Environment<'_>) -> Settings {
         digester: key_service::digester(&object.value("digest"), environment),
         strip_credential: object.boolean("strip_credential"),
         internal_redirects: object.boolean("internal_redirects"),
+        guarded_routes: object.boolean("guarded_routes"),
         identity_headers: credentials::identity_headers(
             &object.value("identity_headers"),
             &credentials,

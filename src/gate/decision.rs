@@ -25,6 +25,8 @@ pub struct Passage {
     pub shadowed: Option<Refusal>,
     /// What to tell the client about its key.
     pub notice: Option<Notice>,
+    /// The policies that hold, for a filter behind that wants to know: each name between spaces.
+    pub policies: Option<String>,
 }
 
 /// A refused request.
@@ -52,6 +54,7 @@ impl Passage {
             strip: true,
             shadowed: None,
             notice: None,
+            policies: None,
         }
     }
 }

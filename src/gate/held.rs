@@ -46,7 +46,12 @@ impl Gate {
     /// Keeps what is needed of a request that is to wait.
     pub(super) fn hold(&mut self, id: RequestId, case: &Case<'_, impl Circumstances, impl Store>) {
         let mut stated = Vec::new();
-        for policy in case.policies.iter() {
+        let settings = Rc::clone(&self.settings);
+        let asked = match settings.guarded_routes {
+            true => settings.policies.all(),
+            false => case.policies,
+        };
+        for policy in asked.iter() {
             for statement in [&policy.user, &policy.tenant].into_iter().flatten() {
                 if let Statement::Header(name) = statement {
                     self.keep(name, case.request.headers, &mut stated);

@@ -13,7 +13,7 @@ use crate::credential::digest::Digest;
 use crate::host::{Circumstances, RequestId, Store};
 use crate::knowledge::cache::{Lookup, Source};
 use crate::knowledge::fetch::Admission;
-use crate::policy::{Chosen, UnknownPolicy};
+use crate::policy::{Authentication, Chosen, UnknownPolicy};
 use crate::record::Chain;
 use crate::request::Request;
 use crate::telemetry::{Counter, Plain, Warning};
@@ -52,16 +52,19 @@ impl Gate {
         };
         let (policies, found) = match Standing::of(&settings, &self.reserved, request, find) {
             Standing::Presents(policies, found) => (policies, found),
-            Standing::Preflight | Standing::Anonymous(_) => {
-                self.telemetry.count(Plain::Anonymous);
-                return Decision::Proceed(Passage::anonymous());
+            Standing::Preflight => return self.pass_anonymous(request, |_| true),
+            Standing::Anonymous(_) => {
+                return self.pass_anonymous(request, |of| {
+                    of.authentication() != Authentication::Required
+                });
             }
             Standing::Unasked(_) => {
-                self.telemetry.count(Plain::Anonymous);
-                return Decision::Proceed(Passage {
-                    strip: false,
-                    ..Passage::anonymous()
-                });
+                let mut decision =
+                    self.pass_anonymous(request, |of| of.authentication() == Authentication::None);
+                if let Decision::Proceed(passage) = &mut decision {
+                    passage.strip = false;
+                }
+                return decision;
             }
             Standing::PolicyUnknown(unknown) => return self.refuse_unknown_policy(&unknown, now),
             Standing::Faulty(policies, fault) => {
@@ -91,6 +94,18 @@ impl Gate {
                 self.look_up(&case, id, deadline)
             }
         }
+    }
+
+    fn pass_anonymous(
+        &mut self,
+        request: &Request<'_, impl Circumstances>,
+        holds: impl Fn(Chosen<'_>) -> bool,
+    ) -> Decision {
+        self.telemetry.count(Plain::Anonymous);
+        Decision::Proceed(Passage {
+            policies: self.told_of_anonymous(request, holds),
+            ..Passage::anonymous()
+        })
     }
 
     pub(super) fn refuse_unknown_policy(&mut self, unknown: &UnknownPolicy, now: Now) -> Decision {
@@ -202,7 +217,12 @@ impl Gate {
             return self.judged(knowledge, case);
         }
         self.telemetry.count(Plain::TrustedStaleRefused);
-        self.judged(unheard, case)
+        let mut decision = self.judged(unheard, case);
+        if let Decision::Proceed(passage) = &mut decision {
+            // It fails open, and what refuses it under another policy goes on refusing it there.
+            passage.policies = self.told(knowledge, case.request, case.now);
+        }
+        decision
     }
 
     fn judged(
@@ -235,7 +255,13 @@ impl Gate {
             self.usage.count(&chain.key.id, verdict.is_none(), now);
         }
         match verdict {
-            Some(reason) => self.refuse(reason, chain),
+            Some(reason) => {
+                let mut decision = self.refuse(reason, chain);
+                if let Decision::Proceed(passage) = &mut decision {
+                    passage.policies = self.told(knowledge, request, now);
+                }
+                decision
+            }
             None => {
                 self.telemetry.count(Plain::Allowed);
                 let notice = chain
@@ -246,6 +272,7 @@ impl Gate {
                     strip: true,
                     shadowed: None,
                     notice,
+                    policies: self.told(knowledge, request, now),
                 })
             }
         }
@@ -260,13 +287,17 @@ impl Gate {
                 ..Passage::anonymous()
             });
         }
-        if reason.class() == Class::Unavailable && self.settings.unavailable == Unavailable::Allow {
+        if self.fails_open(reason) {
             self.telemetry.count(Plain::FailedOpen);
             return Decision::Proceed(Passage::anonymous());
         }
         self.telemetry.count(Counter::Rejected(reason));
         log::debug!("refused: {}", reason.code());
         Decision::Refuse(refusal)
+    }
+
+    pub(super) fn fails_open(&self, reason: Reason) -> bool {
+        reason.class() == Class::Unavailable && self.settings.unavailable == Unavailable::Allow
     }
 
     /// What to tell the client of a key that works and will soon not.

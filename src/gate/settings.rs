@@ -28,6 +28,8 @@ pub struct Settings {
     pub strip_credential: bool,
     /// Whether a request that the host runs through the filter once more stays its key's.
     pub internal_redirects: bool,
+    /// Whether a filter behind this one is told which policies a request satisfies.
+    pub guarded_routes: bool,
     /// Names of the headers that tell the upstream who is calling.
     pub identity_headers: IdentityHeaders,
     /// All policies and how one is chosen.

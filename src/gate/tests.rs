@@ -4,6 +4,7 @@ mod again;
 mod answers;
 mod caches;
 mod feed;
+mod guard;
 mod modes;
 mod waiting;
 
@@ -26,6 +27,8 @@ struct World {
     store: Rc<SharedData>,
     millis: u64,
     next: u64,
+    /// Which policies were told to hold, of the last that passed.
+    told: Option<String>,
 }
 
 /// What became of a request, in short.
@@ -53,6 +56,7 @@ impl World {
             store: Rc::default(),
             millis: 0,
             next: 1,
+            told: None,
         }
     }
 
@@ -80,21 +84,31 @@ impl World {
         let decision = self
             .gate
             .request(&sent.request(), waiter, at(self.millis), &*self.store);
-        fate(decision, waiter)
+        self.fate(decision, waiter)
     }
 
     /// Goes on with everyone who is ready.
     fn resume(&mut self, key: &str) -> Vec<(u64, Fate)> {
-        let sent = Sent::new(&[("x-api-key", key)]);
+        self.resume_as(&Sent::new(&[("x-api-key", key)]))
+    }
+
+    fn resume_as(&mut self, sent: &Sent<'_>) -> Vec<(u64, Fate)> {
         let mut fates = Vec::new();
         while let Some((waiter, resolution)) = self.gate.next_ready() {
             let now = at(self.millis);
             let decision = self
                 .gate
                 .resume(waiter, &sent.request(), resolution, now, &*self.store);
-            fates.push((waiter, fate(decision, waiter)));
+            fates.push((waiter, self.fate(decision, waiter)));
         }
         fates
+    }
+
+    fn fate(&mut self, decision: Decision, waiter: u64) -> Fate {
+        if let Decision::Proceed(passage) = &decision {
+            self.told.clone_from(&passage.policies);
+        }
+        fate(decision, waiter)
     }
 
     fn batch(&mut self) -> Option<Batch> {

@@ -132,16 +132,22 @@ impl Policies {
                 .map(Chosen::one)
                 .ok_or_else(|| UnknownPolicy(name.into_owned()));
         }
+        Ok(self.of_target(request))
+    }
+
+    /// The policies that a request is judged by on a route whose metadata names none.
+    #[inline]
+    pub fn of_target(&self, request: &Request<'_, impl Circumstances>) -> Chosen<'_> {
         if self.routes.is_empty() {
-            return Ok(Chosen::one(&self.default));
+            return Chosen::one(&self.default);
         }
         let path = request.target().path;
         let written = self.routed(|route| route.matches.holds(request, path));
         if self.plain && path::is_plain(path) {
-            return Ok(Chosen::one(self.of(written)));
+            return Chosen::one(self.of(written));
         }
         let Some(readings) = path::readings(path, Case::Ignored) else {
-            return Ok(Chosen::every(self));
+            return Chosen::every(self);
         };
         let read = readings
             .iter()
@@ -151,10 +157,16 @@ impl Policies {
             plainly.map(|read| self.routed(|route| route.matches.holds_plainly(request, read)));
         let mut all: Vec<Option<PolicyIndex>> = read.chain(plainly).collect();
         all.dedup();
-        Ok(match all.as_slice() {
+        match all.as_slice() {
             [one] => Chosen::one(self.of(*one)),
             all => Chosen::at(self, all.iter().map(|index| self.place(*index))),
-        })
+        }
+    }
+
+    /// Every policy that the metadata of a route can name, with its name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Chosen<'_>)> {
+        let named = self.named.iter();
+        named.map(|(name, policy)| (name.as_str(), Chosen::one(policy)))
     }
 
     /// Whether there is nothing to choose from.

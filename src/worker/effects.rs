@@ -39,6 +39,9 @@ fn proceed(passage: &Passage, gate: &Gate, headers: Headers<'_>, stream: &mut im
     if let Some(notice) = passage.notice {
         write_notice(notice, stream);
     }
+    if let Some(policies) = &passage.policies {
+        stream.set_filter_state("keybound.policies", policies);
+    }
     gate.edit(passage, headers, stream);
 }
 

@@ -49,13 +49,21 @@ fn nobody(_: &[u8]) -> String {
 }
 
 fn vm(shared: &SharedData) -> Vm {
+    configured(SMALLEST, shared)
+}
+
+fn configured(settings: &str, shared: &SharedData) -> Vm {
     let path = paths::module().unwrap_or_else(|error| panic!("{error}"));
-    Vm::start(&std::fs::read(path).unwrap(), SMALLEST, shared)
+    Vm::start(&std::fs::read(path).unwrap(), settings, shared)
 }
 
 /// A VM that knows a key.
 fn warm(known: &Known) -> Vm {
-    let mut vm = vm(&SharedData::default());
+    warm_with(SMALLEST, known)
+}
+
+fn warm_with(settings: &str, known: &Known) -> Vm {
+    let mut vm = configured(settings, &SharedData::default());
     let (outcome, _) = vm.request(&request(&known.credential), knowing(known));
     assert_ne!(outcome, Outcome::Waiting);
     vm
@@ -119,6 +127,23 @@ fn a_hit() {
     is_told(&outcome, &IDENTITY);
     costs(&cost, &HIT, 27_860);
     assert!(cost.total() <= 8, "{:?}", cost.calls);
+}
+
+#[test]
+fn a_hit_of_which_a_filter_behind_is_told() {
+    let known = records::active("one");
+    let settings = r#"{
+        "key_service": {"cluster": "key_service"},
+        "policies": {"a": {}, "b": {}},
+        "guarded_routes": true
+    }"#;
+    let mut vm = warm_with(settings, &known);
+
+    let (outcome, cost) = vm.request(&request(&known.credential), nobody);
+
+    is_told(&outcome, &IDENTITY);
+    let calls = [&HIT[..], &[("set_property", 1)]].concat();
+    costs(&cost, &calls, 46_000);
 }
 
 #[test]

@@ -31,6 +31,7 @@ mod nothing_is_lost_while_something_breaks;
 mod pages_and_clients_read_refusals;
 mod policies_ask_for_what_they_say;
 mod requests_wait_for_the_key_service;
+mod routes_by_the_documented_guard;
 mod situations;
 mod stories;
 mod the_access_log_tells_who_and_never_the_key;

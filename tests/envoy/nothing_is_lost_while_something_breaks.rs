@@ -78,6 +78,11 @@ async fn clients_hang_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_clock_is_set() {
+    trial("clock set forward").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn envoy_is_restarted() {
     trial("hot restart").await;
 }

@@ -23,6 +23,7 @@
 
 pub mod access_log;
 pub mod client;
+pub mod clock;
 pub mod config;
 pub mod documented;
 pub mod envoy;

@@ -54,6 +54,7 @@ fn the_smallest_configuration_has_the_defaults_of_the_documentation() {
     assert_eq!(format!("{:?}", settings.digester), "Digester(SHA-256)");
     assert!(settings.strip_credential);
     assert!(!settings.internal_redirects);
+    assert!(!settings.guarded_routes);
     assert_eq!(
         settings.identity_headers,
         IdentityHeaders {
@@ -162,6 +163,7 @@ fn every_field_is_read() {
     );
     assert!(!settings.strip_credential);
     assert!(settings.internal_redirects);
+    assert!(settings.guarded_routes);
     assert_eq!(
         settings.identity_headers,
         IdentityHeaders {

@@ -176,6 +176,26 @@ fn who_steers_a_route_must_satisfy_every_policy() {
         let [(_, cold)] = <[_; 1]>::try_from(cold).unwrap();
         assert_eq!(world.send(&sent()), cold, "{more:?}");
     }
+    // Whether another route names one is known by the policies that nothing else can name,
+    let spoofed = [(":path", "/open"), ("x-user-id", "usr_1")];
+    let mut some_routed = configuration.clone();
+    some_routed["routes"] = json!([{"match": {"prefix": "/open"}, "policy": "open"}]);
+    let unnamed = || Sent::new(&spoofed);
+    assert_eq!(World::new(&some_routed).send(&unnamed()), missing());
+    // or by this route's.
+    let mut all_routed = some_routed;
+    all_routed["routes"] = ["open", "trial", "strict"]
+        .map(|name| json!({"match": {"prefix": format!("/{name}")}, "policy": name}))
+        .into();
+    let named = || unnamed().on_route("open");
+    assert_eq!(World::new(&all_routed).send(&named()), missing());
+    assert_eq!(World::new(&all_routed).send(&unnamed()), Fate::Anonymous);
+    // In shadow no header changes, and so no route.
+    let mut shadow = all_routed;
+    shadow["enforcement"] = json!("shadow");
+    let mut world = World::new(&shadow);
+    assert_eq!(world.send(&named()), Fate::Anonymous);
+    assert_eq!(world.counted("anonymous"), 1);
     // Where no route names a policy nothing is steered.
     let routed = json!({
         "policies": {"open": {"authentication": "none"}},

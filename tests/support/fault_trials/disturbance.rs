@@ -3,6 +3,7 @@
 use super::Stock;
 use super::writers::Writer;
 use crate::client::{Connection, Request};
+use crate::clock::Clock;
 use crate::failure::{Failure, Result};
 use crate::fault_proxy::Fault;
 use crate::gateway::{Builder, Gateway};
@@ -39,6 +40,7 @@ enum What {
     HangUps,
     HotRestart,
     Update,
+    ClockSet,
 }
 
 /// When the key is revoked by which is seen how soon a change is obeyed.
@@ -57,6 +59,12 @@ const TOO_LATE: Duration = Duration::from_secs(2);
 
 /// Well within it.
 const IN_TIME: Duration = Duration::from_millis(150);
+
+/// Seconds: longer than any record is believed.
+const A_SLEEP: i64 = 24 * 3600;
+
+/// Seconds: what the filter takes for a sleep, and shorter than a record is believed.
+const A_STEP: i64 = 5;
 
 /// Somewhere in the body of an answer: its head is shorter, and with the body it is longer.
 const MIDDLE: usize = 200;
@@ -86,16 +94,28 @@ pub fn trials() -> Vec<Trial> {
         trial("clients hang up", What::HangUps),
         trial("hot restart", What::HotRestart),
         trial("configuration update", What::Update),
+        trial("clock set forward", What::ClockSet),
     ]
 }
 
 impl Trial {
-    pub(super) fn gateway(&self, stock: &Stock) -> Builder {
-        let builder = Gateway::real().fault_proxy().database(&stock.database());
+    pub(super) fn gateway(&self, stock: &Stock, clock: Option<&Clock>) -> Builder {
+        let mut builder = Gateway::real().fault_proxy().database(&stock.database());
+        for (name, value) in clock.iter().flat_map(|clock| clock.environment()) {
+            builder = builder.environment(name, Some(&value));
+        }
         match self.what {
             What::HotRestart => builder.hot_restart(),
             What::Update => builder.updates(),
             _ => builder,
+        }
+    }
+
+    /// The clock that is to be set.
+    pub(super) fn clock(&self, stock: &Stock) -> Result<Option<Clock>> {
+        match self.what {
+            What::ClockSet => Clock::make(stock.folder()).map(Some),
+            _ => Ok(None),
         }
     }
 
@@ -115,7 +135,8 @@ impl Trial {
             | What::Restored
             | What::DiskFull
             | What::FileGone
-            | What::NotMounted => Change::Afterwards,
+            | What::NotMounted
+            | What::ClockSet => Change::Afterwards,
             _ => Change::During,
         }
     }
@@ -131,10 +152,16 @@ pub(super) struct Disturbance {
     writers: JoinSet<Result<()>>,
     left: Arc<AtomicU64>,
     keys: Vec<super::stock::Keys>,
+    clock: Option<Clock>,
 }
 
 impl Disturbance {
-    pub(super) async fn new(trial: &Trial, stock: &Stock, gateway: &mut Gateway) -> Result<Self> {
+    pub(super) async fn new(
+        trial: &Trial,
+        stock: &Stock,
+        gateway: &mut Gateway,
+        clock: Option<Clock>,
+    ) -> Result<Self> {
         let mut disturbance = Self {
             what: trial.what,
             lock: None,
@@ -144,6 +171,7 @@ impl Disturbance {
             writers: JoinSet::new(),
             left: Arc::default(),
             keys: Vec::new(),
+            clock,
         };
         match trial.what {
             What::Restored => {
@@ -219,13 +247,25 @@ impl Disturbance {
                     .update(|config| config.merge_settings(&settings))
                     .await?;
             }
+            What::ClockSet => {
+                let clock = self.clock.as_ref();
+                let clock = clock.ok_or_else(|| Failure::new("no clock"))?;
+                // As after a long sleep: all is too old, and is learned again.
+                clock.set_ahead(A_SLEEP)?;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                gateway.key_service().kill();
+                for step in 1..=3 {
+                    clock.set_ahead(A_SLEEP + step * A_STEP)?;
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                }
+            }
         }
         Ok(())
     }
 
     pub(super) async fn end(&mut self, gateway: &mut Gateway) -> Result<()> {
         match self.what {
-            What::Killed => gateway.key_service().run().await?,
+            What::Killed | What::ClockSet => gateway.key_service().run().await?,
             What::Proxy(_) => gateway.fault_proxy().set(Fault::None),
             What::Locked => {
                 let lock = self.lock.take().ok_or_else(|| Failure::new("no lock"))?;

@@ -50,12 +50,14 @@ pub struct Pace {
 impl Trial {
     /// Runs it.
     pub async fn run(&self, stock: &Stock, pace: &Pace) -> Result<Report> {
-        let mut gateway = self.gateway(stock).try_start().await?;
+        stock.renew();
+        let clock = self.clock(stock)?;
+        let mut gateway = self.gateway(stock, clock.as_ref()).try_start().await?;
         gateway.secret(stock.prefix());
         // What is learned before is not trusted beyond that moment.
         gateway.log_says("change feed: connected").await;
         stock.warm(&gateway).await?;
-        let mut disturbance = Disturbance::new(self, stock, &mut gateway).await?;
+        let mut disturbance = Disturbance::new(self, stock, &mut gateway, clock).await?;
 
         let clients = clients(stock, pace, disturbance.late_key());
         let load = Load::start(gateway.port(), clients).await?;

@@ -7,7 +7,7 @@ use crate::key_service::{KeyService, Tokens};
 use crate::records::credential;
 use crate::{paths, ports};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -30,7 +30,7 @@ pub struct Stock {
 }
 
 impl Stock {
-    /// Makes a database with this many keys that no trial uses twice.
+    /// Makes a database with this many keys that a trial uses once each.
     pub async fn make(cold: usize) -> Result<Self> {
         let parent = paths::target().join("tests");
         std::fs::create_dir_all(&parent)?;
@@ -64,6 +64,11 @@ impl Stock {
         self.folder.path().join("keys.db")
     }
 
+    /// Where it is kept.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// What all keys begin with, the made-up ones too.
     pub fn prefix(&self) -> &str {
         &self.prefix
@@ -82,6 +87,11 @@ impl Stock {
             number += 1;
             all.get(number % KNOWN).cloned()
         })
+    }
+
+    /// A trial has a copy of the database and caches of its own, to which all keys are new.
+    pub(super) fn renew(&self) {
+        self.next_cold.store(0, Ordering::Relaxed);
     }
 
     /// Keys that were never used.
