@@ -100,13 +100,12 @@ impl Gate {
                 self.fetcher.ended();
                 self.resolve_ended(batch, end, now, store);
             }
-            Some(Purpose::Changes(poll)) => {
-                if self.feed.ended(&poll) {
-                    self.poll_ended(&poll, end, now, store);
-                }
+            Some(Purpose::Changes(poll)) if self.feed.ended(&poll) => {
+                self.poll_ended(&poll, end, now, store);
             }
             Some(Purpose::Usage) => self.usage_ended(end, now, store),
-            None => {}
+            // The poll was given up before.
+            Some(Purpose::Changes(_)) | None => {}
         }
     }
 }
