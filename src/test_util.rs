@@ -319,7 +319,7 @@ pub fn chain(change: impl FnOnce(&mut Key, &mut User, &mut Tenant)) -> Chain {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{SharedData, Store, test};
 
     #[test]
     fn a_first_write_is_not_guarded_and_numbers_count_all_writes() {
