@@ -24,7 +24,7 @@ pub trait Input: Sized {
 }
 
 /// Describes what callers send: a struct, of which each field says how it is given (a method of [`Fields`]) and
-/// what may stand in it (one of the [`rules`]), with an example where that helps. The comments are what the API's
+/// what may stand in it (one of `rules.rs`), with an example where that helps. The comments are what the API's
 /// description tells of it.
 macro_rules! input {
     (
