@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use super::{Gate, Resolution};
 use crate::credential::digest::Digest;
 use crate::host::Store;
@@ -334,7 +331,7 @@ pub(super) fn resolve_body(batch: &Batch) -> Vec<u8> {
             body.push(b',');
         }
         body.push(b'"');
-        body.extend(URL_SAFE_NO_PAD.encode(digest.bytes()).into_bytes());
+        body.extend(digest.to_text().into_bytes());
         body.push(b'"');
     }
     body.extend(b"]}");
