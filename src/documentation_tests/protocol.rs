@@ -8,8 +8,7 @@ use super::{examples, names, reasons, reply, rows, section};
 use crate::config;
 use crate::credential::digest::{Digest, Digester};
 use crate::credential::{Checksum, KeyFormat, crc32};
-use crate::gate::LONGEST_BODY;
-use crate::knowledge::fetch::BATCH;
+use crate::protocol::{LONGEST_BODY, MARKER, MOST_DIGESTS};
 use crate::record::{
     Changed, Content, DAYS, Hours, KeyStatus, Resolved, TenantStatus, UserStatus, parse_answer,
     parse_changes,
@@ -220,9 +219,20 @@ fn days_are_those_of_the_code() {
 }
 
 #[test]
+fn the_marker_is_that_of_the_code() {
+    let marker = format!("`{}: {}`", MARKER.0, MARKER.1);
+    assert!(
+        PAGE.contains(&format!("has the header {marker}")),
+        "{marker}"
+    );
+    let version = format!("The marker names the version: `{}`.", MARKER.1);
+    assert!(section(PAGE, "Versions").contains(&version), "{version}");
+}
+
+#[test]
 fn limits_are_those_of_the_code() {
     assert_eq!(limit("bytes of an answer"), LONGEST_BODY);
-    assert_eq!(limit("digests of a call"), BATCH);
+    assert_eq!(limit("digests of a call"), MOST_DIGESTS);
     assert_eq!(limit("bytes of a digest"), Digest::LENGTH);
     let characters = limit("characters of a digest");
     assert_eq!(DIGEST.len(), characters);

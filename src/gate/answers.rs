@@ -31,9 +31,6 @@ pub enum CallEnd<'a> {
     Broken,
 }
 
-/// The longest body that is read (contract of the key service protocol).
-pub const LONGEST_BODY: usize = 1024 * 1024;
-
 impl Gate {
     /// A call that asked for records has ended.
     pub(super) fn resolve_ended(

@@ -4,12 +4,10 @@ use std::rc::Rc;
 
 use super::fields::{Fields, Malformed, malformed};
 use super::wire::{parse_key, parse_tenant, parse_user};
-use super::{Key, Tenant, User, is_name};
+use super::{Key, Tenant, User};
 use crate::credential::digest::Digest;
+use crate::protocol::{MOST_CHANGES, is_name};
 use crate::record::json::Json;
-
-/// Most changes of an answer (`limit` of `/v1/changes`).
-pub const MOST_CHANGES: usize = 500;
 
 /// A well-formed answer to `/v1/changes`.
 #[derive(Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use crate::closed::closed_set;
 use serde::{Deserialize, Serialize};
 
 pub use chain::Chain;
-pub use changes::{Change, Changed, Changes, Content, MOST_CHANGES, parse_changes};
+pub use changes::{Change, Changed, Changes, Content, parse_changes};
 pub use fields::Malformed;
 pub use hours::{DAYS, Hours};
 pub use networks::Networks;
@@ -160,11 +160,6 @@ impl Scopes {
                 })
         })
     }
-}
-
-/// Whether text may be an id, an environment or a scope: such values become values of headers.
-pub fn is_name(text: &str) -> bool {
-    (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! A user: the person or system account that keys belong to.
 
+use keybound::protocol::MOST_ENTRIES;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::fence::{MOST_ENTRIES, SCOPES};
+use super::fence::SCOPES;
 use super::input::input;
 use super::input::rules::{List, Text};
 use super::patch::Patch;

@@ -1,11 +1,11 @@
 //! Records as the protocol writes them: what a gateway needs to decide, and no more.
 
 use ipnet::IpNet;
+use keybound::protocol::LONGEST_BODY;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::app::LARGEST_BODY;
 use crate::domain::fence::Hours;
 use crate::domain::key::{Key, KeyStatus};
 use crate::domain::tenant::{Tenant, TenantStatus};
@@ -106,7 +106,7 @@ pub fn fitting<T: Serialize>(
         let part = serde_json::value::to_raw_value(&part)?;
         // With the comma after it.
         bytes += part.get().len() + 1;
-        if bytes > LARGEST_BODY && !written.is_empty() {
+        if bytes > LONGEST_BODY && !written.is_empty() {
             break;
         }
         written.push(part);
