@@ -23,6 +23,7 @@ use crate::domain::text::{ID, LINE, SEARCH};
 use crate::domain::time::{self, DURATION, now};
 use crate::domain::usage::{KeyUsage, UsedKey};
 use crate::domain::user::User;
+use crate::domain::words::Status as _;
 use crate::store::Urgency;
 use crate::store::page::{KeyFilter, OwnerState, Page, PageRequest};
 use crate::store::usage::Stopped;
