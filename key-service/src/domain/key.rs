@@ -133,7 +133,7 @@ input! {
     KeyPatch {
         /// What people call it.
         name: Patch<Option<String>> = patch_nullable(LINE),
-        /// `active` or `disabled`; revoking has a call of its own.
+        /// Any but `revoked`: revoking has a call of its own.
         status: Patch<KeyStatus> = patch(KeyStatus::RULE),
         /// First second of its life, in Unix seconds.
         not_before: Patch<Option<i64>> = patch_nullable(SECONDS),
