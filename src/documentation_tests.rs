@@ -121,9 +121,12 @@ fn troubleshooting_has_an_entry_for_each_code_in_nine_steps() {
         .collect();
     assert_eq!(steps, STEPS);
 
+    let table = TROUBLESHOOTING.split("\n## ").next().unwrap();
     let entries = sections(TROUBLESHOOTING, "###");
     for reason in reasons() {
         let code = reason.code();
+        let link = format!("[`{code}`](#{code})");
+        assert!(table.contains(&link), "the table of steps lacks {link}");
         let heading = format!("`{code}`");
         let of_code: Vec<_> = entries
             .iter()
