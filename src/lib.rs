@@ -21,6 +21,9 @@ mod closed;
 pub mod host;
 pub mod time;
 
+// What is agreed with the key service.
+pub mod protocol;
+
 // What was sent.
 pub mod request;
 

@@ -12,6 +12,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use keybound::protocol;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -23,7 +24,10 @@ use crate::population::{Kind, Population};
 /// The one number of the sequence: nothing ever changes here.
 const SEQUENCE: u64 = 10_000_000;
 
-const MARKER: [(HeaderName, &str); 1] = [(HeaderName::from_static("x-keybound-protocol"), "1")];
+const MARKER: [(HeaderName, &str); 1] = [(
+    HeaderName::from_static(protocol::MARKER.0),
+    protocol::MARKER.1,
+)];
 
 type Known = Arc<HashMap<[u8; 32], (Kind, u32)>>;
 

@@ -12,10 +12,11 @@ use super::tested::credential::{self, Fault, KeyFormat, Location};
 use super::tested::gate::{Gate, Settings};
 use super::tested::host::Header;
 use super::tested::knowledge::cache::{self, Cache, Freshness, Learned, Lookup, Source};
+use super::tested::protocol::{MOST_CHANGES, is_name};
 use super::tested::proxy_wasm::packed::{pack, unpack};
 use super::tested::record::{
-    Chain, Changed, Content, Key, KeyStatus, MOST_CHANGES, Resolved, TenantStatus, User,
-    UserStatus, is_name, parse_answer, parse_changes,
+    Chain, Changed, Content, Key, KeyStatus, Resolved, TenantStatus, User, UserStatus,
+    parse_answer, parse_changes,
 };
 use super::tested::request::Request;
 use super::tested::request::headers::Headers;

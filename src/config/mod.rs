@@ -18,6 +18,7 @@ use std::time::Duration;
 
 pub use self::durations::parse as duration;
 pub use self::error::ConfigError;
+pub use self::reader::did_you_mean;
 
 use self::durations::{DAY, SECOND};
 use self::error::{Place, Problems};

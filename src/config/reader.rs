@@ -297,7 +297,7 @@ fn refuse_unknown(place: &Place<'_>, name: &str, fields: &[Field]) {
 }
 
 /// What to say of a name that does not exist: the nearest that does.
-pub(super) fn did_you_mean<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+pub fn did_you_mean<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     const SIMILAR: f64 = 0.8;
     let name = name.to_ascii_lowercase();
     let mut nearest = None;

@@ -8,8 +8,7 @@ use super::{examples, names, reasons, reply, rows, section};
 use crate::config;
 use crate::credential::digest::{Digest, Digester};
 use crate::credential::{Checksum, KeyFormat, crc32};
-use crate::gate::LONGEST_BODY;
-use crate::knowledge::fetch::BATCH;
+use crate::protocol::{LONGEST_BODY, MARKER, MOST_DIGESTS};
 use crate::record::{
     Changed, Content, DAYS, Hours, KeyStatus, Resolved, TenantStatus, UserStatus, parse_answer,
     parse_changes,
@@ -144,26 +143,11 @@ fn status_words_are_known_and_refused_as_told() {
 
 #[test]
 fn no_status_word_is_left_out() {
-    // A new status does not compile here until it is named, and then the page must name it.
-    let key = |status| match status {
-        KeyStatus::Active | KeyStatus::Disabled | KeyStatus::Revoked => ("key", 3),
-    };
-    let user = |status| match status {
-        UserStatus::Active
-        | UserStatus::Pending
-        | UserStatus::Suspended
-        | UserStatus::Locked
-        | UserStatus::Deactivated
-        | UserStatus::Deleted => ("user", 6),
-    };
-    let tenant = |status| match status {
-        TenantStatus::Active | TenantStatus::Suspended => ("tenant", 2),
-    };
     let rows = rows(section(PAGE, "Records"));
     for (record, words) in [
-        key(KeyStatus::Active),
-        user(UserStatus::Active),
-        tenant(TenantStatus::Active),
+        ("key", KeyStatus::ALL.len()),
+        ("user", UserStatus::ALL.len()),
+        ("tenant", TenantStatus::ALL.len()),
     ] {
         let told = rows.iter().filter(|row| row[0] == record).count();
         assert_eq!(told, words, "{record}");
@@ -220,9 +204,20 @@ fn days_are_those_of_the_code() {
 }
 
 #[test]
+fn the_marker_is_that_of_the_code() {
+    let marker = format!("`{}: {}`", MARKER.0, MARKER.1);
+    assert!(
+        PAGE.contains(&format!("has the header {marker}")),
+        "{marker}"
+    );
+    let version = format!("The marker names the version: `{}`.", MARKER.1);
+    assert!(section(PAGE, "Versions").contains(&version), "{version}");
+}
+
+#[test]
 fn limits_are_those_of_the_code() {
     assert_eq!(limit("bytes of an answer"), LONGEST_BODY);
-    assert_eq!(limit("digests of a call"), BATCH);
+    assert_eq!(limit("digests of a call"), MOST_DIGESTS);
     assert_eq!(limit("bytes of a digest"), Digest::LENGTH);
     let characters = limit("characters of a digest");
     assert_eq!(DIGEST.len(), characters);

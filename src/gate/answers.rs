@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use super::{Gate, Resolution};
 use crate::credential::digest::Digest;
 use crate::host::Store;
@@ -33,9 +30,6 @@ pub enum CallEnd<'a> {
     /// There is none.
     Broken,
 }
-
-/// The longest body that is read (contract of the key service protocol).
-pub const LONGEST_BODY: usize = 1024 * 1024;
 
 impl Gate {
     /// A call that asked for records has ended.
@@ -334,7 +328,7 @@ pub(super) fn resolve_body(batch: &Batch) -> Vec<u8> {
             body.push(b',');
         }
         body.push(b'"');
-        body.extend(URL_SAFE_NO_PAD.encode(digest.bytes()).into_bytes());
+        body.extend(digest.to_text().into_bytes());
         body.push(b'"');
     }
     body.extend(b"]}");

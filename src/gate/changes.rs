@@ -1,9 +1,10 @@
 //! From an answer of the change feed to what this worker, and all others, no longer believe.
 
-use super::{CallEnd, Gate, LONGEST_BODY};
+use super::{CallEnd, Gate};
 use crate::host::Store;
 use crate::knowledge::cache::EntityId;
 use crate::knowledge::feed::{Failure, News, Outdated, Poll};
+use crate::protocol::LONGEST_BODY;
 use crate::record::parse_changes;
 use crate::telemetry::{Plain, Warning};
 use crate::time::Now;

@@ -29,7 +29,7 @@ use sha2::{Digest as _, Sha256};
 
 use waiting::Waiting;
 
-pub use answers::{CallEnd, LONGEST_BODY};
+pub use answers::CallEnd;
 pub use calls::{Outgoing, Purpose};
 pub use decision::{Decision, Notice, Passage, Refusal};
 pub use edition::Edition;

@@ -3,13 +3,11 @@
 use std::rc::Rc;
 
 use super::fields::{Fields, Malformed, malformed};
-use super::wire::{parse_digest, parse_key, parse_tenant, parse_user};
-use super::{Key, Tenant, User, is_name};
+use super::wire::{parse_key, parse_tenant, parse_user};
+use super::{Key, Tenant, User};
 use crate::credential::digest::Digest;
+use crate::protocol::{MOST_CHANGES, is_name};
 use crate::record::json::Json;
-
-/// Most changes of an answer (`limit` of `/v1/changes`).
-pub const MOST_CHANGES: usize = 500;
 
 /// A well-formed answer to `/v1/changes`.
 #[derive(Debug, PartialEq, Eq)]
@@ -115,7 +113,7 @@ fn parse_change(
 ) -> Result<Option<Changed>, Malformed> {
     Ok(Some(match fields.required_string("kind")? {
         "key" => {
-            let digest = parse_digest(fields.required_string("digest")?)
+            let digest = Digest::parse(fields.required_string("digest")?)
                 .ok_or_else(|| fields.wrong("digest", "is no base64url of 32 bytes"))?;
             Changed::Key(digest, content(fields, "key", doubts, parse_key))
         }

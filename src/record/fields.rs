@@ -3,15 +3,10 @@
 
 use std::fmt;
 
-use super::{Scopes, is_name};
+use super::Scopes;
+use crate::protocol::{LONGEST_NAME, MOST_ENTRIES, is_name};
 use crate::record::json::Json;
 use crate::time::LAST_SECOND;
-
-/// Most entries of a list of a record (contract of the key service protocol).
-const ENTRIES: usize = 256;
-
-/// Most bytes of an entry of such a list.
-const ENTRY_BYTES: usize = 128;
 
 /// A field that is not as the protocol wants it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,11 +82,11 @@ impl<'a> Fields<'a> {
         let Some(items) = self.list(name)? else {
             return Ok(None);
         };
-        if items.len() > ENTRIES {
+        if items.len() > MOST_ENTRIES {
             return Err(self.wrong(name, "must hold at most 256 entries"));
         }
         let string = |item: &'a Json| match item {
-            Json::String(text) if (1..=ENTRY_BYTES).contains(&text.len()) => Ok(text.as_str()),
+            Json::String(text) if (1..=LONGEST_NAME).contains(&text.len()) => Ok(text.as_str()),
             Json::String(_) => Err(self.wrong(name, "must hold 1 to 128 bytes each")),
             _ => Err(self.wrong(name, "must hold strings")),
         };

@@ -15,7 +15,7 @@ use crate::closed::closed_set;
 use serde::{Deserialize, Serialize};
 
 pub use chain::Chain;
-pub use changes::{Change, Changed, Changes, Content, MOST_CHANGES, parse_changes};
+pub use changes::{Change, Changed, Changes, Content, parse_changes};
 pub use fields::Malformed;
 pub use hours::{DAYS, Hours};
 pub use networks::Networks;
@@ -55,6 +55,7 @@ pub struct Key {
 closed_set! {
     /// Whether a key may be used.
     #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
     pub enum KeyStatus {
         /// It may.
         Active = "active",
@@ -85,6 +86,7 @@ pub struct User {
 closed_set! {
     /// Whether a user may use its keys.
     #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
     pub enum UserStatus {
         /// It may.
         Active = "active",
@@ -115,6 +117,7 @@ pub struct Tenant {
 closed_set! {
     /// Whether a tenant's keys may be used.
     #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
     pub enum TenantStatus {
         /// They may.
         Active = "active",
@@ -162,15 +165,26 @@ impl Scopes {
     }
 }
 
-/// Whether text may be an id, an environment or a scope: such values become values of headers.
-pub fn is_name(text: &str) -> bool {
-    (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::test_util::test;
+
+    /// The key service writes them as JSON.
+    #[test]
+    fn a_status_is_written_as_its_word() {
+        fn assert_words<T: Serialize + Copy, const N: usize>(
+            all: [T; N],
+            word: fn(T) -> &'static str,
+        ) {
+            for status in all {
+                assert_eq!(serde_json::to_value(status).unwrap(), word(status));
+            }
+        }
+        assert_words(KeyStatus::ALL, KeyStatus::word);
+        assert_words(UserStatus::ALL, UserStatus::word);
+        assert_words(TenantStatus::ALL, TenantStatus::word);
+    }
 
     #[test]
     fn wildcards_cover_what_is_below_them() {

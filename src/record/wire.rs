@@ -1,8 +1,5 @@
 //! The key service's JSON: the one place where what is loose outside becomes valid inside.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use super::fields::{Fields, Malformed, malformed};
 use super::{Hours, Key, KeyStatus, Networks, Tenant, TenantStatus, User, UserStatus};
 use crate::credential::digest::Digest;
@@ -64,14 +61,8 @@ fn parse_result(
     doubts: &mut Vec<Malformed>,
 ) -> Option<(Digest, Result<Resolved, Malformed>)> {
     let fields = Fields::of("result", json).ok()?;
-    let digest = parse_digest(fields.string("digest").ok()??)?;
+    let digest = Digest::parse(fields.string("digest").ok()??)?;
     Some((digest, parse_resolved(&fields, doubts)))
-}
-
-/// Reads a digest as the protocol writes it: base64url without padding (RFC 4648 section 5).
-pub fn parse_digest(text: &str) -> Option<Digest> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-    Some(Digest::new(bytes.try_into().ok()?))
 }
 
 fn parse_resolved(result: &Fields<'_>, doubts: &mut Vec<Malformed>) -> Result<Resolved, Malformed> {

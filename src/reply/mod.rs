@@ -260,7 +260,7 @@ impl Location {
 fn request_id<'a>(request: &Request<'a, impl Circumstances>) -> Option<&'a str> {
     let id = request.headers.only("x-request-id")?;
     let id = std::str::from_utf8(id).ok()?;
-    crate::record::is_name(id).then_some(id)
+    crate::protocol::is_name(id).then_some(id)
 }
 
 /// gRPC status codes (google.rpc.Code): UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE, INTERNAL.

@@ -8,10 +8,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::protocol::MOST_REPORTED;
 use crate::time::{Instant, Now};
-
-/// Keys of one report at most: its body stays far below what the protocol allows.
-const KEYS: usize = 1000;
 
 /// Keys that are counted at most, while reports are not taken. Those that come then are not counted.
 const COUNTED: usize = 10_000;
@@ -143,7 +141,7 @@ impl Usage {
     }
 
     fn collect(&mut self, now: Now) -> Option<Vec<u8>> {
-        let keys: Vec<Box<str>> = self.counts.keys().take(KEYS).cloned().collect();
+        let keys: Vec<Box<str>> = self.counts.keys().take(MOST_REPORTED).cloned().collect();
         let counted: Vec<(Box<str>, Count)> = keys
             .into_iter()
             .filter_map(|key| self.counts.remove_entry(&key))
@@ -180,7 +178,7 @@ impl Usage {
             Outcome::Taken => {
                 self.report = None;
                 let soon = match self.every {
-                    Some(every) if self.counts.len() < KEYS => every,
+                    Some(every) if self.counts.len() < MOST_REPORTED => every,
                     // Much is left.
                     _ => RETRY,
                 };
@@ -275,7 +273,7 @@ mod tests {
             let report = report(&mut usage, millis).unwrap();
             assert_eq!(
                 (&report["batch"], report["keys"].as_array().unwrap().len()),
-                (&json!(batch), KEYS)
+                (&json!(batch), MOST_REPORTED)
             );
             usage.sent();
             usage.ended(Outcome::Taken, at(millis));

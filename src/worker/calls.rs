@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use crate::gate::{CallEnd, Gate, KeyService, LONGEST_BODY, Outgoing};
+use crate::gate::{CallEnd, Gate, KeyService, Outgoing};
 use crate::host::{Answer, Call, CallId, Host, Store};
+use crate::protocol::{LONGEST_BODY, MARKER};
 use crate::time::Now;
-
-/// The header that marks an answer of a key service, with the version of the protocol.
-pub const MARKER: (&str, &str) = ("x-keybound-protocol", "1");
 
 /// Sends every call that is to be sent.
 pub(super) fn send(gate: &mut Gate, host: &impl Host, time: impl Fn() -> Now) {

@@ -2,6 +2,7 @@
 //! HEAD and over gRPC.
 
 use crate::situations::{self, Class, Situation};
+use keybound::verdict::Reason;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use support::client::{Request, Response};
@@ -342,7 +343,7 @@ async fn table(level: Level) {
         ..
     } = table;
     assert!(wrong.0.is_empty(), "{:#?}", wrong.0);
-    assert_eq!(known.len() + 2, 27, "26 reasons and policy_unknown");
+    assert_eq!(known.len() + 2, Reason::ALL.len());
     assert!(
         gateway.upstream.arrived().is_empty(),
         "a refused request reached the upstream"

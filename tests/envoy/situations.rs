@@ -1,6 +1,8 @@
 //! Every verdict of docs/protocol.md, and a request that gets it.
 
 use crate::{in_three_days, now};
+use keybound::record::KeyStatus;
+use keybound::verdict::Reason;
 use serde_json::{Value, json};
 use support::config::Config;
 use support::gateway::Gateway;
@@ -104,13 +106,11 @@ pub fn all(gateway: &Gateway) -> Vec<Situation> {
         of_known(gateway, path, code, &code.replace('_', "-"), change)
     };
     let known = |code, change| at("/any", code, change);
-    vec![
+    let mut all = vec![
         sent("key_missing", &[]),
         sent("key_duplicated", &["one-credential", "another-credential"]),
         sent("key_malformed", &["two words"]),
         sent("key_unknown", &[&gateway.stranger()]),
-        known("key_revoked", |it| it.key_status("revoked")),
-        known("key_disabled", |it| it.key_status("disabled")),
         known("key_not_yet_valid", |it| it.key("not_before", now() + 3600)),
         known("key_replaced", |it| {
             it.key("expires_at", now() - 60)
@@ -150,5 +150,20 @@ pub fn all(gateway: &Gateway) -> Vec<Situation> {
             path: "/typing-error".to_owned(),
             ..known("policy_unknown", |it| it)
         },
-    ]
+    ];
+    let stopped = KeyStatus::ALL
+        .into_iter()
+        .filter(|status| *status != KeyStatus::Active);
+    all.extend(stopped.map(|status| {
+        let word = status.word();
+        let reason = Reason::named(&format!("key_{word}")).expect("each status has a verdict");
+        let name = format!("key-{word}");
+        Situation {
+            code: reason.code(),
+            path: "/any".to_owned(),
+            credentials: vec![gateway.knows(records::active(&name).key_status(word))],
+            name: Some(name),
+        }
+    }));
+    all
 }

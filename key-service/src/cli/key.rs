@@ -9,6 +9,7 @@ use super::output::{self, Column, last_use};
 use super::record::{One, Records, Stop};
 use super::when::{expiry, hours, when};
 use super::{import, issue};
+use crate::domain::key::KeyStatus;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -34,8 +35,8 @@ pub enum Command {
     },
     /// List keys, never their texts
     List {
-        /// active, disabled or revoked
-        #[arg(long)]
+        /// Only keys of this status
+        #[arg(long, value_parser = KeyStatus::ALL.map(KeyStatus::word))]
         status: Option<String>,
         /// Id of a tenant
         #[arg(long)]

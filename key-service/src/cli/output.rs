@@ -73,10 +73,8 @@ impl Column {
         let cell = Cell::new(&text);
         match (self.form, text.as_str()) {
             (Form::Status(_), "active") => cell.fg(Color::Green),
-            (Form::Status(_), "pending" | "disabled" | "locked" | "suspended") => {
-                cell.fg(Color::Yellow)
-            }
             (Form::Status(_), "revoked" | "deactivated" | "deleted") => cell.fg(Color::Red),
+            (Form::Status(_), _) => cell.fg(Color::Yellow),
             (Form::Works, text) if text.starts_with("yes") => cell.fg(Color::Green),
             (Form::Works, text) if text.starts_with("no") => cell.fg(Color::Red),
             _ => cell,

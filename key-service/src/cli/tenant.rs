@@ -6,6 +6,7 @@ use super::client::{Given, Listing, Paging, Remote};
 use super::outcome::Outcome;
 use super::output::Column;
 use super::record::{One, Records, Stop};
+use crate::domain::tenant::TenantStatus;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -20,8 +21,8 @@ pub enum Command {
     },
     /// List tenants
     List {
-        /// active or suspended
-        #[arg(long)]
+        /// Only tenants of this status
+        #[arg(long, value_parser = TenantStatus::ALL.map(TenantStatus::word))]
         status: Option<String>,
         /// Only those whose id or name holds this text
         #[arg(long, value_name = "TEXT")]

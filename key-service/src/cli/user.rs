@@ -7,6 +7,7 @@ use super::client::{Given, Listing, Paging, Remote};
 use super::outcome::Outcome;
 use super::output::{self, Column, last_use};
 use super::record::{One, Records, Stop};
+use crate::domain::user::UserStatus;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -36,8 +37,8 @@ pub enum Command {
     },
     /// List users
     List {
-        /// active, pending, suspended, locked, deactivated or deleted
-        #[arg(long)]
+        /// Only users of this status
+        #[arg(long, value_parser = UserStatus::ALL.map(UserStatus::word))]
         status: Option<String>,
         /// Id of a tenant
         #[arg(long)]

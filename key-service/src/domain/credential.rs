@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keybound::credential::digest;
 use keybound::credential::{CRC32_LENGTH, crc32};
 
@@ -102,9 +100,9 @@ pub const DIGEST: Text<Digest> = Text {
 impl Digest {
     /// Reads the protocol's text. Only the canonical form passes, so equal digests are equal texts.
     pub fn parse(text: &str) -> Result<Self, String> {
-        match URL_SAFE_NO_PAD.decode(text) {
-            Ok(bytes) if bytes.len() == 32 => Ok(Self(text.to_owned())),
-            _ => Err(
+        match digest::Digest::parse(text) {
+            Some(_) => Ok(Self(text.to_owned())),
+            None => Err(
                 "must be the base64url text, without padding, of a digest of 32 bytes (43 characters)"
                     .to_owned(),
             ),
@@ -156,7 +154,7 @@ impl Digester {
 
     /// The digest of whatever a gateway takes as a credential.
     pub fn digest_bytes(&self, bytes: &[u8]) -> Digest {
-        Digest(URL_SAFE_NO_PAD.encode(self.0.digest(bytes).bytes()))
+        Digest(self.0.digest(bytes).to_text())
     }
 }
 
@@ -234,10 +232,8 @@ mod tests {
         // RFC 4231, test case 2.
         let what = Credential(String::from("what do ya want for nothing?"));
         assert_eq!(
-            URL_SAFE_NO_PAD
-                .decode(Digester::peppered(b"Jefe").digest(&what).as_str())
-                .unwrap()[..4],
-            [0x5b, 0xdc, 0xc1, 0x46]
+            Digester::peppered(b"Jefe").digest(&what).as_str(),
+            "W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM"
         );
     }
 

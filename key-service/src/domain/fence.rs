@@ -1,16 +1,14 @@
 //! What narrows a key: scopes, source networks, hours of the day.
 
 use ipnet::IpNet;
+use keybound::protocol::{LONGEST_NAME, MOST_ENTRIES};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::input::rules::{List, Rule, Text, Word, Wrong};
 use super::input::{Schemas, input};
-use super::text::{MOST_OF_ID, visible};
+use super::text::visible;
 use super::words::words;
-
-/// Entries of a record's list at most, each of at most 128 bytes: gateways refuse a record with more.
-pub const MOST_ENTRIES: usize = 256;
 
 /// The scopes of a key or user.
 pub const SCOPES: List<Text<String>> = List {
@@ -34,8 +32,8 @@ pub const NETWORKS: List<Text<IpNet>> = List {
 
 /// Reads a scope: segments joined by `:`, of which only the last may be `*` (`orders:*`, `*`).
 pub fn scope(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.len() > MOST_OF_ID {
-        return Err(format!("must have 1 to {MOST_OF_ID} characters"));
+    if text.is_empty() || text.len() > LONGEST_NAME {
+        return Err(format!("must have 1 to {LONGEST_NAME} characters"));
     }
     // The alphabet of OAuth's scope tokens (RFC 6749): scopes are sent on joined by spaces.
     if !text

@@ -1,6 +1,7 @@
 //! A key: what a credential stands for, and its life from creation to revocation.
 
 use ipnet::IpNet;
+pub use keybound::record::KeyStatus;
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -14,19 +15,7 @@ use super::refusal::Refusal;
 use super::text::{ENVIRONMENT, ID, LINE, new_id};
 use super::time::{self, LATEST, SECONDS};
 use super::user::{User, UserStatus};
-use super::words::words;
-
-words! {
-    /// Whether a key works.
-    KeyStatus {
-        /// It does.
-        Active = "active",
-        /// It does not for now.
-        Disabled = "disabled",
-        /// It never will again.
-        Revoked = "revoked",
-    }
-}
+use super::words::{KeyWords, Status as _};
 
 /// A key as it is stored and shown: never the credential.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -51,6 +40,7 @@ pub struct Key {
     #[schema(example = "kb_live_…a1B2")]
     pub hint: Option<String>,
     /// Whether it works.
+    #[schema(value_type = KeyWords)]
     pub status: KeyStatus,
     /// First second of its life, in Unix seconds.
     pub not_before: Option<i64>,
@@ -143,7 +133,7 @@ input! {
     KeyPatch {
         /// What people call it.
         name: Patch<Option<String>> = patch_nullable(LINE),
-        /// `active` or `disabled`; revoking has a call of its own.
+        /// Any but `revoked`: revoking has a call of its own.
         status: Patch<KeyStatus> = patch(KeyStatus::RULE),
         /// First second of its life, in Unix seconds.
         not_before: Patch<Option<i64>> = patch_nullable(SECONDS),

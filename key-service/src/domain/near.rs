@@ -1,29 +1,14 @@
 //! What somebody meant who wrote a word a little wrong.
 
-/// The nearest of the known words, if one is near enough to be meant: a few wrong letters, or one
-/// being the beginning of the other. Two words in one (`mon-fri`) mean none of them alone.
+/// The nearest of the known words, by the filter's measure, if one is near enough to be meant. Two words in one
+/// (`mon-fri`) mean none of them alone.
 pub fn did_you_mean<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    let near = known
-        .iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), *candidate))
-        .filter(|(distance, candidate)| distance * 3 <= candidate.len())
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate);
-    near.or_else(|| {
-        let begins = |candidate: &&&str| {
-            let rest = word.strip_prefix(**candidate);
-            candidate.starts_with(word)
-                || rest.is_some_and(|rest| {
-                    rest.bytes()
-                        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-                })
-        };
-        known
-            .iter()
-            .filter(|_| word.len() >= 3)
-            .find(begins)
-            .copied()
-    })
+    let is_one = word
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    is_one
+        .then(|| keybound::config::did_you_mean(word, known))
+        .flatten()
 }
 
 #[cfg(test)]

@@ -1,22 +1,13 @@
 //! A tenant: an organisation, team or project.
 
+pub use keybound::record::TenantStatus;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::input::input;
 use super::patch::Patch;
 use super::text::{ID, LINE, new_id};
-use super::words::words;
-
-words! {
-    /// Whether the keys of a tenant work.
-    TenantStatus {
-        /// They do.
-        Active = "active",
-        /// None of them does.
-        Suspended = "suspended",
-    }
-}
+use super::words::{Status as _, TenantWords};
 
 /// A tenant as it is stored and shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -29,6 +20,7 @@ pub struct Tenant {
     /// What people call it.
     pub name: Option<String>,
     /// Whether its keys work.
+    #[schema(value_type = TenantWords)]
     pub status: TenantStatus,
     /// When it was made, in Unix seconds.
     pub created_at: i64,

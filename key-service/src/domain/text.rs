@@ -1,6 +1,7 @@
 //! Texts with rules of their own: ids, names, environments.
 
 use keybound::credential::BASE62;
+use keybound::protocol::{LONGEST_NAME, is_name};
 use rand::RngExt;
 use serde_json::{Value, json};
 
@@ -52,8 +53,6 @@ pub const ENVIRONMENT: Text<String> = Text {
     bounds: || json!({"minLength": 1, "maxLength": 32, "pattern": "^[a-z0-9-]+$"}),
 };
 
-/// Characters of an id, a scope or the name of an API at most.
-pub const MOST_OF_ID: usize = 128;
 /// Characters of a line at most.
 const MOST_OF_LINE: usize = 200;
 /// Characters to search for at most.
@@ -63,27 +62,24 @@ const ONE_LINE: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-
 
 /// The bounds of visible ASCII.
 pub fn visible() -> Value {
-    json!({"minLength": 1, "maxLength": MOST_OF_ID, "pattern": "^[!-~]+$"})
+    json!({"minLength": 1, "maxLength": LONGEST_NAME, "pattern": "^[!-~]+$"})
 }
 
 /// An id becomes a header value at the gateway: visible ASCII, and short.
 pub fn id(text: &str) -> Result<String, String> {
-    visible_ascii(text, MOST_OF_ID)
+    if is_name(text) {
+        return Ok(text.to_owned());
+    }
+    Err(if (1..=LONGEST_NAME).contains(&text.len()) {
+        "may hold only visible ASCII characters, no spaces".to_owned()
+    } else {
+        format!("must have 1 to {LONGEST_NAME} characters")
+    })
 }
 
 /// The name of an API that a user may be approved for.
 pub fn api(text: &str) -> Result<String, String> {
-    visible_ascii(text, MOST_OF_ID)
-}
-
-fn visible_ascii(text: &str, longest: usize) -> Result<String, String> {
-    if text.is_empty() || text.len() > longest {
-        return Err(format!("must have 1 to {longest} characters"));
-    }
-    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("may hold only visible ASCII characters, no spaces".to_owned());
-    }
-    Ok(text.to_owned())
+    id(text)
 }
 
 /// A name or reason for people: one line of any script.

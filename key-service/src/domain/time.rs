@@ -7,7 +7,7 @@ use serde_json::json;
 use super::input::rules::{Digits, Number, Text};
 
 /// The last second of the year 9999: nothing sensible lies behind it, and it prints in any tool.
-pub const LATEST: i64 = 253_402_300_799;
+pub const LATEST: i64 = keybound::time::LAST_SECOND as i64;
 
 /// Seconds of a day.
 pub const DAY: i64 = 86_400;

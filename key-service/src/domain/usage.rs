@@ -1,5 +1,6 @@
 //! How often and when keys were used.
 
+use keybound::protocol::MOST_REPORTED;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -12,9 +13,6 @@ use super::user::User;
 
 /// Keys that were used this lately are not stopped without asking.
 pub const RECENTLY: i64 = 30 * DAY;
-
-/// Keys of one report at most: it holds up all other writes while it is counted.
-const MOST_KEYS: usize = 1000;
 
 input! {
     /// Counts by key since the last report.
@@ -30,7 +28,7 @@ input! {
         /// Its end.
         to: i64 = required(SECONDS),
         /// At most 1000. Send more in further reports.
-        keys: Vec<UsageOfKey> = required(objects::<UsageOfKey>(MOST_KEYS)),
+        keys: Vec<UsageOfKey> = required(objects::<UsageOfKey>(MOST_REPORTED)),
     }
 }
 

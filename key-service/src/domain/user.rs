@@ -1,33 +1,17 @@
 //! A user: the person or system account that keys belong to.
 
+use keybound::protocol::MOST_ENTRIES;
+pub use keybound::record::UserStatus;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::fence::{MOST_ENTRIES, SCOPES};
+use super::fence::SCOPES;
 use super::input::input;
 use super::input::rules::{List, Text};
 use super::patch::Patch;
 use super::refusal::Refusal;
 use super::text::{API, ID, LINE, new_id};
-use super::words::words;
-
-words! {
-    /// Whether a user's keys work, and if not, why.
-    UserStatus {
-        /// They do.
-        Active = "active",
-        /// Not verified yet.
-        Pending = "pending",
-        /// Stopped by an administrator, to come back.
-        Suspended = "suspended",
-        /// Too many failed log-ins.
-        Locked = "locked",
-        /// Left.
-        Deactivated = "deactivated",
-        /// Only the tombstone is left.
-        Deleted = "deleted",
-    }
-}
+use super::words::{Status as _, UserWords};
 
 /// A user as it is stored and shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -42,6 +26,7 @@ pub struct User {
     /// What people call it.
     pub name: Option<String>,
     /// Whether its keys work.
+    #[schema(value_type = UserWords)]
     pub status: UserStatus,
     /// Narrows the scopes of all its keys; null does not narrow, an empty list narrows to none.
     pub scopes: Option<Vec<String>>,

@@ -1,4 +1,4 @@
-//! Words about each check of a key that is known.
+//! Words about each check of a key that is known, and what it looks at.
 
 use super::expectations::Asked;
 use super::{Known, Question, words};
@@ -151,6 +151,42 @@ impl<C: Circumstances> Question<'_, C> {
             (self.utc)(self.now),
             words::hours(hours)
         )
+    }
+}
+
+/// The fields that a check looks at, with the kind of their record.
+pub fn concerned(reason: Reason) -> &'static [(&'static str, &'static str)] {
+    match reason {
+        Reason::KeyRevoked | Reason::KeyDisabled => &[("key", "status"), ("key", "revoked_reason")],
+        Reason::KeyNotYetValid => &[("key", "not_before")],
+        Reason::KeyReplaced => &[("key", "replaced_by"), ("key", "expires_at")],
+        Reason::KeyExpired => &[("key", "expires_at")],
+        Reason::UserMissing => &[("key", "user_id"), ("user", "status")],
+        Reason::UserDeleted
+        | Reason::UserDeactivated
+        | Reason::UserSuspended
+        | Reason::UserLocked
+        | Reason::UserPending => &[("user", "status")],
+        Reason::TenantMissing => &[
+            ("key", "tenant_id"),
+            ("user", "tenant_id"),
+            ("tenant", "status"),
+        ],
+        Reason::TenantSuspended => &[("tenant", "status")],
+        Reason::UserMismatch => &[("key", "user_id")],
+        Reason::TenantMismatch => &[("key", "tenant_id")],
+        Reason::EnvironmentMismatch => &[("key", "environment")],
+        Reason::ApiNotApproved => &[("user", "apis")],
+        Reason::ScopeMissing => &[("key", "scopes"), ("user", "scopes")],
+        Reason::AddressNotAllowed => &[("key", "networks")],
+        Reason::OutsideHours => &[("key", "hours")],
+        Reason::KeyUnknown => &[("key", "status")],
+        Reason::KeyMissing
+        | Reason::KeyDuplicated
+        | Reason::KeyMalformed
+        | Reason::KeyServiceUnavailable
+        | Reason::Overloaded
+        | Reason::PolicyUnknown => &[],
     }
 }
 

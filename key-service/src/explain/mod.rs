@@ -15,6 +15,8 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub use detail::concerned;
+
 use std::borrow::Cow;
 
 use keybound::credential::{self, Fault};

@@ -12,9 +12,6 @@ use crate::domain::credential::Digester;
 use crate::filter::Filter;
 use crate::store::Store;
 
-/// No body is larger, in either direction of the protocol.
-pub const LARGEST_BODY: usize = 1024 * 1024;
-
 /// How the service behaves towards its callers.
 #[derive(Debug, Clone)]
 pub struct Settings {

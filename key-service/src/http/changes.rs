@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use keybound::protocol::MOST_CHANGES;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -24,8 +25,6 @@ use crate::store::stored::Change;
 /// The path, whose requests may take as long as they ask for.
 pub const PATH: &str = "/v1/changes";
 
-/// Changes of one answer at most. Large ones end it before.
-const MOST_CHANGES: i64 = 500;
 /// No poll waits longer, whatever it asks for: proxies between us would cut it off.
 const LONGEST_WAIT: i64 = 60;
 
@@ -92,8 +91,9 @@ pub async fn changes(
     Query(query): Query<ChangesQuery>,
 ) -> Result<Response, Problem> {
     let wait = query.wait.unwrap_or(0).min(LONGEST_WAIT).unsigned_abs();
-    let limit = query.limit.unwrap_or(MOST_CHANGES).min(MOST_CHANGES);
-    let limit = usize::try_from(limit).unwrap_or_default();
+    // Large ones end an answer before.
+    let limit = query.limit.and_then(|limit| usize::try_from(limit).ok());
+    let limit = limit.unwrap_or(MOST_CHANGES).min(MOST_CHANGES);
     let Some(after) = query.after else {
         let now = app.store.refresh_sequence().await?;
         return Ok(Json(ChangesAnswer {

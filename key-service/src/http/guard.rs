@@ -7,6 +7,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use keybound::protocol::MARKER;
 
 use super::app::{Actor, App};
 use super::attempts::Wrong;
@@ -49,7 +50,7 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
     if area == Area::Protocol {
         response
             .headers_mut()
-            .insert("x-keybound-protocol", HeaderValue::from_static("1"));
+            .insert(MARKER.0, HeaderValue::from_static(MARKER.1));
     }
     if area != Area::Open {
         response

@@ -23,6 +23,7 @@ use crate::domain::text::{ID, LINE, SEARCH};
 use crate::domain::time::{self, DURATION, now};
 use crate::domain::usage::{KeyUsage, UsedKey};
 use crate::domain::user::User;
+use crate::domain::words::Status as _;
 use crate::store::Urgency;
 use crate::store::page::{KeyFilter, OwnerState, Page, PageRequest};
 use crate::store::usage::Stopped;
@@ -227,7 +228,7 @@ pub async fn change(
         None => None,
     };
     let after = before.patched(patch, successor.as_ref(), write.now())?;
-    if before.status == KeyStatus::Active && after.status == KeyStatus::Disabled && !stop.force {
+    if before.status == KeyStatus::Active && after.status != KeyStatus::Active && !stop.force {
         refuse_if_in_use(&mut write, Stopped::Key(&id)).await?;
     }
     let after = write.put(Action::Update, Some(&before), after).await?;

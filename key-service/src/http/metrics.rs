@@ -245,7 +245,7 @@ impl Metrics {
     }
 
     fn set_keys(&self, counts: &KeyCounts) {
-        for &(status, _) in KeyStatus::WORDS {
+        for status in KeyStatus::ALL.map(KeyStatus::word) {
             let count = counts.by_status.iter().find(|(word, _)| word == status);
             self.keys
                 .get_or_create(&StatusLabels { status })

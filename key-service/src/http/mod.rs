@@ -8,6 +8,7 @@
 use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use axum::{Json, Router, middleware};
+use keybound::protocol::LONGEST_BODY;
 use tokio::sync::watch;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -36,8 +37,8 @@ mod usage;
 mod users;
 mod verdict;
 
+use app::App;
 pub use app::Settings;
-use app::{App, LARGEST_BODY};
 pub use listen::serve;
 use problem::Problem;
 
@@ -70,7 +71,7 @@ pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>)
         .route("/openapi.json", get(async move || Json(description)))
         .fallback(async || Problem::not_found("There is nothing at this path; see /openapi.json."))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(DefaultBodyLimit::max(LONGEST_BODY))
         .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
         .with_state(app)
 }

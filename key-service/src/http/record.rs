@@ -1,15 +1,16 @@
 //! Records as the protocol writes them: what a gateway needs to decide, and no more.
 
 use ipnet::IpNet;
+use keybound::protocol::LONGEST_BODY;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::app::LARGEST_BODY;
 use crate::domain::fence::Hours;
 use crate::domain::key::{Key, KeyStatus};
 use crate::domain::tenant::{Tenant, TenantStatus};
 use crate::domain::user::{User, UserStatus};
+use crate::domain::words::{KeyWords, TenantWords, UserWords};
 
 /// A key as gateways see it.
 #[derive(Serialize, ToSchema)]
@@ -19,6 +20,7 @@ pub struct KeyRecord<'a> {
     user_id: Option<&'a str>,
     tenant_id: Option<&'a str>,
     environment: Option<&'a str>,
+    #[schema(value_type = KeyWords)]
     status: KeyStatus,
     not_before: Option<i64>,
     expires_at: Option<i64>,
@@ -56,6 +58,7 @@ pub struct UserRecord<'a> {
     id: &'a str,
     version: i64,
     tenant_id: Option<&'a str>,
+    #[schema(value_type = UserWords)]
     status: UserStatus,
     scopes: Option<&'a [String]>,
     apis: Option<&'a [String]>,
@@ -79,6 +82,7 @@ impl<'a> From<&'a User> for UserRecord<'a> {
 pub struct TenantRecord<'a> {
     id: &'a str,
     version: i64,
+    #[schema(value_type = TenantWords)]
     status: TenantStatus,
 }
 
@@ -106,7 +110,7 @@ pub fn fitting<T: Serialize>(
         let part = serde_json::value::to_raw_value(&part)?;
         // With the comma after it.
         bytes += part.get().len() + 1;
-        if bytes > LARGEST_BODY && !written.is_empty() {
+        if bytes > LONGEST_BODY && !written.is_empty() {
             break;
         }
         written.push(part);

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use keybound::protocol::MOST_DIGESTS;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -15,9 +16,6 @@ use crate::domain::credential::{DIGEST, Digest};
 use crate::domain::input::input;
 use crate::domain::input::rules::{List, Text};
 use crate::store::resolve::{Found, Resolved};
-
-/// More would be too much work for one answer.
-pub const MOST_DIGESTS: usize = 64;
 
 input! {
     /// The digests to look up.

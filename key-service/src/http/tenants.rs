@@ -16,6 +16,7 @@ use crate::domain::input::rules::object;
 use crate::domain::tenant::{Tenant, TenantDraft, TenantPatch, TenantStatus};
 use crate::domain::text::SEARCH;
 use crate::domain::time::now;
+use crate::domain::words::Status as _;
 use crate::store::Urgency;
 use crate::store::page::TenantFilter;
 use crate::store::usage::Stopped;

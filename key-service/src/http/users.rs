@@ -19,6 +19,7 @@ use crate::domain::text::{ID, SEARCH};
 use crate::domain::time::now;
 use crate::domain::usage::UserUsage;
 use crate::domain::user::{User, UserDraft, UserPatch, UserStatus};
+use crate::domain::words::Status as _;
 use crate::store::Urgency;
 use crate::store::page::UserFilter;
 use crate::store::usage::Stopped;

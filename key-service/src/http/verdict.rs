@@ -1,6 +1,7 @@
 //! What gateways make of a key for what it is, whatever the request: found by the filter's own code.
 
 use keybound::policy::{Chosen, Policy};
+use keybound::protocol::MOST_DIGESTS;
 use keybound::record::Chain;
 use keybound::record::{Resolved, parse_answer};
 use keybound::request::Request;
@@ -11,7 +12,7 @@ use std::rc::Rc;
 
 use super::app::App;
 use super::problem::Problem;
-use super::resolve::{MOST_DIGESTS, answer};
+use super::resolve::answer;
 use crate::domain::credential::Digest;
 use crate::domain::time::now;
 

@@ -12,6 +12,7 @@ use crate::domain::fence::Hours;
 use crate::domain::key::KeyStatus;
 use crate::domain::tenant::TenantStatus;
 use crate::domain::user::UserStatus;
+use crate::domain::words::Status;
 
 /// A field that one column holds.
 pub(super) trait Column: Sized {
@@ -88,7 +89,7 @@ macro_rules! plain_columns {
 }
 plain_columns!(String, Option<String>, i64, Option<i64>);
 
-macro_rules! word_columns {
+macro_rules! status_columns {
     ($($type:ty),+) => { $(
         impl Column for $type {
             fn read(row: &SqliteRow, at: usize) -> Result<Self, StoreError> {
@@ -96,12 +97,12 @@ macro_rules! word_columns {
             }
 
             fn add_to(&self, values: &mut SqliteArguments) -> Result<(), StoreError> {
-                add(values, self.as_str())
+                add(values, self.word())
             }
         }
     )+ };
 }
-word_columns!(TenantStatus, UserStatus, KeyStatus);
+status_columns!(TenantStatus, UserStatus, KeyStatus);
 
 impl Column for Digest {
     fn read(row: &SqliteRow, at: usize) -> Result<Self, StoreError> {

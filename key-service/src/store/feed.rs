@@ -2,6 +2,7 @@
 //! themselves, because only the last change of each needs to be told.
 
 use futures_util::TryStreamExt;
+use keybound::protocol::LONGEST_BODY;
 use sqlx::SqliteConnection;
 
 use super::changes::Changes;
@@ -10,8 +11,8 @@ use super::error::StoreError;
 use super::stored::{Change, Table, tables};
 
 /// Bytes of records that are read at most for one answer, and then as much as one record more. An answer
-/// is smaller, so more would be read in vain, and many who ask at once would fill the memory.
-const MOST_BYTES: usize = 1024 * 1024;
+/// is no larger, so more would be read in vain, and many who ask at once would fill the memory.
+const MOST_BYTES: usize = LONGEST_BODY;
 
 impl Store {
     /// At most `limit` changes after this number, from one snapshot.

@@ -115,7 +115,7 @@ impl Filter for TenantFilter {
     type Item = Tenant;
 
     fn narrow(&self, list: &mut Narrowing) {
-        list.equal("tenants.status", self.status.map(TenantStatus::as_str));
+        list.equal("tenants.status", self.status.map(TenantStatus::word));
         list.hold(&["tenants.id", "tenants.name"], self.search.as_deref());
     }
 }
@@ -124,7 +124,7 @@ impl Filter for UserFilter {
     type Item = User;
 
     fn narrow(&self, list: &mut Narrowing) {
-        list.equal("users.status", self.status.map(UserStatus::as_str));
+        list.equal("users.status", self.status.map(UserStatus::word));
         list.hold(&["users.id", "users.name"], self.search.as_deref());
         list.equal("users.tenant_id", self.tenant.clone());
     }
@@ -134,7 +134,7 @@ impl Filter for KeyFilter {
     type Item = UsedKey;
 
     fn narrow(&self, list: &mut Narrowing) {
-        list.equal("keys.status", self.status.map(KeyStatus::as_str));
+        list.equal("keys.status", self.status.map(KeyStatus::word));
         let texts = ["keys.id", "keys.hint", "keys.name", "keys.user_id"];
         list.hold(&texts, self.search.as_deref());
         list.equal("keys.tenant_id", self.tenant.clone());

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::knowledge::cache::EntityId;
-use crate::record::MOST_CHANGES;
+use crate::protocol::MOST_CHANGES;
 use crate::time::Instant;
 
 /// Changes that the journal keeps. A worker that has missed more empties its own cache.

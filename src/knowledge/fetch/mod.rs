@@ -18,11 +18,9 @@ use std::time::Duration;
 use crate::credential::digest::Digest;
 use crate::host::RequestId;
 use crate::knowledge::Spread;
+use crate::protocol::MOST_DIGESTS;
 use crate::time::Instant;
 use reachability::Reachability;
-
-/// Most digests of one call (contract of `/v1/resolve`).
-pub const BATCH: usize = 64;
 
 /// How often a digest is asked for on behalf of one request.
 const ATTEMPTS: u8 = 3;
@@ -142,7 +140,7 @@ impl Fetcher {
                     waiters: vec![waiter],
                     refresh: false,
                     attempts: 0,
-                    most: BATCH,
+                    most: MOST_DIGESTS,
                 });
                 self.queued.push_back(digest);
                 Admission::Queued
@@ -159,7 +157,7 @@ impl Fetcher {
                 waiters: Vec::new(),
                 refresh: true,
                 attempts: 0,
-                most: BATCH,
+                most: MOST_DIGESTS,
             };
             self.wanted.insert(digest, nobody);
             self.queued.push_back(digest);
@@ -188,7 +186,7 @@ impl Fetcher {
             return None;
         }
         let mut digests = Vec::new();
-        let mut most = BATCH;
+        let mut most = MOST_DIGESTS;
         while let Some(digest) = self.queued.front().copied() {
             let wanted = self.wanted.get_mut(&digest);
             most = wanted

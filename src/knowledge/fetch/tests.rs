@@ -63,7 +63,7 @@ fn batches_and_calls_and_waiters_are_bounded() {
     fetcher.refresh(digest(201), NOW);
     for _ in 0..2 {
         let batch = fetcher.next_batch(NOW, 0).unwrap();
-        assert_eq!(batch.digests.len(), BATCH);
+        assert_eq!(batch.digests.len(), MOST_DIGESTS);
         fetcher.sent();
     }
     assert_eq!(fetcher.next_batch(NOW, 0), None);
@@ -71,7 +71,7 @@ fn batches_and_calls_and_waiters_are_bounded() {
     fetcher.ended();
     assert_eq!(
         fetcher.next_batch(NOW, 0).unwrap().digests.len(),
-        150 - 2 * BATCH
+        150 - 2 * MOST_DIGESTS
     );
 }
 
@@ -141,18 +141,18 @@ fn while_the_service_is_down_one_call_at_a_time_tries_it() {
     fetcher.ended();
     assert_eq!(
         fetcher.failed(first, Failure::Other(None), NOW).len(),
-        BATCH
+        MOST_DIGESTS
     );
     // The other call is still under way; what is queued waits for what comes of it.
     assert!(!fetcher.ready(NOW));
     fetcher.ended();
     assert_eq!(
         fetcher.failed(second, Failure::Other(None), NOW).len(),
-        BATCH
+        MOST_DIGESTS
     );
     assert_eq!(
         fail(&mut fetcher, Failure::Other(None), after(1)).len(),
-        256 - 2 * BATCH
+        256 - 2 * MOST_DIGESTS
     );
     (0..=255).for_each(|number| drop(fetcher.answered(&digest(number))));
     assert_eq!(

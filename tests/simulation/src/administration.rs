@@ -1,6 +1,6 @@
 //! What administrators do, at random.
 
-use crate::truth::{Entity, Key, Record, Tenant, User};
+use crate::truth::{Entity, Key, Record, Tenant, User, stopping};
 use crate::world::{Event, World};
 
 impl World {
@@ -60,28 +60,25 @@ impl World {
             self.write(entity, Some(Record::Key(key)));
             return;
         };
-        let kind = self.below(12);
+        let stopping: Vec<_> = stopping("key").map(|(status, _)| status).rev().collect();
+        let kind = usize::try_from(self.below(10 + stopping.len() as u64)).unwrap();
         let soon = self.unix() + self.between(0, 3);
-        let changed = match kind {
-            0 => Some(Key {
-                status: "revoked",
+        let changed = match kind.checked_sub(stopping.len()) {
+            None => Some(Key {
+                status: stopping[kind],
                 ..key
             }),
-            1 => Some(Key {
-                status: "disabled",
-                ..key
-            }),
-            2 => Some(Key {
+            Some(0) => Some(Key {
                 expires_at: Some(soon),
                 ..key
             }),
-            3 => Some(Key {
+            Some(1) => Some(Key {
                 not_before: Some(soon),
                 expires_at: None,
                 ..key
             }),
-            4 => None,
-            5 => {
+            Some(2) => None,
+            Some(3) => {
                 let replacement = self.popular();
                 if replacement == credential {
                     return;
@@ -95,7 +92,7 @@ impl World {
                     ..key
                 })
             }
-            _ => Some(self.new_key()),
+            Some(_) => Some(self.new_key()),
         };
         self.write(entity, changed.map(Record::Key));
     }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use keybound::gate::LONGEST_BODY;
+use keybound::protocol::LONGEST_BODY;
 
 use crate::agenda::Time;
 use crate::oracle::Kind;

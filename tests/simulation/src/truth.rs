@@ -5,6 +5,7 @@
 //! from one commit to another, and anything that a gate decides can be held against that.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use crate::agenda::Time;
 
@@ -206,6 +207,35 @@ pub fn position(history: &[Version], commit: u64) -> usize {
     history.partition_point(|version| version.commit <= commit) - 1
 }
 
+/// The status words that stop a record of this kind, in the order of the contract, each with its verdict: not from
+/// the core, but from the contract's own table.
+pub fn stopping(kind: &str) -> impl DoubleEndedIterator<Item = (&'static str, &'static str)> {
+    static TABLE: LazyLock<Vec<[&str; 3]>> = LazyLock::new(|| {
+        let contract = include_str!("../../../docs/protocol.md");
+        let (_, table) = contract.split_once("### Status words").unwrap();
+        let rows = table
+            .lines()
+            .skip_while(|line| !line.starts_with('|'))
+            .take_while(|line| line.starts_with('|'));
+        rows.filter_map(|row| match row.split('|').collect::<Vec<_>>()[..] {
+            [_, kind, status, verdict, _] => {
+                Some([kind, status, verdict].map(|cell| cell.trim().trim_matches('`')))
+            }
+            _ => None,
+        })
+        .collect()
+    });
+    TABLE
+        .iter()
+        .filter(move |row| row[0] == kind && row[1] != "active")
+        .map(|row| (row[1], row[2]))
+}
+
+fn of_status(kind: &str, status: &str) -> Option<&'static str> {
+    let mut stopping = stopping(kind);
+    stopping.find_map(|(word, verdict)| (word == status).then_some(verdict))
+}
+
 /// The verdict that contract and domain ask for: the code of a refusal, or none. Written apart from the
 /// core, from the contract's table of reasons.
 pub fn verdict(
@@ -214,10 +244,8 @@ pub fn verdict(
     tenant: Option<&Tenant>,
     unix: u64,
 ) -> Option<&'static str> {
-    match key.status {
-        "active" => {}
-        "revoked" => return Some("key_revoked"),
-        _ => return Some("key_disabled"),
+    if key.status != "active" {
+        return Some(of_status("key", key.status).unwrap_or("key_disabled"));
     }
     if key.not_before.is_some_and(|start| unix < start) {
         return Some("key_not_yet_valid");
@@ -231,13 +259,8 @@ pub fn verdict(
     let Some(user) = user else {
         return Some("user_missing");
     };
-    match user.status {
-        "active" => {}
-        "deleted" => return Some("user_deleted"),
-        "deactivated" => return Some("user_deactivated"),
-        "locked" => return Some("user_locked"),
-        "pending" => return Some("user_pending"),
-        _ => return Some("user_suspended"),
+    if user.status != "active" {
+        return Some(of_status("user", user.status).unwrap_or("user_suspended"));
     }
     key.tenant?;
     let Some(tenant) = tenant else {
@@ -252,6 +275,14 @@ pub fn verdict(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_words_are_those_of_the_contract() {
+        let words = |kind| stopping(kind).collect::<Vec<_>>();
+        assert!(words("key").contains(&("revoked", "key_revoked")));
+        assert_eq!(words("user").len(), 5);
+        assert_eq!(words("tenant"), [("suspended", "tenant_suspended")]);
+    }
 
     #[test]
     fn what_was_true_stays_known_when_an_older_backup_is_restored() {

@@ -56,7 +56,7 @@ pub enum Special {
     TestEnvironment,
     ReadsOnly,
     Revoked,
-    Disabled,
+    Stopped(KeyStatus),
     NotYetValid,
     Replaced,
     Expired,
@@ -104,7 +104,11 @@ pub const CASES: &[Case] = &[
         "well-formed, but nobody knows it",
     ),
     case("key_revoked", Special::Revoked, "revoked for good"),
-    case("key_disabled", Special::Disabled, "switched off for now"),
+    case(
+        "key_disabled",
+        Special::Stopped(KeyStatus::Disabled),
+        "switched off for now",
+    ),
     case(
         "key_not_yet_valid",
         Special::NotYetValid,
@@ -273,7 +277,7 @@ impl Special {
                 key.revoked_at = Some(LONG_AGO);
                 key.revoked_reason = Some("Demo".to_owned());
             }
-            Self::Disabled => key.status = KeyStatus::Disabled,
+            Self::Stopped(status) => key.status = *status,
             Self::NotYetValid => key.not_before = Some(FAR_AHEAD),
             Self::Replaced => {
                 key.replaced_by = successor();

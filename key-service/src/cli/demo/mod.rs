@@ -112,7 +112,7 @@ async fn put_user(write: &mut Write, id: &str, tenant: &str, status: UserStatus)
         id: id.to_owned(),
         version: before.as_ref().map_or(0, |before| before.version),
         tenant_id: Some(tenant.to_owned()),
-        name: Some(format!("Demo user, {}", status.as_str())),
+        name: Some(format!("Demo user, {}", status.word())),
         status,
         scopes: None,
         apis: None,

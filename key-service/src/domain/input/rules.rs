@@ -69,26 +69,39 @@ impl<T> Rule for Text<T> {
     }
 }
 
-/// One of a closed set of words, which has a schema of its own.
-pub struct Word<T>(pub fn(&str) -> Result<T, String>);
+/// One of a closed set of words, which has a schema `S` of its own.
+pub struct Word<T, S = T> {
+    parse: fn(&str) -> Result<T, String>,
+    schema: PhantomData<fn() -> S>,
+}
 
-impl<T: ToSchema> Rule for Word<T> {
+impl<T, S> Word<T, S> {
+    /// A word that this reads.
+    pub const fn new(parse: fn(&str) -> Result<T, String>) -> Self {
+        Self {
+            parse,
+            schema: PhantomData,
+        }
+    }
+}
+
+impl<T, S: ToSchema> Rule for Word<T, S> {
     type Value = T;
 
     fn read(&self, value: &Value) -> Result<T, Wrong> {
         let text = Text {
-            parse: self.0,
+            parse: self.parse,
             bounds: Value::default,
         };
         text.read(value)
     }
 
     fn schema(&self) -> Value {
-        schema_ref::<T>()
+        schema_ref::<S>()
     }
 
     fn referenced(&self, schemas: &mut Schemas) {
-        register::<T>(schemas);
+        register::<S>(schemas);
     }
 }
 

@@ -94,15 +94,8 @@ fn mostly<T: Clone + std::fmt::Debug + Sync + 'static>(
 }
 
 fn user() -> impl Strategy<Value = Option<Owner>> {
-    const OTHERS: &[UserStatus] = &[
-        UserStatus::Deleted,
-        UserStatus::Deactivated,
-        UserStatus::Suspended,
-        UserStatus::Locked,
-        UserStatus::Pending,
-    ];
     let apis = prop::collection::vec(name(&["orders", "stock"]), 0..3);
-    let status = mostly(UserStatus::Active, OTHERS);
+    let status = mostly(UserStatus::Active, &UserStatus::ALL);
     let user = (status, tenant_id(), option::of(scopes()), option::of(apis));
     let owner = |(status, tenant, narrowed, apis)| Owner {
         status,
@@ -134,10 +127,7 @@ fn wants() -> impl Strategy<Value = Wants> {
 
 fn world() -> impl Strategy<Value = World> {
     let key = (
-        mostly(
-            KeyStatus::Active,
-            &[KeyStatus::Disabled, KeyStatus::Revoked],
-        ),
+        mostly(KeyStatus::Active, &KeyStatus::ALL),
         prop_oneof![3 => Just(None), 1 => around(MONDAY)],
         prop_oneof![3 => Just(None), 1 => around(MONDAY)],
         any::<bool>(),

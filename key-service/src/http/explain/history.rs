@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use crate::domain::audit::{Action, AuditEntry, Kind};
+use crate::explain::concerned;
 use crate::store::audit::AuditFilter;
 use crate::store::page::PageRequest;
 use crate::store::{Store, StoreError};
@@ -120,12 +121,12 @@ impl Trail {
         Some(oldest.before.as_ref())
     }
 
-    fn told(&self, concerns: &[(Kind, &str)], told: &mut Vec<HistoryEntry>) {
+    fn told(&self, concerns: &[(&str, &str)], told: &mut Vec<HistoryEntry>) {
         let mut told_here = 0;
         let mut seen = Vec::new();
         for entry in &self.entries {
             for (field, from, to) in changed(entry, concerns) {
-                let cause = concerns.contains(&(entry.kind, field.as_str()));
+                let cause = concerns.contains(&(entry.kind.as_str(), field.as_str()));
                 let is_newest_cause = cause && !seen.contains(&field);
                 if told_here == MOST_TOLD && !is_newest_cause {
                     continue;
@@ -196,7 +197,7 @@ impl Trails {
 
     /// The last changes of each record, newest first, with those that the verdicts depend on however old.
     pub fn told(&self, verdicts: &[Option<Reason>]) -> Vec<HistoryEntry> {
-        let concerns: Vec<(Kind, &str)> = verdicts
+        let concerns: Vec<(&str, &str)> = verdicts
             .iter()
             .flatten()
             .flat_map(|reason| concerned(*reason))
@@ -221,7 +222,7 @@ impl Past {
 }
 
 /// The fields that an entry changed. Of a record that was made: its status, and what the verdicts depend on.
-fn changed(entry: &AuditEntry, concerns: &[(Kind, &str)]) -> Vec<(String, Value, Value)> {
+fn changed(entry: &AuditEntry, concerns: &[(&str, &str)]) -> Vec<(String, Value, Value)> {
     let empty = Map::new();
     let object = |value: &Option<Value>| match value {
         Some(Value::Object(fields)) => fields.clone(),
@@ -234,46 +235,8 @@ fn changed(entry: &AuditEntry, concerns: &[(Kind, &str)]) -> Vec<(String, Value,
         .map(|(field, to)| (before.get(&field).cloned().unwrap_or_default(), field, to))
         .filter(|(from, field, to)| from != to && !NOT_TOLD.contains(&field.as_str()))
         .filter(|(_, field, _)| {
-            !made || field == "status" || concerns.contains(&(entry.kind, field.as_str()))
+            !made || field == "status" || concerns.contains(&(entry.kind.as_str(), field.as_str()))
         })
         .map(|(from, field, to)| (field, from, to))
         .collect()
-}
-
-/// The fields that a check looks at.
-fn concerned(reason: Reason) -> &'static [(Kind, &'static str)] {
-    match reason {
-        Reason::KeyRevoked | Reason::KeyDisabled => {
-            &[(Kind::Key, "status"), (Kind::Key, "revoked_reason")]
-        }
-        Reason::KeyNotYetValid => &[(Kind::Key, "not_before")],
-        Reason::KeyReplaced => &[(Kind::Key, "replaced_by"), (Kind::Key, "expires_at")],
-        Reason::KeyExpired => &[(Kind::Key, "expires_at")],
-        Reason::UserMissing => &[(Kind::Key, "user_id"), (Kind::User, "status")],
-        Reason::UserDeleted
-        | Reason::UserDeactivated
-        | Reason::UserSuspended
-        | Reason::UserLocked
-        | Reason::UserPending => &[(Kind::User, "status")],
-        Reason::TenantMissing => &[
-            (Kind::Key, "tenant_id"),
-            (Kind::User, "tenant_id"),
-            (Kind::Tenant, "status"),
-        ],
-        Reason::TenantSuspended => &[(Kind::Tenant, "status")],
-        Reason::UserMismatch => &[(Kind::Key, "user_id")],
-        Reason::TenantMismatch => &[(Kind::Key, "tenant_id")],
-        Reason::EnvironmentMismatch => &[(Kind::Key, "environment")],
-        Reason::ApiNotApproved => &[(Kind::User, "apis")],
-        Reason::ScopeMissing => &[(Kind::Key, "scopes"), (Kind::User, "scopes")],
-        Reason::AddressNotAllowed => &[(Kind::Key, "networks")],
-        Reason::OutsideHours => &[(Kind::Key, "hours")],
-        Reason::KeyUnknown => &[(Kind::Key, "status")],
-        Reason::KeyMissing
-        | Reason::KeyDuplicated
-        | Reason::KeyMalformed
-        | Reason::KeyServiceUnavailable
-        | Reason::Overloaded
-        | Reason::PolicyUnknown => &[],
-    }
 }

@@ -6,6 +6,7 @@ use crate::domain::input::{input, read};
 use crate::domain::key::{KeyImport, KeyStatus, KeyTerms};
 use crate::domain::refusal::Refusal;
 use crate::domain::text::{ID, LINE};
+use crate::domain::words::Status as _;
 use crate::http::body::parse;
 
 input! {
