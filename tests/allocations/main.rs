@@ -1,140 +1,43 @@
-//! What a request allocates in the core and its driver, counted by an allocator.
+//! What a request allocates in the core, counted by an allocator.
 
 use keybound::config;
-use keybound::host::{
-    Answer, BellId, Call, CallId, Header, Host, LocalAnswer, MetricId, MetricKind, RequestId, Store,
-};
-use keybound::host::{Circumstances, EditRequest, RemoveHeader, Stream};
-use keybound::test_util::SharedData;
-use keybound::worker::{Fate, Observer, Worker};
+use keybound::gate::{CallEnd, Decision, Gate};
+use keybound::host::{EditRequest, Header, RemoveHeader};
+use keybound::request::Request;
+use keybound::request::headers::Headers;
+use keybound::test_util::{SharedData, at};
 use serde_json::json;
-use std::cell::Cell;
 use support::records;
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
-/// A host in which time stands still, and that allocates nothing by itself.
+/// Edits as the host sees them: borrowed names and values.
 #[derive(Default)]
-struct Still {
-    shared: SharedData,
-    calls: Cell<u64>,
-}
-
-/// A request that counts what is done to it.
-#[derive(Default)]
-struct Counted {
-    edits: usize,
-}
-
-impl Store for Still {
-    fn get(&self, name: &str) -> Option<(Vec<u8>, Option<u32>)> {
-        self.shared.get(name)
-    }
-
-    fn set(&self, name: &str, value: &[u8], last_change: Option<u32>) -> bool {
-        self.shared.set(name, value, last_change)
-    }
-}
-
-impl Observer for Still {}
-
-impl Host for Still {
-    type Stream = Counted;
-
-    fn monotonic_millis(&self) -> u64 {
-        1_000_000
-    }
-
-    fn wall_millis(&self) -> u64 {
-        1_795_000_000_000
-    }
-
-    fn turn_to(&self, _: RequestId, act: impl FnOnce(&mut Counted, &[Header<'_>])) {
-        act(&mut Counted::default(), &[]);
-    }
-
-    fn call(&self, _: &Call<'_>) -> Option<CallId> {
-        self.calls.set(self.calls.get() + 1);
-        Some(self.calls.get())
-    }
-
-    fn bell(&self) -> Option<BellId> {
-        Some(1)
-    }
-
-    fn ring(&self, _: BellId) -> bool {
-        true
-    }
-
-    fn define(&self, _: MetricKind, _: &str) -> Option<MetricId> {
-        None
-    }
-
-    fn add(&self, _: MetricId, _: i64) {}
-
-    fn record(&self, _: MetricId, _: u64) {}
-}
-
-impl Circumstances for Counted {
-    fn source_address(&self) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn route_policy(&self) -> Option<Vec<u8>> {
-        None
-    }
-}
+struct Counted(usize);
 
 impl RemoveHeader for Counted {
     fn remove(&mut self, _: &str) {
-        self.edits += 1;
+        self.0 += 1;
     }
 }
 
 impl EditRequest for Counted {
     fn set(&mut self, _: &str, _: &[u8]) {
-        self.edits += 1;
+        self.0 += 1;
     }
 
     fn add(&mut self, _: &str, _: &[u8]) {
-        self.edits += 1;
-    }
-}
-
-impl Stream for Counted {
-    fn set_filter_state(&mut self, _: &str, _: &str) {}
-
-    fn resume(&mut self) {}
-
-    fn answer(&mut self, answer: &LocalAnswer<'_>) {
-        panic!("{}", answer.details);
-    }
-}
-
-/// An answer of the key service.
-struct Body(String);
-
-impl Answer for Body {
-    fn header(&self, name: &str) -> Option<Vec<u8>> {
-        match name {
-            ":status" => Some(b"200".to_vec()),
-            "x-keybound-protocol" => Some(b"1".to_vec()),
-            _ => None,
-        }
-    }
-
-    fn body(&self, _: usize) -> Option<Vec<u8>> {
-        Some(self.0.clone().into_bytes())
+        self.0 += 1;
     }
 }
 
 #[test]
 fn a_hit_allocates_nothing() {
     let text = br#"{"key_service": {"cluster": "key_service", "changes": {"enabled": false}}}"#;
-    let host = Still::default();
     let settings = config::parse(text, &|_| None).unwrap();
-    let mut worker = Worker::new(settings, "one".to_owned(), None, &host);
+    let mut gate = Gate::new(settings, "one".to_owned());
+    let (store, now) = (SharedData::default(), at(0));
     let known = records::active("one");
     let headers: [Header<'_>; 4] = [
         (b":path", b"/v1/orders"),
@@ -142,17 +45,28 @@ fn a_hit_allocates_nothing() {
         (b"user-agent", b"shop-client/4.2"),
         (b"x-api-key", known.credential.as_bytes()),
     ];
-    let fate = worker.request(&host, &mut Counted::default(), 1, &headers, false);
-    assert_eq!(fate, Fate::Waiting);
-    worker.rung(&host);
-    assert_eq!(host.calls.get(), 1);
+    let request = Request::new(Headers::new(&headers), &());
+    let decision = gate.request(&request, 1, now, &store);
+    assert!(matches!(decision, Decision::Wait));
+    let outgoing = gate.next_call(now).unwrap();
+    gate.sent(1, outgoing.purpose);
     let body = json!({"as_of": 1, "results": [known.result()]}).to_string();
-    worker.answered(&host, 1, Some(&Body(body)));
+    let end = CallEnd::Answered {
+        status: 200,
+        marked: true,
+        body: Some(body.as_bytes()),
+        retry_after: None,
+    };
+    gate.ended(1, &end, now, &store);
+    assert!(gate.next_ready().is_some());
     let mut hit = || {
-        let mut stream = Counted::default();
-        let fate = worker.request(&host, &mut stream, 2, &headers, false);
-        worker.gone(2);
-        assert_eq!((fate, stream.edits), (Fate::Onward, 5));
+        let Decision::Proceed(passage) = gate.request(&request, 2, now, &store) else {
+            panic!("refused");
+        };
+        let mut edits = Counted::default();
+        gate.edit(&passage, request.headers, &mut edits);
+        gate.forget(2);
+        assert_eq!(edits.0, 5);
     };
     hit();
 
