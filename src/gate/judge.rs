@@ -150,6 +150,7 @@ impl Gate {
     ) -> Decision {
         match resolution {
             Resolution::Outdated(id, deadline) => self.look_up(case, id, deadline),
+            Resolution::Passed(resolution) => self.judge_passed(case, *resolution),
             // A worker that stood still may come to it late.
             Resolution::Known(chain, confirmed)
                 if case.now.instant.since(confirmed) < self.settings.freshness.max_staleness =>
@@ -163,6 +164,28 @@ impl Gate {
             }
             Resolution::Known(chain, _) => self.judge_too_old(&chain, Knowledge::Unavailable, case),
             Resolution::Unavailable => self.judge_unheard(Knowledge::Unavailable, case),
+        }
+    }
+
+    /// Since its answer came, other requests may have been judged by what came later.
+    fn judge_passed(
+        &mut self,
+        case: &Case<'_, impl Circumstances, impl Store>,
+        resolution: Resolution,
+    ) -> Decision {
+        match self
+            .cache
+            .lookup(&case.digest, case.now.instant, case.store)
+        {
+            Lookup::Fresh(chain, _) | Lookup::Stale(chain, _) => {
+                self.telemetry.count(Plain::LookupFetched);
+                self.judged(Knowledge::Known(&chain), case)
+            }
+            Lookup::Negative => {
+                self.telemetry.count(Plain::LookupFetched);
+                self.judged(Knowledge::Unknown, case)
+            }
+            Lookup::Expired(_) | Lookup::Miss => self.judge_waited(case, resolution),
         }
     }
 
