@@ -189,6 +189,8 @@ struct FeedSeen {
     commit: u64,
     resets: u64,
     reset_arrived: Time,
+    /// When the last reset arrived that told something new: what was asked for since then belongs to it.
+    reset_counted: Time,
     /// The commit with which the feed was first followed: what was told after that commit or a later one counts on.
     began: u64,
 }
@@ -291,9 +293,10 @@ impl Oracle {
                 if *reset {
                     self.count("feed resets");
                     // Of two that were asked for at a time, the second tells nothing new.
-                    if self.feed.resets == 0 || asked >= self.feed.reset_arrived {
+                    if self.feed.resets == 0 || asked >= self.feed.reset_counted {
                         self.feed.at_before_reset = self.feed.at;
                         self.feed.resets += 1;
+                        self.feed.reset_counted = now;
                     }
                     self.feed.reset_arrived = now;
                     if self.feed.resets == 1 {
@@ -376,7 +379,7 @@ impl Oracle {
             confirmation.at = confirmation.at.max(at);
             confirmation.commit = confirmation.commit.max(commit);
             let carried = self.feed.resets == 1 && commit >= self.feed.began;
-            if asked >= self.feed.reset_arrived || carried {
+            if asked >= self.feed.reset_counted || carried {
                 confirmation.resets = self.feed.resets;
             }
         }
@@ -417,4 +420,61 @@ fn unchanged(truth: &Truth, credential: u64, commit: u64) -> bool {
                 .last()
                 .is_none_or(|last| last.commit <= commit)
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    fn feed(commit: u64, at: Time, reset: bool) -> Evidence {
+        Evidence::Changes {
+            commit,
+            at,
+            reset,
+            moved: true,
+            whole: true,
+            changes: Vec::new(),
+        }
+    }
+
+    /// What is confirmed last where two polls were under way and both are told to begin anew, and a key was asked
+    /// for after the first of them, with an answer that came at a time.
+    fn confirmed(answered: Time) -> Time {
+        let mut truth = Truth::default();
+        let tenant = Record::Tenant(crate::truth::Tenant { status: "active" });
+        truth.write(Entity::Tenant(1), Some(tenant), 1);
+        let scenario = Scenario {
+            feed: Feed::Followed,
+            ..Scenario::new(&mut Random::new(0))
+        };
+        let answer = Evidence::Resolved {
+            commit: 1,
+            at: 125,
+            credentials: vec![1],
+        };
+        let mut messages = [
+            (feed(1, 5, true), 0, 10),
+            (feed(1, 95, true), 50, 100),
+            (answer, 110, answered),
+            (feed(1, 95, true), 60, 130),
+            (feed(1, 900, false), 150, 910),
+        ];
+        messages.sort_by_key(|(_, _, arrived)| *arrived);
+        let mut oracle = Oracle::default();
+        for (evidence, asked, arrived) in &messages {
+            oracle.told(&truth, 1, evidence, *asked, *arrived);
+        }
+        oracle.confirmed_at(Entity::Key(1), &scenario)
+    }
+
+    #[test]
+    fn a_second_reset_of_polls_that_were_under_way_at_a_time_outdates_nothing() {
+        assert_eq!(confirmed(120), 900);
+    }
+
+    #[test]
+    fn nor_what_is_asked_for_between_two_such_resets_and_comes_later() {
+        assert_eq!(confirmed(140), 900);
+    }
 }
