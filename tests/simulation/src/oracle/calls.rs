@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ASKED_A_REQUEST, CALLS_A_SECOND, Invariant, Oracle, unchanged};
+use super::{ASKED_A_REQUEST, CALLS_A_SECOND, Invariant, Oracle, STEADY, unchanged};
 use crate::agenda::Time;
 use crate::scenario::{Feed, Scenario};
 use crate::service::Digest;
@@ -37,6 +37,8 @@ struct Underway {
     sent: Time,
     /// When its time is up. The host may come to say so later.
     until: Time,
+    /// Whether its VM had ticked not long before.
+    steady: bool,
 }
 
 impl Calls {
@@ -135,6 +137,10 @@ impl Oracle {
     }
 
     /// A call is under way.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one caller, all of them times and numbers of one call"
+    )]
     pub fn sent(
         &mut self,
         scenario: &Scenario,
@@ -143,12 +149,23 @@ impl Oracle {
         kind: Kind,
         now: Time,
         timeout: Time,
+        steady: bool,
     ) {
+        if kind == Kind::Changes {
+            let led = |other: &&Underway| {
+                other.kind == kind && other.vm != vm && other.steady && now - other.sent < STEADY
+            };
+            let other = self.calls.under_way.values().find(led).map(|led| led.vm);
+            self.check(Invariant::OneLeader, other.is_none(), || {
+                format!("VM {vm} polls the feed while VM {other:?} leads")
+            });
+        }
         let underway = Underway {
             vm,
             kind,
             sent: now,
             until: now + timeout,
+            steady,
         };
         self.calls.under_way.insert(call, underway);
         let count = self.calls.of(vm, kind, now);

@@ -76,7 +76,8 @@ pub enum Invariant {
     Verdict = 11,
     /// One VM follows the feed.
     ///
-    /// In calm weather no two polls are under way.
+    /// In calm weather no two polls are under way. In any, nobody polls while the poll of another is under way that
+    /// had ticked within [`STEADY`] before it sent that, and has sent it within [`STEADY`].
     OneLeader = 12,
     /// Known keys outlive an outage.
     ///
@@ -92,9 +93,12 @@ pub enum Invariant {
     NoPanic = 15,
     /// The driver does what the gate says.
     ///
-    /// Whoever has left work for later has rung its own bell; no call is sent within the event of a request; what
-    /// was decided is written to filter state and named in the answer; no metric falls below nothing. (That a
-    /// decision is carried out once, and in whole, is 4.)
+    /// Whoever has left work for later has rung its own bell, and does not ring it without end; no call is sent
+    /// within the event of a request; no more than [`keybound::worker::RESUMED_AT_ONCE`] requests go on in an event,
+    /// each judged by the time of its turn and by the wall clock of the last tick; what was decided, and no more, is
+    /// written to filter state, and named in the answer; no body is read that is longer than the protocol allows; no
+    /// metric falls below nothing, and nothing of a VM that is no longer needed is left in a gauge. (That a decision
+    /// is carried out once, and in whole, is 4 and 8.)
     Driven = 16,
 }
 
@@ -106,6 +110,9 @@ pub const REPLACED_WITHIN: Time = 3_500;
 
 /// Time from a reset of the feed until every VM knows of it, one that stands still in a storm too.
 const SETTLED_WITHIN: Time = 5_000;
+
+/// Half of what is left, at least, of the lead of whoever has just ticked and leads.
+pub const STEADY: Time = 500;
 
 /// Calls of a VM in a second, besides those that requests and changes cause.
 pub const CALLS_A_SECOND: u64 = 30;
@@ -283,10 +290,16 @@ impl Oracle {
                 reset,
                 moved,
                 whole,
+                unreadable,
                 ..
             } => {
                 self.count("feed answers");
                 self.heard(vm, true);
+                for credential in unreadable {
+                    for witness in self.witnesses.values_mut() {
+                        witness.known.remove(credential);
+                    }
+                }
                 if *moved {
                     self.calls.caused(vm, now);
                 }
@@ -435,6 +448,7 @@ mod tests {
             moved: true,
             whole: true,
             changes: Vec::new(),
+            unreadable: Vec::new(),
         }
     }
 
