@@ -201,9 +201,12 @@ impl Gate {
             .lookup(&case.digest, case.now.instant, case.store)
         {
             Lookup::Expired(chain) => self.judge_too_old(&chain, unheard, case),
-            Lookup::Fresh(..) | Lookup::Stale(..) | Lookup::Negative | Lookup::Miss => {
-                self.judged(unheard, case)
+            // Somebody has heard of it meanwhile.
+            Lookup::Fresh(chain, _) | Lookup::Stale(chain, _) => {
+                self.telemetry.count(Plain::LookupFetched);
+                self.judged(Knowledge::Known(&chain), case)
             }
+            Lookup::Negative | Lookup::Miss => self.judged(unheard, case),
         }
     }
 

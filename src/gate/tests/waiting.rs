@@ -183,6 +183,18 @@ fn who_was_passed_by_others_is_unknown_where_the_key_has_gone() {
 }
 
 #[test]
+fn whose_call_fails_goes_on_with_what_another_worker_was_told() {
+    let mut world = World::new(&json!({}));
+    let mut other = World::beside(&world, &json!({}));
+    assert_eq!(world.ask("k"), Fate::Waits(1));
+    world.call(1);
+    assert_eq!(other.ask("k"), Fate::Waits(1));
+    other.teach("k", 6, &good(6));
+    world.end(1, &error());
+    assert_eq!(world.resume("k"), [(1, allowed())]);
+}
+
+#[test]
 fn who_was_given_up_goes_on_with_an_answer_that_comes_before_its_turn() {
     let mut world = World::new(&json!({}));
     assert_eq!(world.ask("k"), Fate::Waits(1));
