@@ -240,6 +240,9 @@ impl World {
             if let Some(evidence) = evidence {
                 oracle.told(&service.truth, vm.id, evidence, flight.sent, now);
             }
+            if flight.kind == Kind::Resolve && *status != 200 {
+                oracle.asked_in_vain(vm.id, now);
+            }
             if let (429 | 503, Some(seconds)) = (status, retry_after) {
                 oracle.asked_to_wait(vm.id, flight.kind, *seconds, now);
             }

@@ -87,7 +87,8 @@ pub enum Invariant {
     /// Calls are bounded by what clients ask, by what changes, and by time.
     ///
     /// Of each digest, a VM asks at most [`ASKED_A_REQUEST`] times a request. In each second a VM sends at most one call an
-    /// attempt, one an answer of the feed that told of something, and [`CALLS_A_SECOND`]. `retry-after` is kept.
+    /// attempt, one an answer of the feed that told of something, and [`CALLS_A_SECOND`]. `retry-after` is kept, and
+    /// after [`IN_VAIN_A_SECOND`] errors in a second nothing is looked up before that is over.
     CallsBounded = 14,
     /// The core does not panic.
     NoPanic = 15,
@@ -116,6 +117,9 @@ pub const STEADY: Time = 500;
 
 /// Calls of a VM in a second, besides those that requests and changes cause.
 pub const CALLS_A_SECOND: u64 = 30;
+
+/// Look-ups of a VM in a second that are answered by an error, while nothing is heard of the service.
+pub const IN_VAIN_A_SECOND: usize = 30;
 
 /// How often a digest is asked for on behalf of a request: three attempts, and six times in a call of half as many.
 pub const ASKED_A_REQUEST: u64 = 9;
