@@ -217,6 +217,7 @@ impl World {
             let answered = matches!(end, End::Answer { .. });
             worker.answered(host, call, answered.then_some(&read));
         });
+        self.oracle.borrow_mut().handled(flight.vm);
         let most = read.most.get();
         self.oracle
             .borrow_mut()
@@ -238,7 +239,7 @@ impl World {
         } = end
         {
             if let Some(evidence) = evidence {
-                oracle.told(&service.truth, vm.id, evidence, flight.sent, now);
+                oracle.told(&service.truth, vm.id, evidence, (call, flight.sent), now);
             }
             if flight.kind == Kind::Resolve && *status != 200 {
                 oracle.asked_in_vain(vm.id, now);

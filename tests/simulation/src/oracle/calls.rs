@@ -184,6 +184,7 @@ impl Oracle {
                 format!("VM {vm} polls the feed while VM {other:?} leads")
             });
         }
+        self.last_call = call;
         let underway = Underway {
             vm,
             kind,

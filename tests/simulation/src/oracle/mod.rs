@@ -153,6 +153,8 @@ pub struct Oracle {
     /// When a replica last held what was true no more.
     lagged: BTreeMap<Entity, Time>,
     feed: FeedSeen,
+    /// The last call that was sent. Calls are numbered in order, where times may be the same.
+    last_call: u64,
     /// The latest commit that any answer told of. What comes from before it may be left aside as a whole.
     told: u64,
     /// When the wall clock jumped, and how far ahead: that may be taken for a sleep.
@@ -200,8 +202,14 @@ struct FeedSeen {
     commit: u64,
     resets: u64,
     reset_arrived: Time,
-    /// When the last reset arrived that told something new: what was asked for since then belongs to it.
-    reset_counted: Time,
+    /// The last call that had been sent when the last reset arrived that told something new: what was asked for
+    /// after that belongs to it.
+    reset_counted: u64,
+    /// To which VM it came.
+    reset_by: usize,
+    /// The last call that had been sent when that VM had done with it, once it had: what another VM has sent until
+    /// then may not know of it.
+    reset_handled: Option<u64>,
     /// The commit with which the feed was first followed: what was told after that commit or a later one counts on.
     began: u64,
 }
@@ -274,7 +282,14 @@ impl Oracle {
     }
 
     /// A well-formed answer has arrived at a VM, which has not looked at it yet.
-    pub fn told(&mut self, truth: &Truth, vm: usize, evidence: &Evidence, asked: Time, now: Time) {
+    pub fn told(
+        &mut self,
+        truth: &Truth,
+        vm: usize,
+        evidence: &Evidence,
+        (call, asked): (u64, Time),
+        now: Time,
+    ) {
         match evidence {
             Evidence::Resolved {
                 commit,
@@ -284,6 +299,7 @@ impl Oracle {
                 self.heard(vm, false);
                 let behind = *commit < self.told;
                 for credential in credentials {
+                    let asked = (call, asked);
                     self.told_of(truth, vm, *credential, *commit, *at, asked, now, behind);
                 }
                 self.told = self.told.max(*commit);
@@ -310,10 +326,16 @@ impl Oracle {
                 if *reset {
                     self.count("feed resets");
                     // Of two that were asked for at a time, the second tells nothing new.
-                    if self.feed.resets == 0 || asked >= self.feed.reset_counted {
+                    let known = match self.feed.reset_by == vm {
+                        true => Some(self.feed.reset_counted),
+                        false => self.feed.reset_handled,
+                    };
+                    if self.feed.resets == 0 || known.is_some_and(|known| call > known) {
                         self.feed.at_before_reset = self.feed.at;
                         self.feed.resets += 1;
-                        self.feed.reset_counted = now;
+                        self.feed.reset_counted = self.last_call;
+                        self.feed.reset_by = vm;
+                        self.feed.reset_handled = None;
                     }
                     self.feed.reset_arrived = now;
                     if self.feed.resets == 1 {
@@ -339,6 +361,13 @@ impl Oracle {
         }
     }
 
+    /// A VM has done with what it was told last.
+    pub fn handled(&mut self, vm: usize) {
+        if self.feed.reset_by == vm {
+            self.feed.reset_handled.get_or_insert(self.last_call);
+        }
+    }
+
     #[expect(
         clippy::too_many_arguments,
         reason = "one caller, all of them times and numbers of one answer"
@@ -350,7 +379,7 @@ impl Oracle {
         credential: u64,
         commit: u64,
         at: Time,
-        asked: Time,
+        (call, asked): (u64, Time),
         now: Time,
         behind: bool,
     ) {
@@ -396,7 +425,7 @@ impl Oracle {
             confirmation.at = confirmation.at.max(at);
             confirmation.commit = confirmation.commit.max(commit);
             let carried = self.feed.resets == 1 && commit >= self.feed.began;
-            if asked >= self.feed.reset_counted || carried {
+            if call > self.feed.reset_counted || carried {
                 confirmation.resets = self.feed.resets;
             }
         }
@@ -457,8 +486,8 @@ mod tests {
     }
 
     /// What is confirmed last where two polls were under way and both are told to begin anew, and a key was asked
-    /// for after the first of them, with an answer that came at a time.
-    fn confirmed(answered: Time) -> Time {
+    /// for after the first of them, with an answer that came at a time. The second was sent at a time, too.
+    fn confirmed(answered: Time, second: Time) -> Time {
         let mut truth = Truth::default();
         let tenant = Record::Tenant(crate::truth::Tenant { status: "active" });
         truth.write(Entity::Tenant(1), Some(tenant), 1);
@@ -472,27 +501,37 @@ mod tests {
             credentials: vec![1],
         };
         let mut messages = [
-            (feed(1, 5, true), 0, 10),
-            (feed(1, 95, true), 50, 100),
-            (answer, 110, answered),
-            (feed(1, 95, true), 60, 130),
-            (feed(1, 900, false), 150, 910),
+            (1, feed(1, 5, true), (1, 0), 10),
+            (1, feed(1, 95, true), (2, 50), 100),
+            (1, answer, (4, 110), answered),
+            (2, feed(1, 95, true), (3, second), 130),
+            (1, feed(1, 900, false), (5, 150), 910),
         ];
-        messages.sort_by_key(|(_, _, arrived)| *arrived);
+        messages.sort_by_key(|(.., arrived)| *arrived);
         let mut oracle = Oracle::default();
-        for (evidence, asked, arrived) in &messages {
-            oracle.told(&truth, 1, evidence, *asked, *arrived);
+        for (vm, evidence, asked, arrived) in &messages {
+            oracle.last_call = match arrived {
+                ..100 => 1,
+                100..110 => 3,
+                110..150 => 4,
+                _ => 5,
+            };
+            oracle.told(&truth, *vm, evidence, *asked, *arrived);
+            oracle.handled(*vm);
         }
         oracle.confirmed_at(Entity::Key(1), &scenario)
     }
 
     #[test]
     fn a_second_reset_of_polls_that_were_under_way_at_a_time_outdates_nothing() {
-        assert_eq!(confirmed(120), 900);
+        assert_eq!(confirmed(120, 60), 900);
+        // In the millisecond in which the first was told, and before it was.
+        assert_eq!(confirmed(120, 100), 900);
     }
 
     #[test]
     fn nor_what_is_asked_for_between_two_such_resets_and_comes_later() {
-        assert_eq!(confirmed(140), 900);
+        assert_eq!(confirmed(140, 60), 900);
+        assert_eq!(confirmed(140, 100), 900);
     }
 }
