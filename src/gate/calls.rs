@@ -95,6 +95,7 @@ impl Gate {
 
     /// A call has ended.
     pub fn ended(&mut self, call: CallId, end: &CallEnd<'_>, now: Now, store: &impl Store) {
+        self.waiting.pass();
         match self.calls.remove(&call) {
             Some(Purpose::Resolve(batch)) => {
                 self.fetcher.ended();

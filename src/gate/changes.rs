@@ -16,6 +16,7 @@ const LEAST_CUT: usize = LONGEST_BODY / 4;
 impl Gate {
     /// This worker has been rung: something has changed.
     pub fn rung(&mut self, now: Now, store: &impl Store) {
+        self.waiting.pass();
         self.obey_changes(now, store);
     }
 

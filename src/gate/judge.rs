@@ -165,6 +165,7 @@ impl Gate {
     ) -> Decision {
         match resolution {
             Resolution::Outdated(id, deadline) => self.look_up(case, id, deadline),
+            Resolution::Passed(resolution) => self.judge_passed(case, *resolution),
             // A worker that stood still may come to it late.
             Resolution::Known(chain, confirmed)
                 if case.now.instant.since(confirmed) < self.settings.freshness.max_staleness =>
@@ -181,6 +182,28 @@ impl Gate {
         }
     }
 
+    /// Since its answer came, other requests may have been judged by what came later.
+    fn judge_passed(
+        &mut self,
+        case: &Case<'_, impl Circumstances, impl Store>,
+        resolution: Resolution,
+    ) -> Decision {
+        match self
+            .cache
+            .lookup(&case.digest, case.now.instant, case.store)
+        {
+            Lookup::Fresh(chain, _) | Lookup::Stale(chain, _) => {
+                self.telemetry.count(Plain::LookupFetched);
+                self.judged(Knowledge::Known(&chain), case)
+            }
+            Lookup::Negative => {
+                self.telemetry.count(Plain::LookupFetched);
+                self.judged(Knowledge::Unknown, case)
+            }
+            Lookup::Expired(_) | Lookup::Miss => self.judge_waited(case, resolution),
+        }
+    }
+
     /// The key service has not said anything. A record that is too old to allow can still refuse: a
     /// revoked key does not become a matter of waiting.
     fn judge_unheard(
@@ -193,9 +216,12 @@ impl Gate {
             .lookup(&case.digest, case.now.instant, case.store)
         {
             Lookup::Expired(chain) => self.judge_too_old(&chain, unheard, case),
-            Lookup::Fresh(..) | Lookup::Stale(..) | Lookup::Negative | Lookup::Miss => {
-                self.judged(unheard, case)
+            // Somebody has heard of it meanwhile.
+            Lookup::Fresh(chain, _) | Lookup::Stale(chain, _) => {
+                self.telemetry.count(Plain::LookupFetched);
+                self.judged(Knowledge::Known(&chain), case)
             }
+            Lookup::Negative | Lookup::Miss => self.judged(unheard, case),
         }
     }
 

@@ -156,6 +156,7 @@ impl Gate {
     /// Does what is due: follows the change feed, and gives up those who have waited too long. To be called
     /// regularly.
     pub fn tick(&mut self, now: Now, store: &impl Store) {
+        self.waiting.pass();
         self.notice_sleep(now);
         self.make_room(now, store);
         self.feed.tick(now.instant, store);

@@ -43,6 +43,8 @@ pub enum Resolution {
     /// It has changed since the answer: it has to be looked up again, for a request that may wait until a
     /// deadline.
     Outdated(RequestId, Instant),
+    /// This was known when it could have gone on, and was not its turn: more may be known since.
+    Passed(Box<Resolution>),
 }
 
 impl Waiting {
@@ -102,6 +104,19 @@ impl Waiting {
         }
     }
 
+    /// Those that could have gone on in an earlier event have been passed by requests that came since.
+    pub(super) fn pass(&mut self) {
+        for ready in &mut self.ready {
+            if !matches!(
+                ready.resolution,
+                Resolution::Outdated(..) | Resolution::Passed(_)
+            ) {
+                let known = std::mem::replace(&mut ready.resolution, Resolution::Unavailable);
+                ready.resolution = Resolution::Passed(Box::new(known));
+            }
+        }
+    }
+
     /// The next request that may go on, and what has become known for it.
     pub(super) fn next(&mut self) -> Option<(RequestId, Resolution)> {
         let ready = self.ready.pop_front()?;
@@ -121,13 +136,19 @@ impl Waiting {
 
 impl Ready {
     fn is_touched_by(&self, outdated: &Outdated) -> bool {
-        let (user, tenant) = match &self.resolution {
+        let known = match &self.resolution {
+            Resolution::Passed(known) => known,
+            known => known,
+        };
+        let (user, tenant) = match known {
             Resolution::Known(chain, _) => (
                 chain.key.user_id.as_deref().map(EntityId::user),
                 chain.key.tenant_id.as_deref().map(EntityId::tenant),
             ),
             Resolution::Unknown => (None, None),
-            Resolution::Unavailable | Resolution::Outdated(..) => return false,
+            Resolution::Unavailable | Resolution::Outdated(..) | Resolution::Passed(_) => {
+                return false;
+            }
         };
         match outdated {
             Outdated::All => true,

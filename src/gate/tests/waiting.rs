@@ -153,3 +153,53 @@ fn who_goes_after_the_answer_has_come_is_forgotten_too() {
     world.gate.forget(1);
     assert_eq!(world.resume("k"), [(2, allowed())]);
 }
+
+#[test]
+fn who_was_passed_by_others_goes_on_with_what_they_have_come_to_know() {
+    let mut world = World::new(&json!({}));
+    let mut other = World::beside(&world, &json!({}));
+    assert_eq!(world.ask("k"), Fate::Waits(1));
+    world.call(1);
+    world.answer(1, &answer(5, &[("k", json!({"key": null}))]));
+    assert_eq!(other.ask("k"), Fate::Waits(1));
+    other.teach("k", 6, &good(6));
+    assert_eq!(world.ask("k"), allowed());
+    world.gate.rung(at(0), &*world.store);
+    assert_eq!(world.resume("k"), [(1, allowed())]);
+}
+
+#[test]
+fn who_was_passed_by_others_is_unknown_where_the_key_has_gone() {
+    let mut world = World::new(&json!({"freshness": {"fresh_for": "1s", "max_staleness": "2s"}}));
+    assert_eq!(world.ask("k"), Fate::Waits(1));
+    world.call(1);
+    world.answer(1, &answer(5, &[("k", good(5))]));
+    world.millis += 2_000;
+    assert_eq!(world.ask("k"), Fate::Waits(2));
+    world.call(2);
+    world.answer(2, &answer(6, &[("k", json!({"key": null}))]));
+    let unknown = || Fate::Refused(Reason::KeyUnknown);
+    assert_eq!(world.resume("k"), [(1, unknown()), (2, unknown())]);
+}
+
+#[test]
+fn whose_call_fails_goes_on_with_what_another_worker_was_told() {
+    let mut world = World::new(&json!({}));
+    let mut other = World::beside(&world, &json!({}));
+    assert_eq!(world.ask("k"), Fate::Waits(1));
+    world.call(1);
+    assert_eq!(other.ask("k"), Fate::Waits(1));
+    other.teach("k", 6, &good(6));
+    world.end(1, &error());
+    assert_eq!(world.resume("k"), [(1, allowed())]);
+}
+
+#[test]
+fn who_was_given_up_goes_on_with_an_answer_that_comes_before_its_turn() {
+    let mut world = World::new(&json!({}));
+    assert_eq!(world.ask("k"), Fate::Waits(1));
+    world.call(1);
+    world.pass(5_000);
+    world.answer(1, &answer(5, &[("k", good(1))]));
+    assert_eq!(world.resume("k"), [(1, allowed())]);
+}

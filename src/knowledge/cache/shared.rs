@@ -166,7 +166,12 @@ impl Shared {
                 return (sequence > floor).then_some(raised);
             };
             match entry {
-                Some(entry) if known.version > entry.version => None,
+                Some(entry)
+                    if (known.version, known.confirmed)
+                        > (entry.version, entry.confirmed.millis()) =>
+                {
+                    None
+                }
                 Some(_) if fits => Some(Edit {
                     insert: true,
                     floor,
@@ -350,6 +355,18 @@ mod tests {
         assert!(shared.get(&id("a"), EPOCH, &store).is_some());
         shared.remove(id("a"), 6, EPOCH, &store);
         assert!(shared.get(&id("a"), EPOCH, &store).is_none());
+    }
+
+    #[test]
+    fn a_change_that_comes_late_takes_no_confirmation_back() {
+        let (shared, store) = (Shared::new("k", 16), SharedData::default());
+        put(&shared, "a", &entry(5, 10), &store);
+        for (version, confirmed, stays) in [(5, 9, (5, 10)), (5, 11, (5, 11)), (6, 1, (6, 1))] {
+            let change = entry(version, confirmed);
+            assert!(shared.apply(id("a"), Some(&change), version, EPOCH, &store));
+            let known = shared.get(&id("a"), EPOCH, &store).unwrap();
+            assert_eq!((known.version, known.confirmed.millis()), stays);
+        }
     }
 
     #[test]

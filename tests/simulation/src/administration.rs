@@ -1,5 +1,6 @@
 //! What administrators do, at random.
 
+use crate::clients::UNUSED;
 use crate::truth::{Entity, Key, Record, Tenant, User, stopping};
 use crate::world::{Event, World};
 
@@ -95,6 +96,12 @@ impl World {
             Some(_) => Some(self.new_key()),
         };
         self.write(entity, changed.map(Record::Key));
+    }
+
+    /// A key is made that nobody uses.
+    pub fn administer_unused(&self, number: u64) {
+        let key = self.new_key();
+        self.write(Entity::Key(UNUSED + number), Some(Record::Key(key)));
     }
 
     /// A key of which nothing is wrong, perhaps but for its owner.

@@ -8,6 +8,9 @@ use crate::world::{Event, World};
 /// What every credential begins with.
 pub const SECRET: &str = "S3CR3T";
 
+/// Keys that nobody uses have credentials from this one on.
+pub const UNUSED: u64 = 500_000;
+
 /// Made-up keys have credentials after this one.
 pub const MADE_UP: u64 = 1_000_000;
 

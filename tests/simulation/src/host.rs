@@ -11,7 +11,7 @@ use keybound::worker::{Observer, RESUMED_AT_ONCE, TICK, Worker};
 
 use crate::agenda::Time;
 use crate::oracle::Invariant;
-use crate::vm::{Deciding, Vm};
+use crate::vm::{Deciding, Metric, Vm};
 use crate::world::{Event, World};
 
 /// The monotonic clock at the beginning.
@@ -68,7 +68,7 @@ impl Store for Reached<'_> {
 
 impl Observer for Reached<'_> {
     fn decided(&self, _: RequestId, decision: &Decision, now: Now) {
-        self.world.decided(self.vm, decision, now.unix);
+        self.world.decided(self.vm, decision, now);
     }
 }
 
@@ -94,6 +94,16 @@ impl Host for Reached<'_> {
             });
         };
         vm.waits.set(vm.waits.get() - 1);
+        vm.turned.set(vm.turned.get() + 1);
+        if vm.turned.get() > RESUMED_AT_ONCE {
+            world.violated(Invariant::Driven, || {
+                format!(
+                    "VM {} goes on with {} requests in an event",
+                    vm.id,
+                    vm.turned.get()
+                )
+            });
+        }
         let mut handed = world.handed(waiting.headers.clone());
         let list = Handed {
             headers: waiting.headers,
@@ -103,8 +113,10 @@ impl Host for Reached<'_> {
             request,
             credential: waiting.credential,
             since: waiting.since,
+            turned_to: world.now(),
             waited: true,
             expected: None,
+            stated: Vec::new(),
         };
         *vm.deciding.borrow_mut() = Some(deciding);
         act(&mut handed, &list.list());
@@ -141,17 +153,22 @@ impl Host for Reached<'_> {
         self.world.ring(self.vm, bell)
     }
 
-    fn define(&self, _: MetricKind, name: &str) -> Option<MetricId> {
+    fn define(&self, kind: MetricKind, name: &str) -> Option<MetricId> {
         let mut metrics = self.vm.metrics.borrow_mut();
-        metrics.push((name.to_owned(), 0));
+        metrics.push(Metric {
+            kind,
+            name: name.to_owned(),
+            sum: 0,
+        });
         u64::try_from(metrics.len() - 1).ok()
     }
 
     fn add(&self, metric: MetricId, more: i64) {
-        if let Some((name, sum)) = self.vm.metrics.borrow_mut().get_mut(metric as usize) {
+        if let Some(Metric { name, sum, .. }) =
+            self.vm.metrics.borrow_mut().get_mut(metric as usize)
+        {
             *sum += more;
-            let is_wrong = *sum < 0;
-            if is_wrong {
+            if *sum < 0 {
                 self.world.violated(Invariant::Driven, || {
                     format!("VM {} takes away from {name} what is not there", self.vm.id)
                 });
@@ -171,6 +188,14 @@ impl World {
     /// Unix seconds as the wall clock shows them.
     pub fn unix(&self) -> u64 {
         self.wall() / 1000
+    }
+
+    /// Whether a VM has the right time: it has read the monotonic clock since a time, and has looked at the wall
+    /// clock when it last ticked.
+    pub fn is_time(&self, vm: &Vm, told: Now, since: Time) -> bool {
+        let instant = told.instant.millis();
+        let wall = (WALL + instant - MONOTONIC).saturating_add_signed(vm.wall_jumped.get());
+        (since..=self.now()).contains(&(instant - MONOTONIC)) && told.unix == wall / 1000
     }
 
     /// Lets something else happen while a VM is in the middle of something.
@@ -231,6 +256,7 @@ impl World {
         vm.busy.set(true);
         vm.began.set(self.now());
         vm.sent.set(0);
+        vm.turned.set(0);
         let result = catch_unwind(AssertUnwindSafe(|| {
             if let Some(worker) = &mut *vm.worker.borrow_mut() {
                 act(worker, &Reached::new(self, &vm));
@@ -269,7 +295,8 @@ impl World {
             )
         });
         // Those whose answer is there already wait for nothing but their turn.
-        oracle.check(Invariant::Bounded, waits <= limit + RESUMED_AT_ONCE, || {
+        let most_waits = limit + limit.max(RESUMED_AT_ONCE);
+        oracle.check(Invariant::Bounded, waits <= most_waits, || {
             format!(
                 "{waits} requests wait at VM {}, which may have {limit}",
                 vm.id
@@ -298,6 +325,9 @@ impl World {
     pub fn tick(&self, vm: usize) {
         let began = self.now();
         self.note(|| format!("VM {vm} ticks"));
+        let ticking = Rc::clone(&self.vms.borrow()[vm]);
+        ticking.ticked.set(began);
+        ticking.wall_jumped.set(self.wall_jumped.get());
         self.drive(vm, |worker, host| worker.tick(host));
         let vm = Rc::clone(&self.vms.borrow()[vm]);
         if !vm.is_gone() {
@@ -307,11 +337,15 @@ impl World {
     }
 
     fn nobody_is_late(&self, vm: &Vm, began: Time) {
+        if vm.turned.get() == RESUMED_AT_ONCE {
+            // The others have their turn when it is woken, which it has to be.
+            return;
+        }
         let timeout = self.scenario.timeout;
         let waiting = self.waiting.borrow();
-        let late = waiting
-            .iter()
-            .find(|(_, waiting)| waiting.vm == vm.id && waiting.since + timeout <= began);
+        let late = waiting.iter().find(|(_, waiting)| {
+            waiting.vm == vm.id && waiting.since + timeout <= began && waiting.asked < began
+        });
         if let Some((request, waiting)) = late {
             self.violated(Invariant::OneOutcome, || {
                 format!(

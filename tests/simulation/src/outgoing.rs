@@ -1,12 +1,14 @@
 //! Calls as the host sends them for a VM, and how they end.
 
+use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 
 use keybound::host::{Answer, Call};
+use keybound::protocol::LONGEST_BODY;
 
 use crate::agenda::Time;
-use crate::oracle::{Invariant, Kind};
+use crate::oracle::{Invariant, Kind, STEADY};
 use crate::service::{Digest, Evidence, Poll};
 use crate::vm::Vm;
 use crate::world::{Event, World};
@@ -89,14 +91,21 @@ impl fmt::Display for End {
     }
 }
 
-impl Answer for End {
+/// An answer as a host reads it.
+struct Read<'e> {
+    end: &'e End,
+    /// How long its body may be that was asked for.
+    most: Cell<usize>,
+}
+
+impl Answer for Read<'_> {
     fn header(&self, name: &str) -> Option<Vec<u8>> {
-        let Self::Answer {
+        let End::Answer {
             status,
             marked,
             retry_after,
             ..
-        } = self
+        } = self.end
         else {
             return None;
         };
@@ -110,9 +119,10 @@ impl Answer for End {
     }
 
     fn body(&self, most: usize) -> Option<Vec<u8>> {
-        match self {
-            Self::Answer { body, .. } => (body.len() <= most).then(|| body.to_vec()),
-            Self::Broken => None,
+        self.most.set(most);
+        match self.end {
+            End::Answer { body, .. } => (body.len() <= most).then(|| body.to_vec()),
+            End::Broken => None,
         }
     }
 }
@@ -152,7 +162,8 @@ impl World {
             self.note(|| format!("VM {}: the host does not take a call for {}", vm.id, path));
             return None;
         }
-        oracle.sent(&self.scenario, vm.id, number, kind, now, timeout);
+        let steady = now - vm.ticked.get() <= STEADY;
+        oracle.sent(&self.scenario, vm.id, number, kind, now, timeout, steady);
         if let Asked::Resolve(digests) = &asked {
             oracle.looks_up(truth, &self.scenario, vm.id, number, digests, now);
         }
@@ -198,10 +209,21 @@ impl World {
         self.parked.borrow_mut().remove(&call);
         self.note(|| format!("call {call} of VM {} ends: {end}", flight.vm));
         self.tell(&vm, call, &flight, &end, now);
+        let read = Read {
+            end: &end,
+            most: Cell::new(0),
+        };
         self.drive(flight.vm, |worker, host| {
             let answered = matches!(end, End::Answer { .. });
-            worker.answered(host, call, answered.then_some(&end));
+            worker.answered(host, call, answered.then_some(&read));
         });
+        self.oracle.borrow_mut().handled(flight.vm);
+        let most = read.most.get();
+        self.oracle
+            .borrow_mut()
+            .check(Invariant::Driven, most <= LONGEST_BODY, || {
+                format!("VM {} reads a body of up to {most} bytes", flight.vm)
+            });
     }
 
     /// Tells the oracle what a VM is about to be told.
@@ -217,7 +239,10 @@ impl World {
         } = end
         {
             if let Some(evidence) = evidence {
-                oracle.told(&service.truth, vm.id, evidence, flight.sent, now);
+                oracle.told(&service.truth, vm.id, evidence, (call, flight.sent), now);
+            }
+            if flight.kind == Kind::Resolve && *status != 200 {
+                oracle.asked_in_vain(vm.id, now);
             }
             if let (429 | 503, Some(seconds)) = (status, retry_after) {
                 oracle.asked_to_wait(vm.id, flight.kind, *seconds, now);

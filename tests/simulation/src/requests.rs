@@ -3,6 +3,7 @@
 use keybound::gate::Decision;
 use keybound::record::Chain;
 use keybound::test_util::Handed;
+use keybound::time::Now;
 
 use crate::clients::SECRET;
 use crate::oracle::{Decided, Invariant, Outcome};
@@ -51,8 +52,10 @@ impl World {
             request,
             credential,
             since,
+            turned_to: since,
             waited: false,
             expected: None,
+            stated: Vec::new(),
         };
         *reached.deciding.borrow_mut() = Some(deciding);
         reached.in_request.set(true);
@@ -75,7 +78,7 @@ impl World {
     }
 
     /// A worker has decided on a request: is that right? What the host is to see done is noted.
-    pub fn decided(&self, vm: &Vm, decision: &Decision, unix: u64) {
+    pub fn decided(&self, vm: &Vm, decision: &Decision, now: Now) {
         let mut deciding = vm.deciding.borrow_mut();
         let Some(deciding) = &mut *deciding else {
             return self.violated(Invariant::Driven, || {
@@ -83,6 +86,12 @@ impl World {
             });
         };
         let (request, credential) = (deciding.request, deciding.credential);
+        let right = self.is_time(vm, now, deciding.turned_to);
+        self.oracle
+            .borrow_mut()
+            .check(Invariant::Driven, right, || {
+                format!("VM {} believes that it is {now:?}", vm.id)
+            });
         self.note(|| {
             let short = match decision {
                 Decision::Proceed(passage) => match &passage.identity {
@@ -118,13 +127,14 @@ impl World {
             ),
         };
         deciding.expected = Some(expected);
+        deciding.stated = stated(decision);
         let decided = Decided {
             vm: vm.id,
             credential,
             // A thread that stands still in the middle of a callback does not see the time pass.
             now: vm.began.get(),
             decided: self.now(),
-            unix,
+            unix: now.unix,
             since: deciding.since,
             waited: deciding.waited,
             waiting: vm.waits.get(),
@@ -159,6 +169,7 @@ impl World {
                 )
             });
         self.no_credential_left(&handed.headers);
+        self.is_stated(&handed, &deciding.stated);
         match &deciding.expected {
             Some(Expected::Onward(identity)) => self.went_upstream(&handed.headers, identity),
             Some(Expected::Answered(code)) => {
@@ -178,6 +189,7 @@ impl World {
             vm: vm.id,
             credential: deciding.credential,
             since: deciding.since,
+            asked: self.now(),
             headers,
         };
         self.waiting.borrow_mut().insert(deciding.request, waiting);
@@ -188,17 +200,24 @@ impl World {
         }
     }
 
-    /// What a refused client, and the access log, are told.
-    fn told(&self, handed: &Handed, code: &str) {
-        let logged = handed
-            .filter_state
-            .iter()
-            .any(|(name, value)| name == "keybound.code" && value == code);
+    /// What the access log, and who sets headers of answers, are told.
+    fn is_stated(&self, handed: &Handed, stated: &[(&'static str, Option<String>)]) {
+        let given = &handed.filter_state;
+        let right = given.len() == stated.len()
+            && stated.iter().all(|(name, value)| {
+                given.iter().any(|(known, given)| {
+                    known == name && value.as_ref().is_none_or(|value| value == given)
+                })
+            });
         self.oracle
             .borrow_mut()
-            .check(Invariant::Driven, logged, || {
-                format!("{code} is not written to filter state")
+            .check(Invariant::Driven, right, || {
+                format!("filter state is {given:?}, where it should be {stated:?}")
             });
+    }
+
+    /// What a refused client is told.
+    fn told(&self, handed: &Handed, code: &str) {
         for answer in &handed.answers {
             self.shown("an answer", &answer.body);
             for (_, value) in &answer.headers {
@@ -252,6 +271,35 @@ impl World {
                 )
             });
     }
+}
+
+/// The filter state that a decision is to leave.
+fn stated(decision: &Decision) -> Vec<(&'static str, Option<String>)> {
+    let mut stated = Vec::new();
+    match decision {
+        Decision::Wait => {}
+        Decision::Proceed(passage) => {
+            let notice = passage.notice.as_ref();
+            stated.extend(
+                notice
+                    .and_then(|notice| notice.sunset)
+                    .map(|_| ("keybound.sunset", None)),
+            );
+            let replaced = notice.and_then(|notice| notice.deprecation);
+            stated.extend(replaced.map(|at| ("keybound.deprecation", Some(format!("@{at}")))));
+        }
+        Decision::Refuse(refusal) => {
+            stated.push(("keybound.code", Some(refusal.reason.code().to_owned())));
+            let [key, user, tenant, _] = identity(refusal.chain.as_ref());
+            let ids = [
+                ("keybound.key_id", key),
+                ("keybound.user_id", user),
+                ("keybound.tenant_id", tenant),
+            ];
+            stated.extend(ids.into_iter().filter(|(_, id)| id.is_some()));
+        }
+    }
+    stated
 }
 
 /// The identity headers of a chain.

@@ -78,6 +78,8 @@ pub enum Evidence {
         whole: bool,
         /// What changed, and with which commit.
         changes: Vec<(Entity, u64)>,
+        /// Credentials whose keys it tells in a form that is not well-formed: whoever hears of it knows them no more.
+        unreadable: Vec<u64>,
     },
     /// A report of usage was taken.
     Usage,
@@ -205,6 +207,7 @@ impl Service {
                     moved: true,
                     whole: true,
                     changes: Vec::new(),
+                    unreadable: Vec::new(),
                 },
             });
         };
@@ -235,6 +238,14 @@ impl Service {
             .iter()
             .map(|at| (self.log[*at].1, self.log[*at].2))
             .collect();
+        let unreadable = changes.iter().filter_map(|(entity, commit)| {
+            let Entity::Key(credential) = *entity else {
+                return None;
+            };
+            let key = self.truth.key(credential, *commit)?;
+            is_extreme(&key, manner).then_some(credential)
+        });
+        let unreadable = unreadable.collect();
         Some(Answer {
             body: format!(
                 r#"{{"cursor":{cursor},"reset":false,"changes":[{}]}}"#,
@@ -248,6 +259,7 @@ impl Service {
                 moved: cursor != after,
                 whole: all,
                 changes,
+                unreadable,
             },
         })
     }

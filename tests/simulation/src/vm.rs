@@ -3,11 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use keybound::host::MetricKind;
 use keybound::worker::{TICK, Worker};
 
 use crate::agenda::Time;
 use crate::host::Reached;
-use crate::oracle::REPLACED_WITHIN;
+use crate::oracle::{Invariant, REPLACED_WITHIN};
 use crate::world::{Event, World};
 
 /// How long Envoy waits before it starts a VM anew that has crashed (`failure_policy: FAIL_RELOAD`).
@@ -25,6 +26,8 @@ pub struct Vm {
     /// What was to happen to it while it was busy.
     pub(crate) deferred: RefCell<Vec<Event>>,
     pub(crate) busy: Cell<bool>,
+    /// When it last ticked.
+    pub(crate) ticked: Cell<Time>,
     /// When it was last called.
     pub(crate) began: Cell<Time>,
     pub(crate) gone_since: Cell<Option<Time>>,
@@ -36,10 +39,23 @@ pub struct Vm {
     pub(crate) in_request: Cell<bool>,
     /// Calls that it has sent in this event.
     pub(crate) sent: Cell<usize>,
-    /// What each of its metrics adds up to, with its name.
-    pub(crate) metrics: RefCell<Vec<(String, i64)>>,
+    /// Requests that it has turned to in this event, besides one that has just come.
+    pub(crate) turned: Cell<usize>,
+    /// How far the wall clock was from where it should be when the VM last had to look at it.
+    pub(crate) wall_jumped: Cell<i64>,
+    /// Its metrics.
+    pub(crate) metrics: RefCell<Vec<Metric>>,
     /// How many of its requests wait.
     pub waits: Cell<usize>,
+}
+
+/// A metric of a VM.
+#[derive(Debug)]
+pub(crate) struct Metric {
+    pub(crate) kind: MetricKind,
+    pub(crate) name: String,
+    /// What was added to it.
+    pub(crate) sum: i64,
 }
 
 /// A request that waits.
@@ -51,6 +67,8 @@ pub struct Waiting {
     pub credential: u64,
     /// Since when.
     pub since: Time,
+    /// Since when it waits for this answer: later, where one was outdated before it had its turn.
+    pub asked: Time,
     /// Its headers, as the worker left them.
     pub headers: Vec<(String, Vec<u8>)>,
 }
@@ -64,10 +82,14 @@ pub struct Deciding {
     pub credential: u64,
     /// Since when it is here.
     pub since: Time,
+    /// When the worker has turned to it, now.
+    pub turned_to: Time,
     /// Whether it has waited.
     pub waited: bool,
     /// What the host is to see done, once it is decided.
     pub expected: Option<Expected>,
+    /// Names and, where they are known, values of the filter state that the host is to see written.
+    pub stated: Vec<(&'static str, Option<String>)>,
 }
 
 /// What follows from a decision.
@@ -109,12 +131,15 @@ impl World {
             bell: self.number(),
             deferred: RefCell::default(),
             busy: Cell::new(false),
+            ticked: Cell::new(0),
             began: Cell::new(0),
             gone_since: Cell::new(None),
             rung: Cell::new(false),
             deciding: RefCell::default(),
             in_request: Cell::new(false),
             sent: Cell::new(0),
+            turned: Cell::new(0),
+            wall_jumped: Cell::new(self.wall_jumped.get()),
             metrics: RefCell::default(),
             waits: Cell::new(0),
         });
@@ -171,7 +196,22 @@ impl World {
         if waits > 0 {
             self.add(200, Event::Remove(vm));
         } else {
+            self.drive(vm, |worker, host| worker.end(host));
+            self.all_taken_back(vm);
             self.kill(vm);
+        }
+    }
+
+    /// Gauges are sums over all VMs: whoever goes takes its own parts away.
+    fn all_taken_back(&self, vm: usize) {
+        let vm = Rc::clone(&self.vms.borrow()[vm]);
+        for metric in &*vm.metrics.borrow() {
+            let left = metric.kind == MetricKind::Gauge && metric.sum != 0;
+            self.oracle
+                .borrow_mut()
+                .check(Invariant::Driven, !left, || {
+                    format!("VM {} leaves {} in {}", vm.id, metric.sum, metric.name)
+                });
         }
     }
 }

@@ -22,6 +22,9 @@ use crate::trace::Trace;
 use crate::vm::{Vm, Waiting};
 use crate::weather::Weather;
 
+/// Events in a millisecond at most; more would be a loop.
+const AT_ONCE: u64 = 50_000;
+
 /// What can happen.
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -99,6 +102,8 @@ pub struct World {
     /// How deep in accesses to shared data it is.
     pub depth: Cell<u32>,
     steps: Cell<u64>,
+    /// The millisecond of the last event, and how many events there were in it.
+    busy: Cell<(Time, u64)>,
     last_number: Cell<u64>,
     /// The last credential that was made up.
     pub last_made_up: Cell<u64>,
@@ -128,6 +133,7 @@ impl World {
             popularity: zipf(scenario.credentials),
             depth: Cell::new(0),
             steps: Cell::new(0),
+            busy: Cell::new((0, 0)),
             last_number: Cell::new(0),
             last_made_up: Cell::new(MADE_UP),
             random: RefCell::new(random),
@@ -237,6 +243,7 @@ impl World {
 
     fn perform(&self, event: Event) {
         self.steps.set(self.steps.get() + 1);
+        self.time_passes();
         if let Some(vm) = event.vm() {
             let vm = Rc::clone(&self.vms.borrow()[vm]);
             if vm.is_gone() {
@@ -273,6 +280,19 @@ impl World {
             Event::Remove(vm) => self.remove(vm),
             Event::Examine(credential) => self.examine(credential),
             Event::Watch => self.watch(),
+        }
+    }
+
+    /// Whoever rings its own bell without end stands still, and all with it.
+    fn time_passes(&self) {
+        let (time, events) = self.busy.get();
+        let now = self.now();
+        let events = if time == now { events + 1 } else { 0 };
+        self.busy.set((now, events));
+        if events > AT_ONCE {
+            self.violated(Invariant::Driven, || {
+                format!("{events} events in a millisecond")
+            });
         }
     }
 

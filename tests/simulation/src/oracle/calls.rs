@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{ASKED_A_REQUEST, CALLS_A_SECOND, Invariant, Oracle, unchanged};
+use super::{
+    ASKED_A_REQUEST, CALLS_A_SECOND, IN_VAIN_A_SECOND, Invariant, Oracle, STEADY, unchanged,
+};
 use crate::agenda::Time;
 use crate::scenario::{Feed, Scenario};
 use crate::service::Digest;
@@ -28,6 +30,8 @@ pub struct Calls {
     sent: BTreeMap<usize, (u64, u64)>,
     /// Until when each VM was asked not to call, and for what.
     not_before: BTreeMap<(usize, bool), Time>,
+    /// Of each VM, when its look-ups were answered by an error, since anything was heard.
+    in_vain: BTreeMap<usize, Vec<Time>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -37,12 +41,15 @@ struct Underway {
     sent: Time,
     /// When its time is up. The host may come to say so later.
     until: Time,
+    /// Whether its VM had ticked not long before.
+    steady: bool,
 }
 
 impl Calls {
     pub(super) fn gone(&mut self, vm: usize) {
         self.under_way.retain(|_, call| call.vm != vm);
         self.not_before.retain(|(known, _), _| *known != vm);
+        self.in_vain.remove(&vm);
     }
 
     fn of(&self, vm: usize, kind: Kind, now: Time) -> usize {
@@ -94,6 +101,13 @@ impl Oracle {
             sent <= CALLS_A_SECOND + causes,
             || format!("VM {vm} has sent {sent} calls in a second, and had cause for {causes}"),
         );
+        let in_vain = self.calls.in_vain.get(&vm).into_iter().flatten();
+        let in_vain = in_vain.filter(|at| *at + 1_000 > now).count();
+        self.check(
+            Invariant::CallsBounded,
+            kind != Kind::Resolve || in_vain <= IN_VAIN_A_SECOND,
+            || format!("VM {vm} asks again after {in_vain} errors in a second"),
+        );
         let feed = kind == Kind::Changes;
         let not_before = self.calls.not_before.get(&(vm, feed)).copied().unwrap_or(0);
         self.check(
@@ -116,8 +130,20 @@ impl Oracle {
         }
     }
 
+    /// A look-up of a VM was answered by an error.
+    pub fn asked_in_vain(&mut self, vm: usize, now: Time) {
+        let times = self.calls.in_vain.entry(vm).or_default();
+        times.retain(|at| *at + 1_000 > now);
+        times.push(now);
+    }
+
     /// A call of a VM was answered usably: the service is there again.
     pub(super) fn heard(&mut self, vm: usize, feed: bool) {
+        if feed {
+            self.calls.in_vain.clear();
+        } else {
+            self.calls.in_vain.remove(&vm);
+        }
         self.calls.not_before.remove(&(vm, feed));
     }
 
@@ -135,6 +161,10 @@ impl Oracle {
     }
 
     /// A call is under way.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one caller, all of them times and numbers of one call"
+    )]
     pub fn sent(
         &mut self,
         scenario: &Scenario,
@@ -143,12 +173,24 @@ impl Oracle {
         kind: Kind,
         now: Time,
         timeout: Time,
+        steady: bool,
     ) {
+        if kind == Kind::Changes {
+            let led = |other: &&Underway| {
+                other.kind == kind && other.vm != vm && other.steady && now - other.sent < STEADY
+            };
+            let other = self.calls.under_way.values().find(led).map(|led| led.vm);
+            self.check(Invariant::OneLeader, other.is_none(), || {
+                format!("VM {vm} polls the feed while VM {other:?} leads")
+            });
+        }
+        self.last_call = call;
         let underway = Underway {
             vm,
             kind,
             sent: now,
             until: now + timeout,
+            steady,
         };
         self.calls.under_way.insert(call, underway);
         let count = self.calls.of(vm, kind, now);

@@ -76,7 +76,8 @@ pub enum Invariant {
     Verdict = 11,
     /// One VM follows the feed.
     ///
-    /// In calm weather no two polls are under way.
+    /// In calm weather no two polls are under way. In any, nobody polls while the poll of another is under way that
+    /// had ticked within [`STEADY`] before it sent that, and has sent it within [`STEADY`].
     OneLeader = 12,
     /// Known keys outlive an outage.
     ///
@@ -86,15 +87,19 @@ pub enum Invariant {
     /// Calls are bounded by what clients ask, by what changes, and by time.
     ///
     /// Of each digest, a VM asks at most [`ASKED_A_REQUEST`] times a request. In each second a VM sends at most one call an
-    /// attempt, one an answer of the feed that told of something, and [`CALLS_A_SECOND`]. `retry-after` is kept.
+    /// attempt, one an answer of the feed that told of something, and [`CALLS_A_SECOND`]. `retry-after` is kept, and
+    /// after [`IN_VAIN_A_SECOND`] errors in a second nothing is looked up before that is over.
     CallsBounded = 14,
     /// The core does not panic.
     NoPanic = 15,
     /// The driver does what the gate says.
     ///
-    /// Whoever has left work for later has rung its own bell; no call is sent within the event of a request; what
-    /// was decided is written to filter state and named in the answer; no metric falls below nothing. (That a
-    /// decision is carried out once, and in whole, is 4.)
+    /// Whoever has left work for later has rung its own bell, and does not ring it without end; no call is sent
+    /// within the event of a request; no more than [`keybound::worker::RESUMED_AT_ONCE`] requests go on in an event,
+    /// each judged by the time of its turn and by the wall clock of the last tick; what was decided, and no more, is
+    /// written to filter state, and named in the answer; no body is read that is longer than the protocol allows; no
+    /// metric falls below nothing, and nothing of a VM that is no longer needed is left in a gauge. (That a decision
+    /// is carried out once, and in whole, is 4 and 8.)
     Driven = 16,
 }
 
@@ -107,8 +112,14 @@ pub const REPLACED_WITHIN: Time = 3_500;
 /// Time from a reset of the feed until every VM knows of it, one that stands still in a storm too.
 const SETTLED_WITHIN: Time = 5_000;
 
+/// Half of what is left, at least, of the lead of whoever has just ticked and leads.
+pub const STEADY: Time = 500;
+
 /// Calls of a VM in a second, besides those that requests and changes cause.
 pub const CALLS_A_SECOND: u64 = 30;
+
+/// Look-ups of a VM in a second that are answered by an error, while nothing is heard of the service.
+pub const IN_VAIN_A_SECOND: usize = 30;
 
 /// How often a digest is asked for on behalf of a request: three attempts, and six times in a call of half as many.
 pub const ASKED_A_REQUEST: u64 = 9;
@@ -142,6 +153,8 @@ pub struct Oracle {
     /// When a replica last held what was true no more.
     lagged: BTreeMap<Entity, Time>,
     feed: FeedSeen,
+    /// The last call that was sent. Calls are numbered in order, where times may be the same.
+    last_call: u64,
     /// The latest commit that any answer told of. What comes from before it may be left aside as a whole.
     told: u64,
     /// When the wall clock jumped, and how far ahead: that may be taken for a sleep.
@@ -189,6 +202,14 @@ struct FeedSeen {
     commit: u64,
     resets: u64,
     reset_arrived: Time,
+    /// The last call that had been sent when the last reset arrived that told something new: what was asked for
+    /// after that belongs to it.
+    reset_counted: u64,
+    /// To which VM it came.
+    reset_by: usize,
+    /// The last call that had been sent when that VM had done with it, once it had: what another VM has sent until
+    /// then may not know of it.
+    reset_handled: Option<u64>,
     /// The commit with which the feed was first followed: what was told after that commit or a later one counts on.
     began: u64,
 }
@@ -261,7 +282,14 @@ impl Oracle {
     }
 
     /// A well-formed answer has arrived at a VM, which has not looked at it yet.
-    pub fn told(&mut self, truth: &Truth, vm: usize, evidence: &Evidence, asked: Time, now: Time) {
+    pub fn told(
+        &mut self,
+        truth: &Truth,
+        vm: usize,
+        evidence: &Evidence,
+        (call, asked): (u64, Time),
+        now: Time,
+    ) {
         match evidence {
             Evidence::Resolved {
                 commit,
@@ -271,6 +299,7 @@ impl Oracle {
                 self.heard(vm, false);
                 let behind = *commit < self.told;
                 for credential in credentials {
+                    let asked = (call, asked);
                     self.told_of(truth, vm, *credential, *commit, *at, asked, now, behind);
                 }
                 self.told = self.told.max(*commit);
@@ -281,19 +310,32 @@ impl Oracle {
                 reset,
                 moved,
                 whole,
+                unreadable,
                 ..
             } => {
                 self.count("feed answers");
                 self.heard(vm, true);
+                for credential in unreadable {
+                    for witness in self.witnesses.values_mut() {
+                        witness.known.remove(credential);
+                    }
+                }
                 if *moved {
                     self.calls.caused(vm, now);
                 }
                 if *reset {
                     self.count("feed resets");
                     // Of two that were asked for at a time, the second tells nothing new.
-                    if self.feed.resets == 0 || asked >= self.feed.reset_arrived {
+                    let known = match self.feed.reset_by == vm {
+                        true => Some(self.feed.reset_counted),
+                        false => self.feed.reset_handled,
+                    };
+                    if self.feed.resets == 0 || known.is_some_and(|known| call > known) {
                         self.feed.at_before_reset = self.feed.at;
                         self.feed.resets += 1;
+                        self.feed.reset_counted = self.last_call;
+                        self.feed.reset_by = vm;
+                        self.feed.reset_handled = None;
                     }
                     self.feed.reset_arrived = now;
                     if self.feed.resets == 1 {
@@ -319,6 +361,13 @@ impl Oracle {
         }
     }
 
+    /// A VM has done with what it was told last.
+    pub fn handled(&mut self, vm: usize) {
+        if self.feed.reset_by == vm {
+            self.feed.reset_handled.get_or_insert(self.last_call);
+        }
+    }
+
     #[expect(
         clippy::too_many_arguments,
         reason = "one caller, all of them times and numbers of one answer"
@@ -330,7 +379,7 @@ impl Oracle {
         credential: u64,
         commit: u64,
         at: Time,
-        asked: Time,
+        (call, asked): (u64, Time),
         now: Time,
         behind: bool,
     ) {
@@ -376,7 +425,7 @@ impl Oracle {
             confirmation.at = confirmation.at.max(at);
             confirmation.commit = confirmation.commit.max(commit);
             let carried = self.feed.resets == 1 && commit >= self.feed.began;
-            if asked >= self.feed.reset_arrived || carried {
+            if call > self.feed.reset_counted || carried {
                 confirmation.resets = self.feed.resets;
             }
         }
@@ -417,4 +466,72 @@ fn unchanged(truth: &Truth, credential: u64, commit: u64) -> bool {
                 .last()
                 .is_none_or(|last| last.commit <= commit)
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    fn feed(commit: u64, at: Time, reset: bool) -> Evidence {
+        Evidence::Changes {
+            commit,
+            at,
+            reset,
+            moved: true,
+            whole: true,
+            changes: Vec::new(),
+            unreadable: Vec::new(),
+        }
+    }
+
+    /// What is confirmed last where two polls were under way and both are told to begin anew, and a key was asked
+    /// for after the first of them, with an answer that came at a time. The second was sent at a time, too.
+    fn confirmed(answered: Time, second: Time) -> Time {
+        let mut truth = Truth::default();
+        let tenant = Record::Tenant(crate::truth::Tenant { status: "active" });
+        truth.write(Entity::Tenant(1), Some(tenant), 1);
+        let scenario = Scenario {
+            feed: Feed::Followed,
+            ..Scenario::new(&mut Random::new(0))
+        };
+        let answer = Evidence::Resolved {
+            commit: 1,
+            at: 125,
+            credentials: vec![1],
+        };
+        let mut messages = [
+            (1, feed(1, 5, true), (1, 0), 10),
+            (1, feed(1, 95, true), (2, 50), 100),
+            (1, answer, (4, 110), answered),
+            (2, feed(1, 95, true), (3, second), 130),
+            (1, feed(1, 900, false), (5, 150), 910),
+        ];
+        messages.sort_by_key(|(.., arrived)| *arrived);
+        let mut oracle = Oracle::default();
+        for (vm, evidence, asked, arrived) in &messages {
+            oracle.last_call = match arrived {
+                ..100 => 1,
+                100..110 => 3,
+                110..150 => 4,
+                _ => 5,
+            };
+            oracle.told(&truth, *vm, evidence, *asked, *arrived);
+            oracle.handled(*vm);
+        }
+        oracle.confirmed_at(Entity::Key(1), &scenario)
+    }
+
+    #[test]
+    fn a_second_reset_of_polls_that_were_under_way_at_a_time_outdates_nothing() {
+        assert_eq!(confirmed(120, 60), 900);
+        // In the millisecond in which the first was told, and before it was.
+        assert_eq!(confirmed(120, 100), 900);
+    }
+
+    #[test]
+    fn nor_what_is_asked_for_between_two_such_resets_and_comes_later() {
+        assert_eq!(confirmed(140, 60), 900);
+        assert_eq!(confirmed(140, 100), 900);
+    }
 }
