@@ -131,8 +131,9 @@ pub trait Host: Store {
     fn monotonic_millis(&self) -> u64;
     /// Milliseconds since 1970 (UTC).
     fn wall_millis(&self) -> u64;
-    /// Turns to a request that waits, with its headers as they are now; they stay readable while it is edited.
-    /// Nothing is done where it has gone.
+    /// Turns to a request that waits, with its headers as they are now; they stay readable while it is edited. A
+    /// host that must not touch one request in the event of another calls [`crate::worker::Worker::go_on`] later, in
+    /// an event of this one. Nothing is done where it has gone.
     fn turn_to(&self, request: RequestId, act: impl FnOnce(&mut Self::Stream, &[Header<'_>]));
     /// Sends a call. Nothing where the host does not take it.
     fn call(&self, call: &Call<'_>) -> Option<CallId>;

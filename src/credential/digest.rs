@@ -76,6 +76,11 @@ impl Digester {
         matches!(self.0, Algorithm::Peppered(_))
     }
 
+    /// Stands for what digests are made with: the same for the same pepper, and nothing of it.
+    pub fn fingerprint(&self) -> Digest {
+        self.digest(b"")
+    }
+
     /// The digest of a credential.
     pub fn digest(&self, credential: &[u8]) -> Digest {
         match &self.0 {

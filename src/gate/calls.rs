@@ -93,6 +93,21 @@ impl Gate {
         }
     }
 
+    /// A call that seemed to be sent was not.
+    pub fn refused(&mut self, call: CallId, now: Now, store: &impl Store) {
+        let Some(purpose) = self.calls.remove(&call) else {
+            return;
+        };
+        match &purpose {
+            Purpose::Resolve(_) => self.fetcher.ended(),
+            Purpose::Changes(poll) => {
+                self.feed.ended(poll);
+            }
+            Purpose::Usage => {}
+        }
+        self.not_sent(purpose, now, store);
+    }
+
     /// A call has ended.
     pub fn ended(&mut self, call: CallId, end: &CallEnd<'_>, now: Now, store: &impl Store) {
         self.waiting.pass();

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::judge::Case;
-use super::{Decision, Gate, Resolution};
+use super::waiting::Resolved;
+use super::{Decision, Gate};
 use crate::credential::Location;
 use crate::credential::digest::Digest;
 use crate::host::{Circumstances, Header, RequestId, Store};
@@ -25,6 +26,8 @@ pub(super) struct Held {
     every: bool,
     /// Headers in which its policies let it state its user and tenant.
     stated: Vec<(String, Vec<u8>)>,
+    /// What has become known for it, once it may go on.
+    pub(super) resolved: Option<Resolved>,
 }
 
 impl Held {
@@ -63,6 +66,7 @@ impl Gate {
             route_policy: case.request.route_policy().map(Cow::into_owned),
             every: case.policies.is_all(),
             stated,
+            resolved: None,
         };
         self.waiting.hold(id, held);
     }
@@ -82,16 +86,15 @@ impl Gate {
         );
     }
 
-    /// Decides on a request that has waited.
+    /// Decides on a request that has waited, and whose turn has come.
     pub fn resume(
         &mut self,
         id: RequestId,
         request: &Request<'_, impl Circumstances>,
-        resolution: Resolution,
         now: Now,
         store: &impl Store,
     ) -> Decision {
-        let Some(held) = self.waiting.take(id) else {
+        let Some((held, resolution)) = self.waiting.take(id) else {
             // Whoever waits is held; nobody passes whom nothing is known of.
             return self.refuse(Reason::KeyServiceUnavailable, None);
         };

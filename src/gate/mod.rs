@@ -34,7 +34,7 @@ pub use calls::{Outgoing, Purpose};
 pub use decision::{Decision, Notice, Passage, Refusal};
 pub use edition::Edition;
 pub use settings::{Enforcement, KeyService, Preflight, Secret, Settings, Unavailable};
-pub use waiting::Resolution;
+pub(crate) use waiting::Resolution;
 
 use crate::edit::Reserved;
 use crate::host::{BellId, CallId, Circumstances, RequestId, Store};
@@ -140,17 +140,23 @@ impl Gate {
     pub fn forget(&mut self, request: RequestId) {
         if self.waiting.forget(request) {
             self.fetcher.forget(request);
+            self.say_how_full();
         }
     }
 
-    /// The next request that has waited long enough, and what has become known for it.
-    pub fn next_ready(&mut self) -> Option<(RequestId, Resolution)> {
+    /// The next request that may go on: its turn is to be called, and it goes on by [`Self::resume`].
+    pub fn next_ready(&mut self) -> Option<RequestId> {
         self.waiting.next()
+    }
+
+    /// The turn of a request comes in an event of its own, before which others may have been judged.
+    pub fn turn_is_late(&mut self) {
+        self.waiting.pass();
     }
 
     /// Whether there is work for the root context: requests to go on with, or calls to send.
     pub fn has_work(&self, now: Now) -> bool {
-        self.waiting.is_any_ready() || self.fetcher.ready(now.instant)
+        self.waiting.is_any_uncalled() || self.fetcher.ready(now.instant)
     }
 
     /// Does what is due: follows the change feed, and gives up those who have waited too long. To be called
@@ -199,6 +205,11 @@ impl Gate {
         }
     }
 
+    /// This worker never follows the feed itself.
+    pub fn never_leads(&mut self) {
+        self.feed.never_leads();
+    }
+
     /// This worker is woken by a bell.
     pub fn reachable_by(&mut self, bell: BellId) {
         self.feed.reachable_by(bell);
@@ -217,12 +228,19 @@ impl Gate {
 
     /// How many requests wait.
     pub fn waiting(&self) -> usize {
-        self.fetcher.waiting().saturating_add(self.waiting.ready())
+        self.fetcher
+            .waiting()
+            .saturating_add(self.waiting.resolved())
     }
 
     /// How many entries the worker's own cache has.
     pub fn cache_entries(&self) -> usize {
         self.cache.local_entries()
+    }
+
+    /// Says to whoever reads the counts how full this worker is.
+    pub fn say_how_full(&self) {
+        self.telemetry.is_full(self.cache_entries(), self.waiting());
     }
 
     /// The answer to a refused request.

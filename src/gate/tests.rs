@@ -18,11 +18,14 @@ use super::*;
 use crate::config;
 use crate::credential::digest::Digester;
 use crate::knowledge::fetch::Batch;
+use crate::telemetry::Seen;
 use crate::test_util::{Sent, SharedData, at};
 use crate::verdict::Reason;
 
 /// One worker, driven by hand, with a key service that knows what a test says.
 struct World {
+    /// What was read of its counts.
+    seen: Seen,
     gate: Gate,
     store: Rc<SharedData>,
     millis: u64,
@@ -52,6 +55,7 @@ impl World {
         }
         let settings = config::parse(whole.to_string().as_bytes(), &|_| None).unwrap();
         Self {
+            seen: Seen::default(),
             gate: Gate::new(settings, name.to_owned()),
             store: Rc::default(),
             millis: 0,
@@ -94,11 +98,9 @@ impl World {
 
     fn resume_as(&mut self, sent: &Sent<'_>) -> Vec<(u64, Fate)> {
         let mut fates = Vec::new();
-        while let Some((waiter, resolution)) = self.gate.next_ready() {
+        while let Some(waiter) = self.gate.next_ready() {
             let now = at(self.millis);
-            let decision = self
-                .gate
-                .resume(waiter, &sent.request(), resolution, now, &*self.store);
+            let decision = self.gate.resume(waiter, &sent.request(), now, &*self.store);
             fates.push((waiter, self.fate(decision, waiter)));
         }
         fates
@@ -168,7 +170,7 @@ impl World {
     }
 
     fn counted_all<const COUNT: usize>(&mut self, names: [&str; COUNT]) -> [u64; COUNT] {
-        let counts: Vec<u64> = self.gate.telemetry.take().collect();
+        let counts: Vec<u64> = self.gate.telemetry.counts().since(&mut self.seen).collect();
         names.map(|name| {
             let at = Telemetry::names()
                 .position(|known| known == name)

@@ -17,14 +17,15 @@ use crate::time::Instant;
 pub(super) struct Waiting {
     /// What is kept of each, until it goes on.
     held: HashMap<RequestId, Held, BuildHasherDefault<Spread>>,
-    /// Those that may go on, in order.
-    ready: VecDeque<Ready>,
+    /// How many of them may go on.
+    resolved: usize,
+    /// Those whose turn has not been called yet, in order.
+    uncalled: VecDeque<RequestId>,
 }
 
 /// A request that waited and may go on.
 #[derive(Debug)]
-struct Ready {
-    request: RequestId,
+pub(super) struct Resolved {
     digest: Digest,
     /// Until when it would have waited.
     deadline: Instant,
@@ -53,17 +54,25 @@ impl Waiting {
         self.held.insert(request, held);
     }
 
-    /// What was kept of a request that goes on.
-    pub(super) fn take(&mut self, request: RequestId) -> Option<Held> {
-        self.held.remove(&request)
+    /// What was kept of a request whose turn has come, and what has become known for it.
+    pub(super) fn take(&mut self, request: RequestId) -> Option<(Held, Resolution)> {
+        let resolved = self.held.get_mut(&request)?.resolved.take()?;
+        self.resolved = self.resolved.saturating_sub(1);
+        Some((self.held.remove(&request)?, resolved.resolution))
     }
 
     /// A request is gone. False where it does not wait, as most do not.
     pub(super) fn forget(&mut self, request: RequestId) -> bool {
-        if self.held.is_empty() || self.held.remove(&request).is_none() {
+        if self.held.is_empty() {
             return false;
         }
-        self.ready.retain(|ready| ready.request != request);
+        let Some(held) = self.held.remove(&request) else {
+            return false;
+        };
+        if held.resolved.is_some() {
+            self.resolved = self.resolved.saturating_sub(1);
+            self.uncalled.retain(|uncalled| *uncalled != request);
+        }
         true
     }
 
@@ -74,13 +83,20 @@ impl Waiting {
         waited: impl IntoIterator<Item = (RequestId, Instant)>,
         resolution: &Resolution,
     ) {
-        let ready = waited.into_iter().map(|(request, deadline)| Ready {
-            request,
-            digest: *digest,
-            deadline,
-            resolution: resolution.clone(),
-        });
-        self.ready.extend(ready);
+        for (request, deadline) in waited {
+            let resolved = Resolved {
+                digest: *digest,
+                deadline,
+                resolution: resolution.clone(),
+            };
+            let Some(held) = self.held.get_mut(&request) else {
+                continue;
+            };
+            if held.resolved.replace(resolved).is_none() {
+                self.resolved = self.resolved.saturating_add(1);
+                self.uncalled.push_back(request);
+            }
+        }
     }
 
     /// Lets requests that waited for a digest go on with what the caches know.
@@ -97,44 +113,53 @@ impl Waiting {
 
     /// Requests that have their answer, but have not gone on yet, must not go on with what has changed.
     pub(super) fn outdate(&mut self, outdated: &Outdated) {
-        for ready in &mut self.ready {
-            if ready.is_touched_by(outdated) {
-                ready.resolution = Resolution::Outdated(ready.request, ready.deadline);
+        for (request, held) in &mut self.held {
+            let Some(resolved) = &mut held.resolved else {
+                continue;
+            };
+            if resolved.is_touched_by(outdated) {
+                resolved.resolution = Resolution::Outdated(*request, resolved.deadline);
             }
         }
     }
 
     /// Those that could have gone on in an earlier event have been passed by requests that came since.
     pub(super) fn pass(&mut self) {
-        for ready in &mut self.ready {
+        if self.resolved == 0 {
+            return;
+        }
+        for resolved in self
+            .held
+            .values_mut()
+            .filter_map(|held| held.resolved.as_mut())
+        {
             if !matches!(
-                ready.resolution,
+                resolved.resolution,
                 Resolution::Outdated(..) | Resolution::Passed(_)
             ) {
-                let known = std::mem::replace(&mut ready.resolution, Resolution::Unavailable);
-                ready.resolution = Resolution::Passed(Box::new(known));
+                let known = std::mem::replace(&mut resolved.resolution, Resolution::Unavailable);
+                resolved.resolution = Resolution::Passed(Box::new(known));
             }
         }
     }
 
-    /// The next request that may go on, and what has become known for it.
-    pub(super) fn next(&mut self) -> Option<(RequestId, Resolution)> {
-        let ready = self.ready.pop_front()?;
-        Some((ready.request, ready.resolution))
+    /// The next request whose turn is to be called.
+    pub(super) fn next(&mut self) -> Option<RequestId> {
+        self.uncalled.pop_front()
     }
 
-    /// Whether any may go on.
-    pub(super) fn is_any_ready(&self) -> bool {
-        !self.ready.is_empty()
+    /// Whether the turn of any is to be called.
+    pub(super) fn is_any_uncalled(&self) -> bool {
+        !self.uncalled.is_empty()
     }
 
     /// How many may go on.
-    pub(super) fn ready(&self) -> usize {
-        self.ready.len()
+    pub(super) fn resolved(&self) -> usize {
+        self.resolved
     }
 }
 
-impl Ready {
+impl Resolved {
     fn is_touched_by(&self, outdated: &Outdated) -> bool {
         let known = match &self.resolution {
             Resolution::Passed(known) => known,

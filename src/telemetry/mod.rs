@@ -3,6 +3,10 @@
 
 pub mod usage;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
 use crate::closed::closed_set;
 use crate::time::Instant;
 use crate::verdict::Reason;
@@ -82,26 +86,64 @@ impl From<Plain> for Counter {
     }
 }
 
-/// What was counted since the last flush.
+/// What a worker has counted since it began, and how full it is. It alone writes here; others of the process may read.
 #[derive(Debug)]
-pub struct Telemetry {
-    counts: [u64; COUNTERS],
-    fetch_durations: Vec<u64>,
-    propagations: Vec<u64>,
+pub struct Counts {
+    counters: [AtomicU64; COUNTERS],
+    cache_entries: AtomicU64,
+    waiting: AtomicU64,
 }
 
-impl Default for Telemetry {
+/// What a reader of [`Counts`] has seen of them.
+#[derive(Debug)]
+pub struct Seen([u64; COUNTERS]);
+
+impl Default for Counts {
     fn default() -> Self {
         Self {
-            counts: [0; COUNTERS],
-            fetch_durations: Vec::new(),
-            propagations: Vec::new(),
+            counters: [const { AtomicU64::new(0) }; COUNTERS],
+            cache_entries: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
         }
     }
 }
 
+impl Default for Seen {
+    fn default() -> Self {
+        Self([0; COUNTERS])
+    }
+}
+
+impl Counts {
+    /// What was counted since the reader last looked, in the order of [`Telemetry::names`].
+    pub fn since<'a>(&'a self, seen: &'a mut Seen) -> impl Iterator<Item = u64> {
+        self.counters.iter().zip(&mut seen.0).map(|(count, seen)| {
+            let count = count.load(Relaxed);
+            count.wrapping_sub(std::mem::replace(seen, count))
+        })
+    }
+
+    /// How many entries the worker's own cache has.
+    pub fn cache_entries(&self) -> u64 {
+        self.cache_entries.load(Relaxed)
+    }
+
+    /// How many requests wait.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(Relaxed)
+    }
+}
+
+/// What a worker counts.
+#[derive(Debug, Default)]
+pub struct Telemetry {
+    counts: Arc<Counts>,
+    fetch_durations: Vec<u64>,
+    propagations: Vec<u64>,
+}
+
 impl Telemetry {
-    /// Names of the counters, in the order in which [`Self::take`] gives them.
+    /// Names of the counters, in the order in which [`Counts::since`] gives them.
     pub fn names() -> impl Iterator<Item = String> {
         let verdicts = |kind: &'static str| {
             Reason::ALL
@@ -122,9 +164,24 @@ impl Telemetry {
 
     /// Counts several.
     pub fn add(&mut self, counter: impl Into<Counter>, more: u64) {
-        if let Some(count) = self.counts.get_mut(counter.into().index()) {
-            *count = count.saturating_add(more);
+        if let Some(count) = self.counts.counters.get(counter.into().index()) {
+            // Nobody else writes: no addition that locks is needed.
+            count.store(count.load(Relaxed).wrapping_add(more), Relaxed);
         }
+    }
+
+    /// Says how full the worker is.
+    pub fn is_full(&self, cache_entries: usize, waiting: usize) {
+        let number = |count| u64::try_from(count).unwrap_or(u64::MAX);
+        self.counts
+            .cache_entries
+            .store(number(cache_entries), Relaxed);
+        self.counts.waiting.store(number(waiting), Relaxed);
+    }
+
+    /// What was counted, for whoever hands it on.
+    pub fn counts(&self) -> &Arc<Counts> {
+        &self.counts
     }
 
     /// Notes how long a call took, in milliseconds.
@@ -135,11 +192,6 @@ impl Telemetry {
     /// Notes how long it took from the answer of the change feed until this worker obeyed it, in milliseconds.
     pub fn propagation_took(&mut self, millis: u64) {
         self.propagations.push(millis);
-    }
-
-    /// The counts since the last call, in the order of [`Self::names`].
-    pub fn take(&mut self) -> impl Iterator<Item = u64> {
-        std::mem::replace(&mut self.counts, [0; COUNTERS]).into_iter()
     }
 
     /// The durations since the last call.
@@ -208,8 +260,10 @@ mod tests {
             let mut telemetry = Telemetry::default();
             telemetry.count(counter);
             telemetry.add(counter, 2);
+            let mut seen = Seen::default();
             let counted: Vec<usize> = telemetry
-                .take()
+                .counts
+                .since(&mut seen)
                 .enumerate()
                 .filter(|(_, count)| *count == 3)
                 .map(|(at, _)| at)

@@ -2,45 +2,42 @@
 
 use crate::gate::Gate;
 use crate::host::{Host, MetricId, MetricKind};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Counts, Seen, Telemetry};
 use crate::time::Now;
 
 /// The host's numbers for our metrics.
 #[derive(Debug)]
-pub(super) struct Metrics {
+pub struct Metrics {
     /// In the order of [`Telemetry::names`].
     counters: Vec<Option<MetricId>>,
-    cache_entries: Gauge,
-    waiting: Gauge,
+    cache_entries: Option<MetricId>,
+    waiting: Option<MetricId>,
     fetch_duration: Option<MetricId>,
     propagation: Option<MetricId>,
     connected: Option<MetricId>,
     lag: Option<MetricId>,
 }
 
-/// A gauge is the sum over all workers, so each adds and takes away its own part.
-#[derive(Debug)]
-struct Gauge {
-    metric: Option<MetricId>,
-    part: i64,
+/// What was handed over of what one worker has counted. A gauge is the sum over all workers, so each has its part.
+#[derive(Debug, Default)]
+pub struct Told {
+    counters: Seen,
+    cache_entries: i64,
+    waiting: i64,
 }
 
 impl Metrics {
     /// Makes the metrics known, so that they are there from the start, at nothing.
-    pub(super) fn define(host: &impl Host) -> Self {
+    pub fn define(host: &impl Host) -> Self {
         let define = |kind, name: &str| host.define(kind, &format!("keybound.{name}"));
-        let gauge = |name| Gauge {
-            metric: define(MetricKind::Gauge, name),
-            part: 0,
-        };
         let version = concat!("build_info.", env!("CARGO_PKG_VERSION"));
         record(define(MetricKind::Gauge, version), 1, host);
         Self {
             counters: Telemetry::names()
                 .map(|name| define(MetricKind::Counter, &name))
                 .collect(),
-            cache_entries: gauge("cache.entries"),
-            waiting: gauge("waiting"),
+            cache_entries: define(MetricKind::Gauge, "cache.entries"),
+            waiting: define(MetricKind::Gauge, "waiting"),
             fetch_duration: define(MetricKind::Histogram, "fetch.duration_ms"),
             propagation: define(MetricKind::Histogram, "changes.propagation_ms"),
             connected: define(MetricKind::Gauge, "changes.connected"),
@@ -48,15 +45,28 @@ impl Metrics {
         }
     }
 
-    /// Hands over what was counted since the last time.
-    pub(super) fn flush(&mut self, gate: &mut Gate, now: Now, host: &impl Host) {
-        for (metric, count) in self.counters.iter().zip(gate.telemetry.take()) {
+    /// Hands over what a worker has counted since the last time.
+    pub fn flush(&self, counts: &Counts, told: &mut Told, host: &impl Host) {
+        for (metric, count) in self.counters.iter().zip(counts.since(&mut told.counters)) {
             if let (Some(metric), Ok(count @ 1..)) = (*metric, i64::try_from(count)) {
                 host.add(metric, count);
             }
         }
-        self.cache_entries.set(gate.cache_entries(), host);
-        self.waiting.set(gate.waiting(), host);
+        let parts = [
+            (
+                self.cache_entries,
+                counts.cache_entries(),
+                &mut told.cache_entries,
+            ),
+            (self.waiting, counts.waiting(), &mut told.waiting),
+        ];
+        for (metric, value, part) in parts {
+            set(metric, value, part, host);
+        }
+    }
+
+    /// Hands over how long things took, and how the feed is.
+    pub(super) fn flush_gate(&self, gate: &mut Gate, now: Now, host: &impl Host) {
         for millis in gate.telemetry.take_fetch_durations() {
             record(self.fetch_duration, millis, host);
         }
@@ -71,21 +81,19 @@ impl Metrics {
         }
     }
 
-    /// Takes this worker's parts of the gauges away.
-    pub(super) fn take_back(&mut self, host: &impl Host) {
-        self.cache_entries.set(0, host);
-        self.waiting.set(0, host);
+    /// Takes a worker's parts of the gauges away.
+    pub fn take_back(&self, told: &mut Told, host: &impl Host) {
+        set(self.cache_entries, 0, &mut told.cache_entries, host);
+        set(self.waiting, 0, &mut told.waiting, host);
     }
 }
 
-impl Gauge {
-    fn set(&mut self, value: usize, host: &impl Host) {
-        let value = i64::try_from(value).unwrap_or(i64::MAX);
-        let change = value.saturating_sub(self.part);
-        if let (Some(metric), true) = (self.metric, change != 0) {
-            host.add(metric, change);
-            self.part = value;
-        }
+fn set(metric: Option<MetricId>, value: u64, part: &mut i64, host: &impl Host) {
+    let value = i64::try_from(value).unwrap_or(i64::MAX);
+    let change = value.saturating_sub(*part);
+    if let (Some(metric), true) = (metric, change != 0) {
+        host.add(metric, change);
+        *part = value;
     }
 }
 

@@ -10,14 +10,17 @@ mod clock;
 mod effects;
 mod metrics;
 
+use std::sync::Arc;
+
 use crate::gate::{Decision, Edition, Gate, Settings};
 use crate::host::{Answer, BellId, CallId, Header, Host, RemoveHeader, RequestId, Stream};
 use crate::request::Request;
 use crate::request::headers::Headers;
+use crate::telemetry::Counts;
 use crate::time::Now;
 use clock::Clock;
 use effects::carry_out;
-use metrics::Metrics;
+pub use metrics::{Metrics, Told};
 
 /// Milliseconds between two ticks: how often a worker looks at the clocks, hands over what it counted and gives up
 /// who waited too long.
@@ -33,6 +36,7 @@ pub struct Worker {
     gate: Gate,
     clock: Clock,
     metrics: Option<Metrics>,
+    told: Told,
     /// Whether its own bell has been rung, and not answered yet.
     awake: bool,
 }
@@ -72,6 +76,7 @@ impl Worker {
             gate,
             clock,
             metrics: None,
+            told: Told::default(),
             awake: false,
         }
     }
@@ -97,6 +102,20 @@ impl Worker {
         fate
     }
 
+    /// The turn of a request that waited has come, in an event of its own.
+    pub fn go_on<H: Host + Observer>(
+        &mut self,
+        host: &H,
+        stream: &mut H::Stream,
+        id: RequestId,
+        headers: &[Header<'_>],
+    ) -> Fate {
+        self.gate.turn_is_late();
+        let fate = self.resume(host, stream, id, headers);
+        self.wake_if_needed(host, self.clock.now(host));
+        fate
+    }
+
     /// The trailers of a request have come.
     pub fn trailers(&self, headers: &[Header<'_>], trailers: &mut impl RemoveHeader) {
         self.gate.edit_trailers(Headers::new(headers), trailers);
@@ -115,9 +134,10 @@ impl Worker {
         }
         let now = self.clock.now(host);
         self.gate.tick(now, host);
-        self.metrics
-            .get_or_insert_with(|| Metrics::define(host))
-            .flush(&mut self.gate, now, host);
+        self.gate.say_how_full();
+        let metrics = self.metrics.get_or_insert_with(|| Metrics::define(host));
+        metrics.flush(self.gate.telemetry.counts(), &mut self.told, host);
+        metrics.flush_gate(&mut self.gate, now, host);
         self.work(host);
     }
 
@@ -140,11 +160,33 @@ impl Worker {
         self.work(host);
     }
 
+    /// A call that seemed to be sent was not: the host does not take it.
+    pub fn not_sent(&mut self, host: &(impl Host + Observer), call: CallId) {
+        let now = self.clock.now(host);
+        self.gate.refused(call, now, host);
+        self.work(host);
+    }
+
     /// The configuration goes: what this worker has added to gauges is taken away again.
     pub fn end(&mut self, host: &impl Host) {
-        if let Some(metrics) = &mut self.metrics {
-            metrics.take_back(host);
+        if let Some(metrics) = &self.metrics {
+            metrics.take_back(&mut self.told, host);
         }
+    }
+
+    /// This worker follows the change feed by what another one of the process hears.
+    pub fn never_leads(&mut self) {
+        self.gate.never_leads();
+    }
+
+    /// What it counts, for whoever hands it on.
+    pub fn counts(&self) -> Arc<Counts> {
+        Arc::clone(self.gate.telemetry.counts())
+    }
+
+    /// Whether [`Self::rung`] has something to do.
+    pub fn has_work(&self, host: &impl Host) -> bool {
+        self.gate.has_work(self.clock.now(host))
     }
 
     /// The gate, to be looked at.
@@ -154,30 +196,43 @@ impl Worker {
 
     /// Goes on with who waited, sends what is to be sent, and wakes whoever is to be woken.
     fn work(&mut self, host: &(impl Host + Observer)) {
-        self.resume(host);
+        self.call_turns(host);
         let clock = &self.clock;
         calls::send(&mut self.gate, host, || clock.now(host));
         for bell in self.gate.take_rings() {
             host.ring(bell);
         }
         self.wake_if_needed(host, self.clock.now(host));
+        self.gate.say_how_full();
     }
 
-    fn resume(&mut self, host: &(impl Host + Observer)) {
+    fn call_turns(&mut self, host: &(impl Host + Observer)) {
         for _ in 0..RESUMED_AT_ONCE {
-            let Some((id, resolution)) = self.gate.next_ready() else {
+            let Some(id) = self.gate.next_ready() else {
                 break;
             };
             host.turn_to(id, |stream, headers| {
-                let request = Request::new(Headers::new(headers), &*stream);
-                let now = self.clock.now(host);
-                let decision = self.gate.resume(id, &request, resolution, now, host);
-                host.decided(id, &decision, now);
-                if carry_out(&decision, &self.gate, headers, stream) == Fate::Onward {
-                    stream.resume();
-                }
+                self.resume(host, stream, id, headers);
             });
         }
+    }
+
+    fn resume<H: Host + Observer>(
+        &mut self,
+        host: &H,
+        stream: &mut H::Stream,
+        id: RequestId,
+        headers: &[Header<'_>],
+    ) -> Fate {
+        let request = Request::new(Headers::new(headers), &*stream);
+        let now = self.clock.now(host);
+        let decision = self.gate.resume(id, &request, now, host);
+        host.decided(id, &decision, now);
+        let fate = carry_out(&decision, &self.gate, headers, stream);
+        if fate == Fate::Onward {
+            stream.resume();
+        }
+        fate
     }
 
     /// Wakes this worker where there is work that an event of a request must not do, or that was left for the next.

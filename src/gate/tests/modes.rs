@@ -64,7 +64,12 @@ fn a_key_that_will_soon_not_work_is_noticed() {
         }
         world.ask(name);
         assert_eq!(world.teach(name, 5, &record).len(), 1, "{name}");
-        let counts: Vec<u64> = world.gate.telemetry.take().collect();
+        let counts: Vec<u64> = world
+            .gate
+            .telemetry
+            .counts()
+            .since(&mut world.seen)
+            .collect();
         let count =
             |name: &str| counts[Telemetry::names().position(|known| known == name).unwrap()];
         assert_eq!(
@@ -231,14 +236,13 @@ fn what_was_stated_in_a_header_that_is_removed_counts_after_waiting() {
         assert_eq!(world.send(&Sent::new(&headers)), Fate::Waits(1));
         world.call(1);
         world.answer(1, &answer(5, &[("k", record)]));
-        let (waiter, resolution) = world.gate.next_ready().unwrap();
+        let waiter = world.gate.next_ready().unwrap();
         // As it was cleaned before it waited.
         let cleaned = Sent::new(&[("x-user", "usr_1")]);
         let now = at(world.millis);
-        let decision =
-            world
-                .gate
-                .resume(waiter, &cleaned.request(), resolution, now, &*world.store);
+        let decision = world
+            .gate
+            .resume(waiter, &cleaned.request(), now, &*world.store);
         assert_eq!(super::fate(decision, waiter), fate, "{tenant:?}");
         // From the cache it is the same.
         let again = world.send(&Sent::new(&headers));

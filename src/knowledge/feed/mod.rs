@@ -71,6 +71,8 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Feed {
     enabled: bool,
+    /// Whether this worker may follow it for all.
+    may_lead: bool,
     /// Seconds that a long poll waits for a change.
     wait: u64,
     /// Time that a long poll may take.
@@ -158,6 +160,7 @@ impl Feed {
         let wait = Duration::from_secs(wait.as_secs());
         Self {
             enabled: changes.enabled,
+            may_lead: true,
             wait: wait.as_secs(),
             timeout: wait + settings.timeout.max(ANSWER),
             state_name: format!("{namespace}/feed"),
@@ -174,6 +177,11 @@ impl Feed {
             restarts: 0,
             rings: Vec::new(),
         }
+    }
+
+    /// This worker never follows the feed itself: another one of the process does.
+    pub fn never_leads(&mut self) {
+        self.may_lead = false;
     }
 
     /// This worker is woken by a bell.
@@ -199,7 +207,9 @@ impl Feed {
         {
             self.poll = None;
         }
-        self.leadership.renew(now, store);
+        if self.may_lead {
+            self.leadership.renew(now, store);
+        }
     }
 
     fn announce(&self, bell: BellId, now: Instant, store: &impl Store) {

@@ -11,7 +11,7 @@ use keybound::worker::{Observer, RESUMED_AT_ONCE, TICK, Worker};
 
 use crate::agenda::Time;
 use crate::oracle::Invariant;
-use crate::vm::{Deciding, Metric, Vm};
+use crate::vm::{Deciding, Metric, Vm, Waiting};
 use crate::world::{Event, World};
 
 /// The monotonic clock at the beginning.
@@ -83,17 +83,9 @@ impl Host for Reached<'_> {
         self.world.wall()
     }
 
+    /// At once as Proxy-Wasm does, or in an event of the request as a dynamic module must.
     fn turn_to(&self, request: RequestId, act: impl FnOnce(&mut Handed, &[Header<'_>])) {
         let (world, vm) = (self.world, self.vm);
-        let Some(waiting) = world.waiting.borrow_mut().remove(&request) else {
-            return world.violated(Invariant::OneOutcome, || {
-                format!(
-                    "VM {} goes on with request {request}, which does not wait",
-                    vm.id
-                )
-            });
-        };
-        vm.waits.set(vm.waits.get() - 1);
         vm.turned.set(vm.turned.get() + 1);
         if vm.turned.get() > RESUMED_AT_ONCE {
             world.violated(Invariant::Driven, || {
@@ -104,23 +96,22 @@ impl Host for Reached<'_> {
                 )
             });
         }
-        let mut handed = world.handed(waiting.headers.clone());
-        let list = Handed {
-            headers: waiting.headers,
-            ..Handed::default()
+        if world.scenario.turns_later
+            && let Some(waiting) = world.waiting.borrow_mut().get_mut(&request)
+        {
+            waiting.called = true;
+            let delay = world.between(0, 2);
+            return world.add(delay, Event::Turn(vm.id, request));
+        }
+        let Some(waiting) = world.waiting.borrow_mut().remove(&request) else {
+            return world.violated(Invariant::OneOutcome, || {
+                format!(
+                    "VM {} goes on with request {request}, which does not wait",
+                    vm.id
+                )
+            });
         };
-        let deciding = Deciding {
-            request,
-            credential: waiting.credential,
-            since: waiting.since,
-            turned_to: world.now(),
-            waited: true,
-            expected: None,
-            stated: Vec::new(),
-        };
-        *vm.deciding.borrow_mut() = Some(deciding);
-        act(&mut handed, &list.list());
-        world.carried_out(vm, handed);
+        world.turned(vm, request, waiting, act);
     }
 
     fn call(&self, call: &Call<'_>) -> Option<CallId> {
@@ -296,7 +287,8 @@ impl World {
         });
         // Those whose answer is there already wait for nothing but their turn.
         let most_waits = limit + limit.max(RESUMED_AT_ONCE);
-        oracle.check(Invariant::Bounded, waits <= most_waits, || {
+        let uncalled = waits - self.called(vm);
+        oracle.check(Invariant::Bounded, uncalled <= most_waits, || {
             format!(
                 "{waits} requests wait at VM {}, which may have {limit}",
                 vm.id
@@ -305,6 +297,18 @@ impl World {
         oracle.check(Invariant::Bounded, entries <= most, || {
             format!("VM {} has {entries} entries, and may have {most}", vm.id)
         });
+    }
+
+    /// How many of a VM's requests are about to go on, each in an event of its own.
+    fn called(&self, vm: &Vm) -> usize {
+        if !self.scenario.turns_later {
+            return 0;
+        }
+        let waiting = self.waiting.borrow();
+        let called = waiting
+            .values()
+            .filter(|waiting| waiting.vm == vm.id && waiting.called);
+        called.count()
     }
 
     /// Whoever has left work for later will be woken.
@@ -319,6 +323,47 @@ impl World {
             .check(Invariant::Driven, woken, || {
                 format!("VM {} has work, and nobody wakes it", vm.id)
             });
+    }
+
+    /// Lets a request that waited be decided on, and looks at what became of it.
+    fn turned(
+        &self,
+        vm: &Vm,
+        request: RequestId,
+        waiting: Waiting,
+        act: impl FnOnce(&mut Handed, &[Header<'_>]),
+    ) {
+        vm.waits.set(vm.waits.get() - 1);
+        let mut handed = self.handed(waiting.headers.clone());
+        let list = Handed {
+            headers: waiting.headers,
+            ..Handed::default()
+        };
+        let deciding = Deciding {
+            request,
+            credential: waiting.credential,
+            since: waiting.since,
+            turned_to: self.now(),
+            waited: true,
+            expected: None,
+            stated: Vec::new(),
+        };
+        *vm.deciding.borrow_mut() = Some(deciding);
+        act(&mut handed, &list.list());
+        self.carried_out(vm, handed);
+    }
+
+    /// The turn of a request has come, in an event of its own. It may have gone meanwhile.
+    pub fn turn(&self, vm: usize, request: RequestId) {
+        let Some(waiting) = self.waiting.borrow_mut().remove(&request) else {
+            return;
+        };
+        let reached = Rc::clone(&self.vms.borrow()[vm]);
+        self.drive(vm, |worker, host| {
+            self.turned(&reached, request, waiting, |handed, headers| {
+                worker.go_on(host, handed, request, headers);
+            });
+        });
     }
 
     /// The timer of a VM.
@@ -344,7 +389,10 @@ impl World {
         let timeout = self.scenario.timeout;
         let waiting = self.waiting.borrow();
         let late = waiting.iter().find(|(_, waiting)| {
-            waiting.vm == vm.id && waiting.since + timeout <= began && waiting.asked < began
+            waiting.vm == vm.id
+                && !waiting.called
+                && waiting.since + timeout <= began
+                && waiting.asked < began
         });
         if let Some((request, waiting)) = late {
             self.violated(Invariant::OneOutcome, || {
@@ -355,7 +403,10 @@ impl World {
                 )
             });
         }
-        let waits = vm.waits.get();
+        let waits = waiting
+            .values()
+            .filter(|waiting| waiting.vm == vm.id && !waiting.called);
+        let waits = waits.count();
         let bounded = waits <= self.scenario.waiting_requests;
         self.oracle
             .borrow_mut()

@@ -191,6 +191,7 @@ impl World {
             since: deciding.since,
             asked: self.now(),
             headers,
+            called: false,
         };
         self.waiting.borrow_mut().insert(deciding.request, waiting);
         vm.waits.set(vm.waits.get() + 1);

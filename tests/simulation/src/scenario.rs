@@ -79,6 +79,8 @@ pub struct Scenario {
     pub interleaved: f64,
     /// The longest way of a message, in calm weather.
     pub delay: Time,
+    /// Whether a request that may go on does so in an event of its own.
+    pub turns_later: bool,
     /// Number of the first write to shared data.
     pub first_change: u32,
     /// When faults happen. It is calm before, between and after.
@@ -148,6 +150,7 @@ impl Scenario {
             rings_lost: random.pick(&[0.0, 0.1, 1.0]),
             interleaved: random.pick(&[0.0, 0.02, 0.1]),
             delay: random.pick(&[1, 4, 10]),
+            turns_later: random.chance(0.3),
             first_change: random.pick(&[1, 1, 1_000, u32::MAX - 20]),
             storms,
             end,

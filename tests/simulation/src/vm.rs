@@ -71,6 +71,8 @@ pub struct Waiting {
     pub asked: Time,
     /// Its headers, as the worker left them.
     pub headers: Vec<(String, Vec<u8>)>,
+    /// Whether its turn has been called, and is about to come.
+    pub called: bool,
 }
 
 /// A request on which a worker decides.

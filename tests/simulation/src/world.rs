@@ -36,6 +36,8 @@ pub enum Event {
     Client(usize),
     /// Somebody sends a request with this credential to a VM.
     Request(usize, u64),
+    /// The turn of a request that waited has come.
+    Turn(usize, u64),
     /// A client gives up.
     HangUp(usize, u64),
     /// A call reaches the service.
@@ -265,6 +267,7 @@ impl World {
             Event::Rung(vm) => self.rung(vm),
             Event::Client(thread) => self.client(thread),
             Event::Request(vm, credential) => self.request(vm, credential),
+            Event::Turn(vm, request) => self.turn(vm, request),
             Event::HangUp(vm, request) => self.hang_up(vm, request),
             Event::Reaches(call) => self.reaches(call),
             Event::PollIsUp(call) => self.answer_poll(call, true),
@@ -314,6 +317,7 @@ impl Event {
             Self::Tick(vm)
             | Self::Rung(vm)
             | Self::Request(vm, _)
+            | Self::Turn(vm, _)
             | Self::HangUp(vm, _)
             | Self::Kill(vm)
             | Self::Remove(vm) => Some(*vm),

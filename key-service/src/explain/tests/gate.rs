@@ -32,8 +32,8 @@ fn gates_verdict(settings: Settings, sent: &Sent, record: &str) -> Result<bool, 
             body: Some(record.as_bytes()),
         };
         gate.ended(2, &answered, at(1), store);
-        let (waiter, resolution) = gate.next_ready().unwrap();
-        decision = gate.resume(waiter, &sent.request(), resolution, at(0), store);
+        let waiter = gate.next_ready().unwrap();
+        decision = gate.resume(waiter, &sent.request(), at(0), store);
     }
     match decision {
         Decision::Proceed(Passage { identity, .. }) => Ok(identity.is_some()),
