@@ -2,6 +2,7 @@
 //! test of that file too.
 
 use crate::failure::{Failure, Result};
+use crate::home::Home;
 use crate::paths;
 use serde_json::{Value, json};
 use std::fs;
@@ -48,7 +49,22 @@ const SHIPPED_MODULE: &str = "/etc/envoy/keybound.wasm";
 
 /// The shipped file's text with other ports and another module, and nothing else changed.
 pub fn shipped_with(ports: Ports, module: &Path) -> Result<String> {
-    let mut text = fs::read_to_string(paths::shipped_configuration())?;
+    let text = fs::read_to_string(paths::shipped_configuration())?;
+    let text = with_ports(text, ports)?;
+    replace_once(&text, SHIPPED_MODULE, &module.display().to_string())
+}
+
+/// The text of the file that users of a home copy, with other ports and its module, and nothing else changed.
+pub fn shipped_for(home: Home, ports: Ports) -> Result<String> {
+    let module = home.module()?;
+    match home {
+        Home::Wasm => shipped_with(ports, &module),
+        // Envoy's environment says where the module is.
+        Home::Native => with_ports(fs::read_to_string(paths::native_configuration())?, ports),
+    }
+}
+
+fn with_ports(mut text: String, ports: Ports) -> Result<String> {
     let shipped = Ports::SHIPPED;
     // First to what no port is, so that exchanged ports do not meet each other.
     let all = [
@@ -67,7 +83,7 @@ pub fn shipped_with(ports: Ports, module: &Path) -> Result<String> {
     for (old, new) in all {
         text = replace_once(&text, &format!("@{old}@"), &new.to_string())?;
     }
-    replace_once(&text, SHIPPED_MODULE, &module.display().to_string())
+    Ok(text)
 }
 
 /// Replaces what must be there exactly once.
@@ -107,12 +123,12 @@ impl Config {
 
     /// As text for Envoy.
     pub fn to_text(&self) -> String {
-        self.envoy.to_string()
+        Home::chosen().configured(&self.envoy).to_string()
     }
 
     /// As text for Envoy, with the listeners in a file of their own.
     pub fn with_listeners_from(&self, file: &Path) -> String {
-        let mut config = self.envoy.clone();
+        let mut config = Home::chosen().configured(&self.envoy);
         config["static_resources"]["listeners"] = json!([]);
         config["node"] = json!({"id": "gateway", "cluster": "gateway"});
         config["dynamic_resources"] = json!({
@@ -123,7 +139,8 @@ impl Config {
 
     /// The text of that file.
     pub fn listeners_file(&self, version: u64) -> String {
-        let mut listeners = self.envoy["static_resources"]["listeners"].clone();
+        let envoy = Home::chosen().configured(&self.envoy);
+        let mut listeners = envoy["static_resources"]["listeners"].clone();
         for listener in listeners.as_array_mut().into_iter().flatten() {
             listener["@type"] = json!("type.googleapis.com/envoy.config.listener.v3.Listener");
         }

@@ -2,6 +2,7 @@
 
 use crate::client::{Request, Response};
 use crate::failure::{Failure, Result};
+use crate::home::Home;
 use crate::paths;
 use crate::process::Process;
 use serde_json::Value;
@@ -179,9 +180,10 @@ fn launch(start: &Start, epoch: u32) -> Result<Process> {
         .args(["--parent-shutdown-time-s", &(2 * start.drain).to_string()])
         // Access log lines are wanted at once, not every ten seconds.
         .args(["--file-flush-interval-msec", "20"])
-        .envs(start.environment.iter().map(|(name, value)| (name, value)));
+        .envs(start.environment.iter().map(|(name, value)| (name, value)))
+        .envs(Home::chosen().environment());
     if start.debug {
-        command.args(["--component-log-level", "wasm:debug"]);
+        command.args(["--component-log-level", "wasm:debug,dynamic_modules:debug"]);
     }
     if start.hot_restart {
         command

@@ -31,6 +31,7 @@ pub mod failure;
 pub mod fault_proxy;
 pub mod fault_trials;
 pub mod gateway;
+pub mod home;
 pub mod http2;
 pub mod key_service;
 pub mod load;

@@ -10,6 +10,12 @@ pub const ISTIO: &str = "istio/keybound.yaml";
 /// For Envoy Gateway.
 pub const GATEWAY: &str = "gateway/keybound.yaml";
 
+/// The same with the dynamic module.
+pub const NATIVE_ISTIO: &str = "istio/native.yaml";
+
+/// The same with the dynamic module.
+pub const NATIVE_GATEWAY: &str = "gateway/native.yaml";
+
 /// Every document of a file.
 ///
 /// # Panics

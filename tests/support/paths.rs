@@ -37,6 +37,27 @@ pub fn module() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The same configuration for the filter as a dynamic module.
+pub fn native_configuration() -> PathBuf {
+    root().join("envoy/native/envoy.yaml")
+}
+
+const NATIVE_SOURCES: [&str; 3] = ["Cargo.toml", "src", "edges/dynamic-module"];
+
+/// The filter as a dynamic module of Envoy, for the processor of this machine.
+pub fn native_module() -> Result<PathBuf> {
+    let path = target().join("libkeybound.so");
+    up_to_date(&path, &NATIVE_SOURCES, "make native")?;
+    Ok(path)
+}
+
+/// The same for a processor.
+pub fn native_module_for(machine: &str) -> Result<PathBuf> {
+    let path = target().join(format!("libkeybound-{machine}.so"));
+    up_to_date(&path, &NATIVE_SOURCES, "make native-all")?;
+    Ok(path)
+}
+
 /// The key service. KEYBOUND_KEY_SERVICE names another one, which is then taken as it is.
 pub fn key_service() -> Result<PathBuf> {
     if let Some(path) = named_by("KEYBOUND_KEY_SERVICE")? {

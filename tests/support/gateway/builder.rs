@@ -6,6 +6,7 @@ use crate::documented::Section;
 use crate::envoy::{DRAIN, Envoy, Start};
 use crate::failure::{Failure, Result};
 use crate::fault_proxy::FaultProxy;
+use crate::home::Home;
 use crate::key_service::{KeyService, Tokens, filter_configuration};
 use crate::paths;
 use crate::ports::{self, Port};
@@ -296,7 +297,7 @@ impl Builder {
         };
         let module = match &self.module {
             Some(path) => path.clone(),
-            None => paths::module()?,
+            None => Home::chosen().module()?,
         };
         let mut environment = self.environment;
         let special = self.fault_proxy || self.updates || self.hot_restart;

@@ -1,0 +1,386 @@
+//! The main thread's part of a configuration: it follows the change feed, sends every call, and hands on what all
+//! workers have counted. Whatever needs it takes a [`Configuration`], which no other thread can have.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use keybound::gate::Settings;
+use keybound::host::{BellId, Call, CallId, Header, Host, MetricId, MetricKind, RequestId, Store};
+use keybound::worker::{self, Metrics, Observer, Told, Worker};
+
+use crate::envoy::Configuration;
+use crate::local::{Clocks, Handed, Local, unique_name};
+use crate::mailbox::{Ended, Mail, Mailbox, OwnedAnswer};
+use crate::plugin::{Defined, ORDERS, Plugin, TICK};
+use crate::shared_memory::SharedMemory;
+
+/// The counter of requests that were ended by a fault.
+const FAULTS: &str = "keybound.faults";
+
+/// The main thread's part of a configuration.
+#[derive(Debug)]
+pub struct MainThread {
+    /// The configuration as all threads see it.
+    pub plugin: Arc<Plugin>,
+    worker: RefCell<Worker>,
+    metrics: Metrics,
+    /// The workers, as they were when they were last looked at.
+    watched: RefCell<Vec<Watched>>,
+    /// Faults that were handed on.
+    faults: Cell<u64>,
+    /// The calls under way, by Envoy's number.
+    calls: RefCell<HashMap<u64, Whose>>,
+    /// Answers that came within another event.
+    early: RefCell<Vec<(u64, Ended)>>,
+    ticker: Option<Ticker>,
+}
+
+/// Whose a call is.
+#[derive(Debug)]
+enum Whose {
+    /// The main thread's own.
+    Own,
+    /// A worker's, with its number for it.
+    Of(Arc<Mailbox>, CallId),
+}
+
+/// A worker, as the main thread watches it.
+#[derive(Debug)]
+struct Watched {
+    local: Arc<Local>,
+    /// How often somebody had sat down or stood up there.
+    moves: u64,
+    /// What was handed on of its counts.
+    told: Told,
+}
+
+/// Lets the time pass on the main thread, which has no timer for a filter.
+#[derive(Debug)]
+struct Ticker {
+    is_over: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl MainThread {
+    /// Begins with a configuration. Envoy takes new metrics now alone.
+    ///
+    /// # Errors
+    /// What is wrong, for the log.
+    pub fn new(configuration: Configuration<'_>, text: &[u8]) -> Result<Self, String> {
+        let settings = Plugin::read(text).map_err(|wrong| wrong.to_string())?;
+        if settings.internal_redirects {
+            return Err("internal_redirects: this host cannot keep what it needs".to_owned());
+        }
+        let memory = memory(&settings);
+        let defining = Defining {
+            configuration,
+            memory: &memory,
+            defined: RefCell::default(),
+        };
+        let metrics = Metrics::define(&defining);
+        defining.define(MetricKind::Counter, FAULTS);
+        let defined = defining.defined.into_inner();
+        let worker = Worker::new(settings, unique_name(), None, &Clocks(&memory));
+        let plugin = Plugin::new(text.to_vec(), memory, configuration.bell(), defined);
+        let ticker = Ticker::begin(&plugin);
+        Ok(Self {
+            plugin,
+            worker: RefCell::new(worker),
+            metrics,
+            watched: RefCell::default(),
+            faults: Cell::new(0),
+            calls: RefCell::default(),
+            early: RefCell::default(),
+            ticker,
+        })
+    }
+
+    /// An event of the main thread.
+    pub fn event(&self, configuration: Configuration<'_>, event: u64) {
+        match event {
+            TICK => self.tick(configuration),
+            ORDERS => self.send(configuration),
+            _ => {}
+        }
+        self.read_early(configuration);
+    }
+
+    /// A call has ended. Where that is told within another event, it is looked at behind that.
+    pub fn ended(&self, configuration: Configuration<'_>, call: u64, ended: Ended) {
+        self.early.borrow_mut().push((call, ended));
+        self.read_early(configuration);
+    }
+
+    fn read_early(&self, configuration: Configuration<'_>) {
+        loop {
+            let Ok(mut worker) = self.worker.try_borrow_mut() else {
+                return;
+            };
+            let next = self.early.borrow_mut().pop();
+            let Some((call, ended)) = next else { return };
+            let whose = self.calls.borrow_mut().remove(&call);
+            match whose {
+                Some(Whose::Of(mailbox, number)) => mailbox.put(Mail::Ended(number, ended)),
+                Some(Whose::Own) => {
+                    let host = OnMain {
+                        main: self,
+                        configuration,
+                    };
+                    match ended {
+                        Ended::Answered(answer) => worker.answered(&host, call, Some(&answer)),
+                        Ended::Broken => worker.answered(&host, call, None::<&OwnedAnswer>),
+                        Ended::NotSent => worker.not_sent(&host, call),
+                    }
+                }
+                // It ended before its number was known: it is looked for again.
+                None => {
+                    self.early.borrow_mut().push((call, ended));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn tick(&self, configuration: Configuration<'_>) {
+        if let Ok(mut worker) = self.worker.try_borrow_mut() {
+            worker.tick(&OnMain {
+                main: self,
+                configuration,
+            });
+        }
+        self.send(configuration);
+        for local in self.plugin.take_part() {
+            let mut watched = self.watched.borrow_mut();
+            if !watched
+                .iter()
+                .any(|known| Arc::ptr_eq(&known.local, &local))
+            {
+                watched.push(Watched {
+                    local,
+                    moves: 0,
+                    told: Told::default(),
+                });
+            }
+        }
+        for watched in self.watched.borrow_mut().iter_mut() {
+            watched.local.tick(&mut watched.moves);
+        }
+        self.send(configuration);
+        self.hand_on(configuration);
+    }
+
+    fn send(&self, configuration: Configuration<'_>) {
+        for order in self.plugin.take_orders() {
+            match order.send(|call| configuration.call(call)) {
+                Some(number) => {
+                    let whose = Whose::Of(Arc::clone(&order.from), order.call);
+                    self.calls.borrow_mut().insert(number, whose);
+                }
+                None => order.from.put(Mail::Ended(order.call, Ended::NotSent)),
+            }
+        }
+    }
+
+    /// Hands on what workers have counted, those too that have ended.
+    fn hand_on(&self, configuration: Configuration<'_>) {
+        let host = OnMain {
+            main: self,
+            configuration,
+        };
+        self.watched.borrow_mut().retain_mut(|watched| {
+            let counts = &watched.local.mailbox().counts;
+            self.metrics.flush(counts, &mut watched.told, &host);
+            if watched.local.is_over() {
+                self.metrics.take_back(&mut watched.told, &host);
+            }
+            !watched.local.is_over()
+        });
+        for (metric, value) in self.plugin.take_samples() {
+            host.record(metric, value);
+        }
+        let faults = self.plugin.faults.load(Relaxed);
+        let more = faults.saturating_sub(self.faults.replace(faults));
+        if let (Some(metric), Ok(more @ 1..)) = (self.plugin.metric(FAULTS), i64::try_from(more)) {
+            host.add(metric, more);
+        }
+    }
+
+    /// The configuration goes: no thread of it is left. (Envoy drops its metrics with it.)
+    pub fn end(self) {
+        self.plugin.ends();
+        if let Some(ticker) = self.ticker {
+            ticker.end();
+        }
+    }
+}
+
+/// What plugins share that share a key service: also the token and the pepper.
+fn memory(settings: &Settings) -> SharedMemory {
+    let token = settings.key_service.token.as_ref();
+    SharedMemory::new(
+        token.map(|token| token.reveal()),
+        settings.digester.fingerprint().bytes(),
+    )
+}
+
+impl Ticker {
+    fn begin(plugin: &Arc<Plugin>) -> Option<Self> {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let (over, plugin) = (Arc::clone(&is_over), Arc::clone(plugin));
+        let thread = thread::Builder::new().name("keybound-tick".to_owned());
+        let thread = thread.spawn(move || {
+            while !over.load(Acquire) {
+                thread::park_timeout(Duration::from_millis(worker::TICK));
+                plugin.bell.ring(TICK);
+            }
+        });
+        let thread = thread.ok()?;
+        Some(Self { is_over, thread })
+    }
+
+    fn end(self) {
+        self.is_over.store(true, Release);
+        self.thread.thread().unpark();
+        let _ = self.thread.join();
+    }
+}
+
+/// The host of the main thread's worker.
+struct OnMain<'a> {
+    main: &'a MainThread,
+    configuration: Configuration<'a>,
+}
+
+impl Store for OnMain<'_> {
+    fn get(&self, name: &str) -> Option<(Vec<u8>, Option<u32>)> {
+        self.main.plugin.memory.get(name)
+    }
+
+    fn set(&self, name: &str, value: &[u8], last_change: Option<u32>) -> bool {
+        self.main.plugin.memory.set(name, value, last_change)
+    }
+}
+
+impl Observer for OnMain<'_> {}
+
+impl<'a> Host for OnMain<'a> {
+    type Stream = Handed<'a>;
+
+    fn monotonic_millis(&self) -> u64 {
+        Clocks(&self.main.plugin.memory).monotonic_millis()
+    }
+
+    fn wall_millis(&self) -> u64 {
+        Clocks(&self.main.plugin.memory).wall_millis()
+    }
+
+    /// It serves no requests.
+    fn turn_to(&self, _: RequestId, _: impl FnOnce(&mut Self::Stream, &[Header<'_>])) {}
+
+    fn call(&self, call: &Call<'_>) -> Option<CallId> {
+        let number = self.configuration.call(call)?;
+        self.main.calls.borrow_mut().insert(number, Whose::Own);
+        Some(number)
+    }
+
+    fn bell(&self) -> Option<BellId> {
+        None
+    }
+
+    fn ring(&self, _: BellId) -> bool {
+        false
+    }
+
+    fn define(&self, _: MetricKind, name: &str) -> Option<MetricId> {
+        self.main.plugin.metric(name)
+    }
+
+    fn add(&self, metric: MetricId, more: i64) {
+        if let Some(defined) = defined(&self.main.plugin.metrics, metric) {
+            self.configuration.add(defined.kind, defined.number, more);
+        }
+    }
+
+    fn record(&self, metric: MetricId, value: u64) {
+        if let Some(defined) = defined(&self.main.plugin.metrics, metric) {
+            self.configuration
+                .record(defined.kind, defined.number, value);
+        }
+    }
+}
+
+fn defined(metrics: &[Defined], metric: MetricId) -> Option<&Defined> {
+    metrics.get(usize::try_from(metric).ok()?)
+}
+
+/// The host in which metrics are made known.
+struct Defining<'a> {
+    configuration: Configuration<'a>,
+    memory: &'a SharedMemory,
+    defined: RefCell<Vec<Defined>>,
+}
+
+impl Store for Defining<'_> {
+    fn get(&self, name: &str) -> Option<(Vec<u8>, Option<u32>)> {
+        self.memory.get(name)
+    }
+
+    fn set(&self, name: &str, value: &[u8], last_change: Option<u32>) -> bool {
+        self.memory.set(name, value, last_change)
+    }
+}
+
+impl<'a> Host for Defining<'a> {
+    type Stream = Handed<'a>;
+
+    fn monotonic_millis(&self) -> u64 {
+        Clocks(self.memory).monotonic_millis()
+    }
+
+    fn wall_millis(&self) -> u64 {
+        Clocks(self.memory).wall_millis()
+    }
+
+    fn turn_to(&self, _: RequestId, _: impl FnOnce(&mut Self::Stream, &[Header<'_>])) {}
+
+    fn call(&self, _: &Call<'_>) -> Option<CallId> {
+        None
+    }
+
+    fn bell(&self) -> Option<BellId> {
+        None
+    }
+
+    fn ring(&self, _: BellId) -> bool {
+        false
+    }
+
+    fn define(&self, kind: MetricKind, name: &str) -> Option<MetricId> {
+        let number = self.configuration.define(kind, name)?;
+        let mut all = self.defined.borrow_mut();
+        all.push(Defined {
+            kind,
+            name: name.to_owned(),
+            number,
+        });
+        MetricId::try_from(all.len().checked_sub(1)?).ok()
+    }
+
+    fn add(&self, metric: MetricId, more: i64) {
+        if let Some(defined) = defined(&self.defined.borrow(), metric) {
+            self.configuration.add(defined.kind, defined.number, more);
+        }
+    }
+
+    fn record(&self, metric: MetricId, value: u64) {
+        if let Some(defined) = defined(&self.defined.borrow(), metric) {
+            self.configuration
+                .record(defined.kind, defined.number, value);
+        }
+    }
+}
