@@ -19,6 +19,15 @@ ZIGBUILD_VERSION := 0.23.4
 MACHINE := $(shell uname -m | sed 's/^arm64$$/aarch64/')
 STATIC_TARGET := $(MACHINE)-unknown-linux-musl
 
+# The dynamic module shares Envoy's C library, so it is built for that one: with this version of glibc or a later one.
+GLIBC := 2.28
+NATIVE_MACHINES := x86_64 aarch64
+
+# `make run NATIVE=1`, and so on: the filter as a dynamic module of Envoy.
+ifdef NATIVE
+export KEYBOUND_HOME := native
+endif
+
 PYTHON := python3
 TOOLS := target/tools/wasm-bindgen-$(WASM_BINDGEN_VERSION)
 
@@ -27,7 +36,10 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: wasm ## Build the filter (target/keybound.wasm) and the key service (target/release/key-service)
+build: wasm service ## Build the filter (target/keybound.wasm) and the key service (target/release/key-service)
+
+.PHONY: service
+service: ## Build the key service alone
 	cargo build --release -p key-service
 	@# Cargo leaves the time alone where nothing had to be compiled; the tests want to see that it looked.
 	@touch target/release/key-service
@@ -50,17 +62,45 @@ wasm: toolchain ## Build the filter alone
 	@for module in keybound keybound.debug; do mv target/$$module.wasm.partial target/$$module.wasm || exit; done
 	@printf 'target/keybound.wasm: %s bytes\n' "$$(wc -c < target/keybound.wasm)"
 
-# Runs cargo so that it makes static programs, and none that tells of this machine.
-CARGO_STATIC = CARGO_ZIGBUILD_ZIG_PATH='$(CURDIR)/target/zig/bin/zig' \
-  CARGO_TARGET_$(shell echo $(STATIC_TARGET) | tr a-z- A-Z_)_RUSTFLAGS='$(REMAP)' \
+# Runs cargo with Zig's linker, so that what comes out depends on nothing of this machine and tells nothing of it.
+#   $(1) target, $(2) version of glibc with a dot before it, if any
+cargo_zig = CARGO_ZIGBUILD_ZIG_PATH='$(CURDIR)/target/zig/bin/zig' \
+  CARGO_TARGET_$(shell echo $(1) | tr a-z- A-Z_)_RUSTFLAGS='$(REMAP)' \
   CFLAGS='-ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(CARGO_HOME)=cargo' \
-  target/zig/bin/cargo-zigbuild zigbuild --profile dist --target $(STATIC_TARGET)
+  target/zig/bin/cargo-zigbuild zigbuild --profile dist --target $(1)$(2)
+
+CARGO_STATIC = $(call cargo_zig,$(STATIC_TARGET))
+
+#   $(1) target
+define rust_target
+	@rustup target list --installed --toolchain $(TOOLCHAIN) | grep -qx $(1) \
+	  || rustup target add --toolchain $(TOOLCHAIN) $(1)
+endef
+
+.PHONY: native
+native: target/libkeybound.so ## Build the filter as a dynamic module of Envoy (target/libkeybound.so)
+
+# Under another name first: whoever has loaded the old one keeps it, since it is another file.
+.PHONY: target/libkeybound.so
+target/libkeybound.so: target/libkeybound-$(MACHINE).so
+	@cp $< $@.partial && mv $@.partial $@
+	@printf '%s: %s bytes\n' $@ "$$(wc -c < $@)"
+
+NATIVE_MODULES := $(NATIVE_MACHINES:%=target/libkeybound-%.so)
+
+.PHONY: native-all
+native-all: native $(NATIVE_MODULES) ## Build it for x86-64 and for ARM (target/libkeybound-x86_64.so, target/libkeybound-aarch64.so)
+
+.PHONY: $(NATIVE_MODULES)
+$(NATIVE_MODULES): target/libkeybound-%.so: toolchain target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_VERSION)
+	$(call rust_target,$*-unknown-linux-gnu)
+	$(call cargo_zig,$*-unknown-linux-gnu,.$(GLIBC)) --locked -p keybound-dynamic-module
+	@cp target/$*-unknown-linux-gnu/dist/libkeybound_dynamic_module.so $@.partial && mv $@.partial $@
 
 # What goes into containers: the key service, and the upstream of the composed system.
 .PHONY: static
 static: toolchain target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_VERSION)
-	@rustup target list --installed --toolchain $(TOOLCHAIN) | grep -qx $(STATIC_TARGET) \
-	  || rustup target add --toolchain $(TOOLCHAIN) $(STATIC_TARGET)
+	$(call rust_target,$(STATIC_TARGET))
 	@# One by one: together, each would be built with what the other asks of their libraries.
 	$(CARGO_STATIC) -p key-service
 	$(CARGO_STATIC) -p keybound-tests --bin upstream
@@ -70,16 +110,16 @@ install: toolchain ## Put the command key-service where cargo puts programs (ROO
 	cargo install --locked --path key-service $(if $(ROOT),--root '$(ROOT)')
 
 .PHONY: run
-run: build envoy ## Start a gateway on 127.0.0.1:10000 with demonstration keys, until Ctrl-C
+run: $(if $(NATIVE),native,wasm) service envoy ## Start a gateway on 127.0.0.1:10000 with demonstration keys, until Ctrl-C (NATIVE=1: with the dynamic module)
 	cargo build -p keybound-tests --bin demo
 	@exec target/debug/demo
 
 .PHONY: test
-test: build envoy tools node contract tomcat ## Run every test: core, core under Node, key service, real Envoy
+test: build native-all envoy tools node contract tomcat ## Run every test: core, core under Node, key service, real Envoy
 	@PATH="$$PATH:$(CURDIR)/target/node/bin" WASM_RUNNER="$(CURDIR)/$(TOOLS)/bin/wasm-bindgen-test-runner" tests/run
 
 .PHONY: fetch
-fetch: envoy node contract tomcat promtool ## Fetch what the tests need besides crates
+fetch: envoy node contract tomcat promtool target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_VERSION) ## Fetch what the tests need besides crates
 
 SIMULATE := cargo run --quiet --profile simulation -p keybound-simulation --
 SOAK_SECONDS := 60
@@ -93,10 +133,15 @@ simulate: toolchain ## Replay the simulation of SEED, event by event
 soak: toolchain ## Simulate for SECONDS, other seeds each time
 	$(SIMULATE) --soak $(or $(SECONDS),$(SOAK_SECONDS))
 
+# What the dynamic module does not have: docs/installation.md.
+NOT_NATIVE := --skip a_redirect_inside_envoy_keeps_its_key --skip the_old_one_let_go_of_its_cache \
+  --skip a_request_that_envoy_begins_anew_is_guarded_anew
+
 .PHONY: test-envoy
-test-envoy: build target/envoy-$(ENVOY_VERSION)/is-$(ENVOY_VERSION) ## Run the tests on Envoy with another version of it (ENVOY_VERSION=1.36.2)
+test-envoy: build $(if $(NATIVE),native-all) target/envoy-$(ENVOY_VERSION)/is-$(ENVOY_VERSION) ## Run the tests on Envoy with another version of it (ENVOY_VERSION=1.39.3; NATIVE=1: with the dynamic module)
 	ENVOY='$(CURDIR)/target/envoy-$(ENVOY_VERSION)/bin/envoy-$(ENVOY_VERSION)' \
-	  cargo test -p keybound-tests --test envoy --no-fail-fast
+	  cargo test -p keybound-tests $(if $(NATIVE),--test native) --test envoy --no-fail-fast \
+	  $(if $(NATIVE),-- $(NOT_NATIVE))
 
 # Private items are documented, so links to them lead somewhere.
 STRICT_RUSTDOC := -D warnings -A rustdoc::private-intra-doc-links

@@ -7,6 +7,7 @@ VERSION := $(shell awk -F '"' '/^version = / { print $$2; exit }' Cargo.toml)
 KEY_SERVICE_IMAGE := keybound/key-service:$(VERSION)
 UPSTREAM_IMAGE := keybound/upstream:$(VERSION)
 PLUGIN_IMAGE := keybound/plugin:$(VERSION)
+NATIVE_IMAGE := keybound/native:$(VERSION)
 ENVOY_STAND_IN_IMAGE := keybound/envoy:$(ENVOY_VERSION)
 
 COMPOSE = $(shell docker compose version > /dev/null 2>&1 && echo docker compose || echo docker-compose)
@@ -14,13 +15,18 @@ COMPOSED = $(COMPOSE) -f envoy/docker-compose.yaml
 -include target/images/names.mk
 
 .PHONY: images
-images: wasm static envoy ## Make container images without a registry, from what is built here
-	KEY_SERVICE_IMAGE='$(KEY_SERVICE_IMAGE)' UPSTREAM_IMAGE='$(UPSTREAM_IMAGE)' PLUGIN_IMAGE='$(PLUGIN_IMAGE)' \
+images: wasm native static envoy ## Make container images without a registry, from what is built here
+	KEY_SERVICE_IMAGE='$(KEY_SERVICE_IMAGE)' UPSTREAM_IMAGE='$(UPSTREAM_IMAGE)' PLUGIN_IMAGE='$(PLUGIN_IMAGE)' NATIVE_IMAGE='$(NATIVE_IMAGE)' \
 	  ENVOY_STAND_IN_IMAGE='$(ENVOY_STAND_IN_IMAGE)' STATIC_PROGRAMS='target/$(STATIC_TARGET)/dist' tools/images
 
 .PHONY: compose-configuration
 compose-configuration: ## Make envoy/compose/envoy.yaml anew after a change of envoy/envoy.yaml
 	MAKE_COMPOSED_CONFIGURATION=1 cargo test -p keybound-tests --test deploy composed_configuration
+
+.PHONY: native-configuration
+native-configuration: ## Make envoy/native/envoy.yaml anew after a change of envoy/envoy.yaml
+	@mkdir -p envoy/native
+	MAKE_NATIVE_CONFIGURATION=1 cargo test -p keybound-tests --test deploy native_configuration::it_is_made
 
 .PHONY: compose-up
 compose-up: wasm envoy/.env ## Start the composed system (PROFILE=observe: with Prometheus and Grafana)

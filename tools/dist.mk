@@ -11,26 +11,28 @@ ABOUT := target/tools/cargo-about-$(CARGO_ABOUT_VERSION)
 dist: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
 
 # Without where they were built: two folders, the same bytes.
-#   $(1) package, $(2) its folder, $(3) its target
+#   $(1) package, $(2) its folder, $(3) its target, $(4) what it is called in the release, if not like the package
 define bill_of_materials
 	@$(CYCLONEDX)/bin/cargo-cyclonedx cyclonedx --quiet --format json --spec-version 1.5 --no-build-deps \
 	  --manifest-path $(2)/Cargo.toml --target $(3)
 	@# cargo leaves a package's name out of its id where the folder is named like it.
 	@sed 's|file://$(CURDIR)|file:///keybound|g; s|file:///keybound#keybound@|file:///keybound#|g' \
-	  $(2)/$(1).cdx.json > dist/$(1).cdx.json
+	  $(2)/$(1).cdx.json > dist/$(or $(4),$(1)).cdx.json
 	@# The tool writes one for every package of the workspace, beside its sources.
 	@find . -name '*.cdx.json' -not -path './dist/*' -not -path './target/*' -delete
 endef
 
 .PHONY: dist
-dist: wasm toolchain target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_VERSION) $(CYCLONEDX)/bin/cargo-cyclonedx $(ABOUT)/bin/cargo-about ## Make a release in dist/: programs, checksums, bills of materials, licences
-	@rustup target list --installed --toolchain $(TOOLCHAIN) | grep -qx $(STATIC_TARGET) \
-	  || rustup target add --toolchain $(TOOLCHAIN) $(STATIC_TARGET)
+dist: wasm $(NATIVE_MODULES) toolchain target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_VERSION) $(CYCLONEDX)/bin/cargo-cyclonedx $(ABOUT)/bin/cargo-about ## Make a release in dist/: programs, checksums, bills of materials, licences
+	$(call rust_target,$(STATIC_TARGET))
 	$(CARGO_STATIC) --locked -p key-service
 	@rm -rf dist && mkdir dist
-	@cp target/keybound.wasm target/keybound.debug.wasm LICENSE dist/
+	@cp target/keybound.wasm target/keybound.debug.wasm $(NATIVE_MODULES) LICENSE dist/
 	@cp target/$(STATIC_TARGET)/dist/key-service dist/key-service-linux-$(MACHINE)
 	$(call bill_of_materials,keybound,.,wasm32-wasip1)
+	@# One each: on ARM it is made of one thing more.
+	$(call bill_of_materials,keybound-dynamic-module,edges/dynamic-module,x86_64-unknown-linux-gnu,libkeybound-x86_64)
+	$(call bill_of_materials,keybound-dynamic-module,edges/dynamic-module,aarch64-unknown-linux-gnu,libkeybound-aarch64)
 	$(call bill_of_materials,key-service,key-service,$(STATIC_TARGET))
 	@# It reads the packages of all platforms, and must ask no one else for a licence.
 	cargo fetch --locked

@@ -12,9 +12,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 use support::client::Request;
-use support::config::{Ports, shipped_with};
+use support::config::{Ports, shipped_for};
 use support::envoy::{DRAIN, Envoy, Start};
 use support::failure::{Failure, Result};
+use support::home::Home;
 use support::key_service::{KeyService, Tokens, filter_configuration};
 use support::upstream::Upstream;
 use support::{paths, wait};
@@ -64,9 +65,8 @@ impl Parts {
             gateway: setting::kept_token(&folder.join("gateway-token"))?,
         };
 
-        let module = paths::module()?;
         // What `explain` judges by is what Envoy gets.
-        let configuration = shipped_with(ports, &module)?;
+        let configuration = shipped_for(Home::chosen(), ports)?;
         std::fs::write(filter_configuration(folder), &configuration)?;
         println!(
             "starting the key service on 127.0.0.1:{}",
@@ -82,8 +82,13 @@ impl Parts {
         let upstream = Upstream::start(ports.upstream).await?;
 
         println!(
-            "starting Envoy on 127.0.0.1:{}, admin on 127.0.0.1:{}",
-            ports.gateway, ports.admin
+            "starting Envoy{} on 127.0.0.1:{}, admin on 127.0.0.1:{}",
+            match Home::chosen() {
+                Home::Wasm => "",
+                Home::Native => " with the dynamic module",
+            },
+            ports.gateway,
+            ports.admin
         );
         let envoy = Envoy::start(Start {
             configuration,

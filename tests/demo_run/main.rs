@@ -25,9 +25,17 @@ struct Demo {
 }
 
 fn launch(data: &Path, logs: &Path) -> Demo {
+    launch_in("", data, logs)
+}
+
+/// With the filter in a home; none is the chosen one.
+fn launch_in(home: &str, data: &Path, logs: &Path) -> Demo {
     let ports: Vec<Port> = VARIABLES.iter().map(|_| ports::reserve()).collect();
     let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
     command.env("KEYBOUND_DEMO_DATA", data);
+    if !home.is_empty() {
+        command.env("KEYBOUND_HOME", home);
+    }
     for (variable, port) in VARIABLES.iter().zip(&ports) {
         command.env(variable, port.number().to_string());
     }
@@ -50,6 +58,41 @@ impl Demo {
         })
         .await
         .unwrap();
+    }
+
+    /// Each command that it prints is answered as it says.
+    async fn shows_every_case(&self) {
+        let output = self.process.output();
+        let commands: Vec<&str> = output
+            .lines()
+            .take_while(|line| !line.starts_with("ready "))
+            .filter(|line| line.contains("curl -i "))
+            .collect();
+        assert!(commands.len() >= 15, "{output}");
+        assert!(
+            !output.contains('\x1b'),
+            "colours where there is no terminal"
+        );
+        let gateway = self.ports[0].number();
+        for line in commands {
+            // name  status  code  curl -i [-H 'x-api-key: KEY'] URL
+            let (expected, command) = line.split_once("curl -i ").unwrap();
+            let words: Vec<&str> = expected.split_whitespace().collect();
+            let [.., status, code] = words.as_slice() else {
+                panic!("{line}")
+            };
+            let mut request = Request::get("/");
+            if let Some((_, rest)) = command.split_once("'x-api-key: ") {
+                request = request.header("x-api-key", rest.split('\'').next().unwrap());
+            }
+            let answer = request.send(gateway).await.unwrap();
+            assert_eq!(answer.status.to_string(), *status, "{line}");
+            assert_eq!(
+                answer.header("x-keybound-code").unwrap_or("allowed"),
+                *code,
+                "{line}"
+            );
+        }
     }
 
     /// Nothing listens on any of its ports any more.
@@ -76,37 +119,7 @@ async fn it_shows_every_case_stops_in_order_and_keeps_its_data() {
     let mut demo = launch(data.path(), logs.path());
     demo.ready().await;
 
-    let output = demo.process.output();
-    let commands: Vec<&str> = output
-        .lines()
-        .take_while(|line| !line.starts_with("ready "))
-        .filter(|line| line.contains("curl -i "))
-        .collect();
-    assert!(commands.len() >= 15, "{output}");
-    assert!(
-        !output.contains('\x1b'),
-        "colours where there is no terminal"
-    );
-    let gateway = demo.ports[0].number();
-    for line in commands {
-        // name  status  code  curl -i [-H 'x-api-key: KEY'] URL
-        let (expected, command) = line.split_once("curl -i ").unwrap();
-        let words: Vec<&str> = expected.split_whitespace().collect();
-        let [.., status, code] = words.as_slice() else {
-            panic!("{line}")
-        };
-        let mut request = Request::get("/");
-        if let Some((_, rest)) = command.split_once("'x-api-key: ") {
-            request = request.header("x-api-key", rest.split('\'').next().unwrap());
-        }
-        let answer = request.send(gateway).await.unwrap();
-        assert_eq!(answer.status.to_string(), *status, "{line}");
-        assert_eq!(
-            answer.header("x-keybound-code").unwrap_or("allowed"),
-            *code,
-            "{line}"
-        );
-    }
+    demo.shows_every_case().await;
 
     let token = data.path().join("gateway-token");
     assert_eq!(
@@ -123,6 +136,27 @@ async fn it_shows_every_case_stops_in_order_and_keeps_its_data() {
     assert_eq!(fs::read_to_string(&token).unwrap(), first, "data is kept");
     // A crash of the demonstration itself: what it started must end all the same.
     demo.process.signal(nix::sys::signal::Signal::SIGKILL);
+    demo.left_nothing().await;
+}
+
+/// `make run NATIVE=1`: the dynamic module, with the configuration that its users copy.
+#[tokio::test]
+async fn it_shows_every_case_with_the_dynamic_module() {
+    let data = tempfile::tempdir().unwrap();
+    let logs = tempfile::tempdir().unwrap();
+    let mut demo = launch_in("native", data.path(), logs.path());
+    demo.ready().await;
+
+    demo.shows_every_case().await;
+    let output = demo.process.output();
+    assert!(
+        output.contains("starting Envoy with the dynamic module"),
+        "{output}"
+    );
+    let configuration = fs::read_to_string(data.path().join("envoy.yaml")).unwrap();
+    assert!(configuration.contains("DynamicModuleFilter"));
+    let status = demo.process.stop().await.unwrap();
+    assert!(status.success(), "{status}\n{}", demo.process.tail(30));
     demo.left_nothing().await;
 }
 

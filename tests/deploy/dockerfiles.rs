@@ -39,11 +39,22 @@ fn the_plugin_is_one_file() {
 }
 
 #[test]
+fn the_dynamic_module_is_one_file() {
+    assert_eq!(
+        last_stage("native"),
+        [
+            "scratch",
+            "COPY --from=build /libkeybound.so /libkeybound.so"
+        ]
+    );
+}
+
+#[test]
 fn they_are_built_by_the_pinned_toolchain() {
     let pinned = fs::read_to_string(paths::root().join("rust-toolchain.toml")).unwrap();
     let (_, rest) = pinned.split_once("channel = \"").expect("a channel");
     let version = rest.split('"').next().expect("a version");
-    for name in ["key-service", "upstream", "plugin"] {
+    for name in ["key-service", "upstream", "plugin", "native"] {
         let text = dockerfile(name);
         assert!(text.contains(&format!("FROM rust:{version}-")), "{name}");
         assert!(

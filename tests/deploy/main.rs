@@ -5,5 +5,8 @@ mod compose_file;
 mod composed_configuration;
 mod dockerfiles;
 mod manifests;
+mod native_configuration;
+mod native_manifests;
 mod pins;
+mod releases;
 mod workflows;

@@ -101,7 +101,7 @@ fn wheels_by_the_hashes_of_every_platforms() {
 #[test]
 fn images_by_their_digests() {
     let mut images = Vec::new();
-    for name in ["key-service", "upstream", "plugin"] {
+    for name in ["key-service", "upstream", "plugin", "native"] {
         let text = read(&format!("envoy/images/{name}.Dockerfile"));
         images.extend(
             text.lines()

@@ -19,6 +19,8 @@ pub struct Configuration {
 const KINDS: &str = "the filter's own JSON, a WasmPlugin of Istio, an EnvoyExtensionPolicy of Envoy Gateway, or a \
                      configuration of Envoy with the filter in it";
 
+const DYNAMIC_MODULE: &str = "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter";
+
 /// The configurations of the filter in a file. Those of other plugins are left out, as far as they can be told.
 ///
 /// # Errors
@@ -107,8 +109,13 @@ fn collect(value: &Value, found: &mut Vec<Configuration>) {
             } else if kind == "EnvoyExtensionPolicy" {
                 let plugins = value.pointer("/spec/wasm").and_then(Value::as_array);
                 found.extend(plugins.into_iter().flatten().map(of_envoy_gateway));
+                let modules = value.pointer("/spec/dynamicModule");
+                let modules = modules.and_then(Value::as_array);
+                found.extend(modules.into_iter().flatten().map(of_envoy_gateways_module));
             } else if kind_of_message.ends_with("envoy.extensions.filters.http.wasm.v3.Wasm") {
                 found.extend(value.get("config").map(of_envoy));
+            } else if kind_of_message.ends_with(DYNAMIC_MODULE) {
+                found.push(of_dynamic_module(value));
             } else {
                 fields.values().for_each(|field| collect(field, found));
             }
@@ -166,6 +173,31 @@ fn of_envoy(config: &Value) -> Configuration {
             Some(_) => b"\x0a\x05\x0a\x01k\x12\x00".to_vec(),
         },
         variables: Some(texts(handed_on).chain(set).collect()),
+    }
+}
+
+/// Envoy Gateway hands `config` over as JSON in a StringValue. A dynamic module sees all variables of Envoy.
+fn of_envoy_gateways_module(module: &Value) -> Configuration {
+    Configuration {
+        holder: Some(format!("EnvoyExtensionPolicy {}", text(module, "name"))),
+        text: json(module.get("config")),
+        variables: None,
+    }
+}
+
+/// Envoy hands a StringValue over as it is, and a Struct as JSON.
+fn of_dynamic_module(filter: &Value) -> Configuration {
+    let configuration = filter.get("filter_config");
+    let kind = configuration.map(|configuration| text(configuration, "@type"));
+    let is_struct = kind.is_some_and(|kind| kind.ends_with("google.protobuf.Struct"));
+    let value = configuration.and_then(|configuration| configuration.get("value"));
+    Configuration {
+        holder: Some(format!("filter {}", text(filter, "filter_name"))),
+        text: match value {
+            Some(value) if is_struct => json(Some(value)),
+            value => value.map(shown).unwrap_or_default().into_bytes(),
+        },
+        variables: None,
     }
 }
 
@@ -267,6 +299,31 @@ static_resources:
         assert!(problem.contains("google.protobuf.Struct"), "{problem}");
         let without = r#"{"@type": "x/envoy.extensions.filters.http.wasm.v3.Wasm", "config": {"name": "keybound"}}"#;
         let [problem] = problems(without).try_into().unwrap();
+        assert!(problem.contains("configuration: empty"), "{problem}");
+    }
+
+    #[test]
+    fn it_is_found_where_it_is_a_dynamic_module() {
+        let module = r#"{"@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+            "dynamic_module_config": {"name": "keybound"}, "filter_name": "keybound", "filter_config": CONFIG}"#;
+        let text = r#"{"@type": "type.googleapis.com/google.protobuf.StringValue",
+            "value": "{\"key_service\": {\"cluster\": \"c\", \"token_env\": \"TOKEN\"}, \"preflight\": \"pas\"}"}"#;
+        let fields = r#"{"@type": "type.googleapis.com/google.protobuf.Struct",
+            "value": {"key_service": {"cluster": "c", "token_env": "TOKEN"}, "preflight": "pas"}}"#;
+        let gateway = "kind: EnvoyExtensionPolicy\nspec:\n  dynamicModule:\n  - name: keybound\n    filterName: keybound\n    \
+                       config: {key_service: {cluster: c, token_env: TOKEN}, preflight: pas}";
+        for (text, holder) in [
+            (module.replace("CONFIG", text), "filter keybound"),
+            (module.replace("CONFIG", fields), "filter keybound"),
+            (gateway.to_owned(), "EnvoyExtensionPolicy keybound"),
+        ] {
+            let expected =
+                format!("{holder}: preflight: must be \"pass\" or \"check\", not \"pas\"");
+            assert_eq!(problems(&text), [expected]);
+        }
+        let [problem] = problems(&module.replace("CONFIG", "null"))
+            .try_into()
+            .unwrap();
         assert!(problem.contains("configuration: empty"), "{problem}");
     }
 
