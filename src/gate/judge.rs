@@ -71,29 +71,26 @@ impl Gate {
                 return self.conclude(Knowledge::Fault(fault), policies, request, now);
             }
         };
-        let mut case = Case {
-            digest: Digest::new([0; Digest::LENGTH]),
-            request,
+        let (digest, earlier) = match &found {
+            Found::Sent(credential) => {
+                let digest = settings.digester.digest(credential);
+                self.note(digest, request.host);
+                (digest, request.earlier)
+            }
+            Found::Noted(before) => (before.digest, before.earlier()),
+        };
+        let request = Request {
+            earlier,
+            ..*request
+        };
+        let case = Case {
+            digest,
+            request: &request,
             policies,
             now,
             store,
         };
-        match found {
-            Found::Sent(credential) => {
-                case.digest = settings.digester.digest(&credential);
-                self.note(case.digest, request.host);
-                self.look_up(&case, id, deadline)
-            }
-            Found::Noted(before) => {
-                let request = Request {
-                    earlier: before.earlier(),
-                    ..*request
-                };
-                case.digest = before.digest;
-                case.request = &request;
-                self.look_up(&case, id, deadline)
-            }
-        }
+        self.look_up(&case, id, deadline)
     }
 
     fn pass_anonymous(
