@@ -123,14 +123,28 @@ pub enum MetricKind {
     Histogram,
 }
 
-/// The host of one worker.
-pub trait Host: Store {
-    /// A request in its hands.
-    type Stream: Stream;
+/// The clocks of a host.
+pub trait Clocks {
     /// Milliseconds of a clock that never jumps, the same for all workers of the process.
     fn monotonic_millis(&self) -> u64;
     /// Milliseconds since 1970 (UTC).
     fn wall_millis(&self) -> u64;
+}
+
+/// Where what was counted goes.
+pub trait Meter {
+    /// Makes a metric known.
+    fn define(&self, kind: MetricKind, name: &str) -> Option<MetricId>;
+    /// Adds to a counter or a gauge.
+    fn add(&self, metric: MetricId, more: i64);
+    /// Sets a gauge, or gives a histogram a value.
+    fn record(&self, metric: MetricId, value: u64);
+}
+
+/// The host of one worker.
+pub trait Host: Store + Clocks + Meter {
+    /// A request in its hands.
+    type Stream: Stream;
     /// Turns to a request that waits, with its headers as they are now; they stay readable while it is edited. A
     /// host that must not touch one request in the event of another calls [`crate::worker::Worker::go_on`] later, in
     /// an event of this one. Nothing is done where it has gone.
@@ -142,10 +156,4 @@ pub trait Host: Store {
     /// Rings a bell, of this worker or another: its worker is woken within a turn of its loop. False where there
     /// is no such bell.
     fn ring(&self, bell: BellId) -> bool;
-    /// Makes a metric known.
-    fn define(&self, kind: MetricKind, name: &str) -> Option<MetricId>;
-    /// Adds to a counter or a gauge.
-    fn add(&self, metric: MetricId, more: i64);
-    /// Sets a gauge, or gives a histogram a value.
-    fn record(&self, metric: MetricId, value: u64);
 }

@@ -10,8 +10,8 @@ use proxy_wasm::types::MetricType;
 use super::hostcalls::{self, Map};
 use super::packed::{pack, unpack};
 use crate::host::{
-    Answer, BellId, Call, CallId, Circumstances, EditRequest, Header, Host, LocalAnswer, MetricId,
-    MetricKind, RemoveHeader, RequestId, Store,
+    Answer, BellId, Call, CallId, Circumstances, Clocks, EditRequest, Header, Host, LocalAnswer,
+    Meter, MetricId, MetricKind, RemoveHeader, RequestId, Store,
 };
 use crate::worker::Observer;
 
@@ -67,9 +67,7 @@ impl Store for Envoy {
 
 impl Observer for Envoy {}
 
-impl Host for Envoy {
-    type Stream = Stream;
-
+impl Clocks for Envoy {
     fn monotonic_millis(&self) -> u64 {
         hostcalls::monotonic_millis()
     }
@@ -77,6 +75,33 @@ impl Host for Envoy {
     fn wall_millis(&self) -> u64 {
         hostcalls::wall_millis()
     }
+}
+
+impl Meter for Envoy {
+    fn define(&self, kind: MetricKind, name: &str) -> Option<MetricId> {
+        let kind = match kind {
+            MetricKind::Counter => MetricType::Counter,
+            MetricKind::Gauge => MetricType::Gauge,
+            MetricKind::Histogram => MetricType::Histogram,
+        };
+        sdk::define_metric(kind, name).ok().map(MetricId::from)
+    }
+
+    fn add(&self, metric: MetricId, more: i64) {
+        if let Ok(metric) = u32::try_from(metric) {
+            let _ = sdk::increment_metric(metric, more);
+        }
+    }
+
+    fn record(&self, metric: MetricId, value: u64) {
+        if let Ok(metric) = u32::try_from(metric) {
+            let _ = sdk::record_metric(metric, value);
+        }
+    }
+}
+
+impl Host for Envoy {
+    type Stream = Stream;
 
     fn turn_to(&self, request: RequestId, act: impl FnOnce(&mut Self::Stream, &[Header<'_>])) {
         let Ok(context) = u32::try_from(request) else {
@@ -113,27 +138,6 @@ impl Host for Envoy {
     fn ring(&self, bell: BellId) -> bool {
         let queue = u32::try_from(bell);
         queue.is_ok_and(|queue| sdk::enqueue_shared_queue(queue, Some(b"\0")).is_ok())
-    }
-
-    fn define(&self, kind: MetricKind, name: &str) -> Option<MetricId> {
-        let kind = match kind {
-            MetricKind::Counter => MetricType::Counter,
-            MetricKind::Gauge => MetricType::Gauge,
-            MetricKind::Histogram => MetricType::Histogram,
-        };
-        sdk::define_metric(kind, name).ok().map(MetricId::from)
-    }
-
-    fn add(&self, metric: MetricId, more: i64) {
-        if let Ok(metric) = u32::try_from(metric) {
-            let _ = sdk::increment_metric(metric, more);
-        }
-    }
-
-    fn record(&self, metric: MetricId, value: u64) {
-        if let Ok(metric) = u32::try_from(metric) {
-            let _ = sdk::record_metric(metric, value);
-        }
     }
 }
 

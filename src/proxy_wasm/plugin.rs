@@ -11,7 +11,7 @@ use super::envoy::{Envoy, unique_name};
 use super::hostcalls;
 use crate::config;
 use crate::gate::Edition;
-use crate::host::Host;
+use crate::host::Clocks;
 use crate::time::Instant;
 use crate::worker::{TICK, Worker};
 

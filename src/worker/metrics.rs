@@ -1,7 +1,7 @@
 //! Hands what was counted to the host.
 
 use crate::gate::Gate;
-use crate::host::{Host, MetricId, MetricKind};
+use crate::host::{Meter, MetricId, MetricKind};
 use crate::telemetry::{Counts, Seen, Telemetry};
 use crate::time::Now;
 
@@ -28,7 +28,7 @@ pub struct Told {
 
 impl Metrics {
     /// Makes the metrics known, so that they are there from the start, at nothing.
-    pub fn define(host: &impl Host) -> Self {
+    pub fn define(host: &impl Meter) -> Self {
         let define = |kind, name: &str| host.define(kind, &format!("keybound.{name}"));
         let version = concat!("build_info.", env!("CARGO_PKG_VERSION"));
         record(define(MetricKind::Gauge, version), 1, host);
@@ -46,7 +46,7 @@ impl Metrics {
     }
 
     /// Hands over what a worker has counted since the last time.
-    pub fn flush(&self, counts: &Counts, told: &mut Told, host: &impl Host) {
+    pub fn flush(&self, counts: &Counts, told: &mut Told, host: &impl Meter) {
         for (metric, count) in self.counters.iter().zip(counts.since(&mut told.counters)) {
             if let (Some(metric), Ok(count @ 1..)) = (*metric, i64::try_from(count)) {
                 host.add(metric, count);
@@ -66,7 +66,7 @@ impl Metrics {
     }
 
     /// Hands over how long things took, and how the feed is.
-    pub(super) fn flush_gate(&self, gate: &mut Gate, now: Now, host: &impl Host) {
+    pub(super) fn flush_gate(&self, gate: &mut Gate, now: Now, host: &impl Meter) {
         for millis in gate.telemetry.take_fetch_durations() {
             record(self.fetch_duration, millis, host);
         }
@@ -82,13 +82,13 @@ impl Metrics {
     }
 
     /// Takes a worker's parts of the gauges away.
-    pub fn take_back(&self, told: &mut Told, host: &impl Host) {
+    pub fn take_back(&self, told: &mut Told, host: &impl Meter) {
         set(self.cache_entries, 0, &mut told.cache_entries, host);
         set(self.waiting, 0, &mut told.waiting, host);
     }
 }
 
-fn set(metric: Option<MetricId>, value: u64, part: &mut i64, host: &impl Host) {
+fn set(metric: Option<MetricId>, value: u64, part: &mut i64, host: &impl Meter) {
     let value = i64::try_from(value).unwrap_or(i64::MAX);
     let change = value.saturating_sub(*part);
     if let (Some(metric), true) = (metric, change != 0) {
@@ -97,7 +97,7 @@ fn set(metric: Option<MetricId>, value: u64, part: &mut i64, host: &impl Host) {
     }
 }
 
-fn record(metric: Option<MetricId>, value: u64, host: &impl Host) {
+fn record(metric: Option<MetricId>, value: u64, host: &impl Meter) {
     if let Some(metric) = metric {
         host.record(metric, value);
     }

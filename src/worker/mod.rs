@@ -13,7 +13,9 @@ mod metrics;
 use std::sync::Arc;
 
 use crate::gate::{Decision, Edition, Gate, Settings};
-use crate::host::{Answer, BellId, CallId, Header, Host, RemoveHeader, RequestId, Stream};
+use crate::host::{
+    Answer, BellId, CallId, Clocks, Header, Host, Meter, RemoveHeader, RequestId, Stream,
+};
 use crate::request::Request;
 use crate::request::headers::Headers;
 use crate::telemetry::Counts;
@@ -64,7 +66,7 @@ impl Worker {
         settings: Settings,
         name: String,
         edition: Option<Edition>,
-        host: &impl Host,
+        host: &impl Clocks,
     ) -> Self {
         let mut clock = Clock::default();
         clock.synchronize(host);
@@ -168,7 +170,7 @@ impl Worker {
     }
 
     /// The configuration goes: what this worker has added to gauges is taken away again.
-    pub fn end(&mut self, host: &impl Host) {
+    pub fn end(&mut self, host: &impl Meter) {
         if let Some(metrics) = &self.metrics {
             metrics.take_back(&mut self.told, host);
         }
@@ -185,7 +187,7 @@ impl Worker {
     }
 
     /// Whether [`Self::rung`] has something to do.
-    pub fn has_work(&self, host: &impl Host) -> bool {
+    pub fn has_work(&self, host: &impl Clocks) -> bool {
         self.gate.has_work(self.clock.now(host))
     }
 

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use keybound::host::{
-    BellId, Call, CallId, Circumstances, EditRequest, Header, Host, LocalAnswer, MetricId,
-    MetricKind, RemoveHeader, RequestId, Store, Stream,
+    BellId, Call, CallId, Circumstances, Clocks, EditRequest, Header, Host, LocalAnswer, Meter,
+    MetricId, MetricKind, RemoveHeader, RequestId, Store, Stream,
 };
 use keybound::worker::{Fate, Observer, Worker};
 
@@ -104,7 +104,7 @@ impl Local {
             return known;
         }
         let settings = plugin.settings().ok()?;
-        let mut worker = Worker::new(settings, unique_name(), None, &Clocks(&plugin.memory));
+        let mut worker = Worker::new(settings, unique_name(), None, &OfProcess);
         // The main thread does.
         worker.never_leads();
         let local = Arc::new(Self {
@@ -283,9 +283,7 @@ impl Store for At<'_> {
 
 impl Observer for At<'_> {}
 
-impl<'a> Host for At<'a> {
-    type Stream = Handed<'a>;
-
+impl Clocks for At<'_> {
     fn monotonic_millis(&self) -> u64 {
         monotonic_millis()
     }
@@ -293,6 +291,23 @@ impl<'a> Host for At<'a> {
     fn wall_millis(&self) -> u64 {
         wall_millis()
     }
+}
+
+impl Meter for At<'_> {
+    fn define(&self, _: MetricKind, name: &str) -> Option<MetricId> {
+        self.0.plugin.metric(name)
+    }
+
+    /// The main thread reads what a worker has counted.
+    fn add(&self, _: MetricId, _: i64) {}
+
+    fn record(&self, metric: MetricId, value: u64) {
+        self.0.plugin.sample(metric, value);
+    }
+}
+
+impl<'a> Host for At<'a> {
+    type Stream = Handed<'a>;
 
     /// Later, in an event of its own.
     fn turn_to(&self, request: RequestId, _: impl FnOnce(&mut Self::Stream, &[Header<'_>])) {
@@ -316,35 +331,12 @@ impl<'a> Host for At<'a> {
     fn ring(&self, _: BellId) -> bool {
         false
     }
-
-    fn define(&self, _: MetricKind, name: &str) -> Option<MetricId> {
-        self.0.plugin.metric(name)
-    }
-
-    /// The main thread reads what a worker has counted.
-    fn add(&self, _: MetricId, _: i64) {}
-
-    fn record(&self, metric: MetricId, value: u64) {
-        self.0.plugin.sample(metric, value);
-    }
 }
 
-/// The clocks and the shared memory alone, for a worker that begins.
-pub struct Clocks<'a>(pub &'a SharedMemory);
+/// The clocks of the process.
+pub struct OfProcess;
 
-impl Store for Clocks<'_> {
-    fn get(&self, name: &str) -> Option<(Vec<u8>, Option<u32>)> {
-        self.0.get(name)
-    }
-
-    fn set(&self, name: &str, value: &[u8], last_change: Option<u32>) -> bool {
-        self.0.set(name, value, last_change)
-    }
-}
-
-impl<'a> Host for Clocks<'a> {
-    type Stream = Handed<'a>;
-
+impl Clocks for OfProcess {
     fn monotonic_millis(&self) -> u64 {
         monotonic_millis()
     }
@@ -352,28 +344,6 @@ impl<'a> Host for Clocks<'a> {
     fn wall_millis(&self) -> u64 {
         wall_millis()
     }
-
-    fn turn_to(&self, _: RequestId, _: impl FnOnce(&mut Self::Stream, &[Header<'_>])) {}
-
-    fn call(&self, _: &Call<'_>) -> Option<CallId> {
-        None
-    }
-
-    fn bell(&self) -> Option<BellId> {
-        None
-    }
-
-    fn ring(&self, _: BellId) -> bool {
-        false
-    }
-
-    fn define(&self, _: MetricKind, _: &str) -> Option<MetricId> {
-        None
-    }
-
-    fn add(&self, _: MetricId, _: i64) {}
-
-    fn record(&self, _: MetricId, _: u64) {}
 }
 
 /// A request within its event. What ends the event is kept for last.

@@ -10,11 +10,13 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use keybound::gate::Settings;
-use keybound::host::{BellId, Call, CallId, Header, Host, MetricId, MetricKind, RequestId, Store};
+use keybound::host::{
+    BellId, Call, CallId, Clocks, Header, Host, Meter, MetricId, MetricKind, RequestId, Store,
+};
 use keybound::worker::{self, Metrics, Observer, Told, Worker};
 
 use crate::envoy::Configuration;
-use crate::local::{Clocks, Handed, Local, unique_name};
+use crate::local::{Handed, Local, OfProcess, unique_name};
 use crate::mailbox::{Ended, Mail, Mailbox, OwnedAnswer};
 use crate::plugin::{Defined, ORDERS, Plugin, TICK};
 use crate::shared_memory::SharedMemory;
@@ -79,13 +81,12 @@ impl MainThread {
         let memory = memory(&settings);
         let defining = Defining {
             configuration,
-            memory: &memory,
             defined: RefCell::default(),
         };
         let metrics = Metrics::define(&defining);
         defining.define(MetricKind::Counter, FAULTS);
         let defined = defining.defined.into_inner();
-        let worker = Worker::new(settings, unique_name(), None, &Clocks(&memory));
+        let worker = Worker::new(settings, unique_name(), None, &OfProcess);
         let plugin = Plugin::new(text.to_vec(), memory, configuration.bell(), defined);
         let ticker = Ticker::begin(&plugin);
         Ok(Self {
@@ -268,34 +269,17 @@ impl Store for OnMain<'_> {
 
 impl Observer for OnMain<'_> {}
 
-impl<'a> Host for OnMain<'a> {
-    type Stream = Handed<'a>;
-
+impl Clocks for OnMain<'_> {
     fn monotonic_millis(&self) -> u64 {
-        Clocks(&self.main.plugin.memory).monotonic_millis()
+        OfProcess.monotonic_millis()
     }
 
     fn wall_millis(&self) -> u64 {
-        Clocks(&self.main.plugin.memory).wall_millis()
+        OfProcess.wall_millis()
     }
+}
 
-    /// It serves no requests.
-    fn turn_to(&self, _: RequestId, _: impl FnOnce(&mut Self::Stream, &[Header<'_>])) {}
-
-    fn call(&self, call: &Call<'_>) -> Option<CallId> {
-        let number = self.configuration.call(call)?;
-        self.main.calls.borrow_mut().insert(number, Whose::Own);
-        Some(number)
-    }
-
-    fn bell(&self) -> Option<BellId> {
-        None
-    }
-
-    fn ring(&self, _: BellId) -> bool {
-        false
-    }
-
+impl Meter for OnMain<'_> {
     fn define(&self, _: MetricKind, name: &str) -> Option<MetricId> {
         self.main.plugin.metric(name)
     }
@@ -314,42 +298,16 @@ impl<'a> Host for OnMain<'a> {
     }
 }
 
-fn defined(metrics: &[Defined], metric: MetricId) -> Option<&Defined> {
-    metrics.get(usize::try_from(metric).ok()?)
-}
-
-/// The host in which metrics are made known.
-struct Defining<'a> {
-    configuration: Configuration<'a>,
-    memory: &'a SharedMemory,
-    defined: RefCell<Vec<Defined>>,
-}
-
-impl Store for Defining<'_> {
-    fn get(&self, name: &str) -> Option<(Vec<u8>, Option<u32>)> {
-        self.memory.get(name)
-    }
-
-    fn set(&self, name: &str, value: &[u8], last_change: Option<u32>) -> bool {
-        self.memory.set(name, value, last_change)
-    }
-}
-
-impl<'a> Host for Defining<'a> {
+impl<'a> Host for OnMain<'a> {
     type Stream = Handed<'a>;
 
-    fn monotonic_millis(&self) -> u64 {
-        Clocks(self.memory).monotonic_millis()
-    }
-
-    fn wall_millis(&self) -> u64 {
-        Clocks(self.memory).wall_millis()
-    }
-
+    /// It serves no requests.
     fn turn_to(&self, _: RequestId, _: impl FnOnce(&mut Self::Stream, &[Header<'_>])) {}
 
-    fn call(&self, _: &Call<'_>) -> Option<CallId> {
-        None
+    fn call(&self, call: &Call<'_>) -> Option<CallId> {
+        let number = self.configuration.call(call)?;
+        self.main.calls.borrow_mut().insert(number, Whose::Own);
+        Some(number)
     }
 
     fn bell(&self) -> Option<BellId> {
@@ -359,7 +317,19 @@ impl<'a> Host for Defining<'a> {
     fn ring(&self, _: BellId) -> bool {
         false
     }
+}
 
+fn defined(metrics: &[Defined], metric: MetricId) -> Option<&Defined> {
+    metrics.get(usize::try_from(metric).ok()?)
+}
+
+/// The host in which metrics are made known.
+struct Defining<'a> {
+    configuration: Configuration<'a>,
+    defined: RefCell<Vec<Defined>>,
+}
+
+impl Meter for Defining<'_> {
     fn define(&self, kind: MetricKind, name: &str) -> Option<MetricId> {
         let number = self.configuration.define(kind, name)?;
         let mut all = self.defined.borrow_mut();

@@ -4,7 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
 use keybound::gate::Decision;
-use keybound::host::{BellId, Call, CallId, Header, Host, MetricId, MetricKind, RequestId, Store};
+use keybound::host::{
+    BellId, Call, CallId, Clocks, Header, Host, Meter, MetricId, MetricKind, RequestId, Store,
+};
 use keybound::test_util::Handed;
 use keybound::time::{Instant, Now};
 use keybound::worker::{Observer, RESUMED_AT_ONCE, TICK, Worker};
@@ -72,9 +74,7 @@ impl Observer for Reached<'_> {
     }
 }
 
-impl Host for Reached<'_> {
-    type Stream = Handed;
-
+impl Clocks for Reached<'_> {
     fn monotonic_millis(&self) -> u64 {
         MONOTONIC + self.world.now()
     }
@@ -82,6 +82,37 @@ impl Host for Reached<'_> {
     fn wall_millis(&self) -> u64 {
         self.world.wall()
     }
+}
+
+impl Meter for Reached<'_> {
+    fn define(&self, kind: MetricKind, name: &str) -> Option<MetricId> {
+        let mut metrics = self.vm.metrics.borrow_mut();
+        metrics.push(Metric {
+            kind,
+            name: name.to_owned(),
+            sum: 0,
+        });
+        u64::try_from(metrics.len() - 1).ok()
+    }
+
+    fn add(&self, metric: MetricId, more: i64) {
+        if let Some(Metric { name, sum, .. }) =
+            self.vm.metrics.borrow_mut().get_mut(metric as usize)
+        {
+            *sum += more;
+            if *sum < 0 {
+                self.world.violated(Invariant::Driven, || {
+                    format!("VM {} takes away from {name} what is not there", self.vm.id)
+                });
+            }
+        }
+    }
+
+    fn record(&self, _: MetricId, _: u64) {}
+}
+
+impl Host for Reached<'_> {
+    type Stream = Handed;
 
     /// At once as Proxy-Wasm does, or in an event of the request as a dynamic module must.
     fn turn_to(&self, request: RequestId, act: impl FnOnce(&mut Handed, &[Header<'_>])) {
@@ -143,31 +174,6 @@ impl Host for Reached<'_> {
         }
         self.world.ring(self.vm, bell)
     }
-
-    fn define(&self, kind: MetricKind, name: &str) -> Option<MetricId> {
-        let mut metrics = self.vm.metrics.borrow_mut();
-        metrics.push(Metric {
-            kind,
-            name: name.to_owned(),
-            sum: 0,
-        });
-        u64::try_from(metrics.len() - 1).ok()
-    }
-
-    fn add(&self, metric: MetricId, more: i64) {
-        if let Some(Metric { name, sum, .. }) =
-            self.vm.metrics.borrow_mut().get_mut(metric as usize)
-        {
-            *sum += more;
-            if *sum < 0 {
-                self.world.violated(Invariant::Driven, || {
-                    format!("VM {} takes away from {name} what is not there", self.vm.id)
-                });
-            }
-        }
-    }
-
-    fn record(&self, _: MetricId, _: u64) {}
 }
 
 impl World {
