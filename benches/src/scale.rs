@@ -130,7 +130,13 @@ pub async fn run(plan: &Plan, processors: Option<&Processors>) -> Result<Measure
     let modules = Modules::built()?;
     let start_up = [
         start_up(Contender::None, &modules, services, processors).await?,
-        start_up(Contender::Keybound(plan.home, Case::Local), &modules, services, processors).await?,
+        start_up(
+            Contender::Keybound(plan.home, Case::Local),
+            &modules,
+            services,
+            processors,
+        )
+        .await?,
     ];
 
     let requests = Requests::new(

@@ -11,7 +11,7 @@ use super::{Decision, Gate, Notice, Passage, Refusal, Resolution};
 use crate::credential;
 use crate::credential::digest::Digest;
 use crate::host::{Circumstances, RequestId, Store};
-use crate::knowledge::cache::{Lookup, Source};
+use crate::knowledge::cache::{EntityId, Lookup, Source};
 use crate::knowledge::fetch::Admission;
 use crate::policy::{Authentication, Chosen, UnknownPolicy};
 use crate::record::Chain;
@@ -68,7 +68,7 @@ impl Gate {
             }
             Standing::PolicyUnknown(unknown) => return self.refuse_unknown_policy(&unknown, now),
             Standing::Faulty(policies, fault) => {
-                return self.conclude(Knowledge::Fault(fault), policies, request, now);
+                return self.conclude(Err(Knowledge::Fault(fault)), policies, request, now);
             }
         };
         let (digest, earlier) = match &found {
@@ -124,17 +124,17 @@ impl Gate {
         match self.cache.lookup(&digest, now.instant, case.store) {
             Lookup::Fresh(chain, source) => {
                 self.telemetry.count(looked_up(source));
-                self.judged(Knowledge::Known(&chain), case)
+                self.judged(Ok(chain), case)
             }
             Lookup::Stale(chain, source) => {
                 self.telemetry.count(looked_up(source));
                 self.telemetry.count(Plain::LookupStale);
                 self.fetcher.refresh(digest, now.instant);
-                self.judged(Knowledge::Known(&chain), case)
+                self.judged(Ok(chain), case)
             }
             Lookup::Negative => {
                 self.telemetry.count(Plain::LookupNegative);
-                self.judged(Knowledge::Unknown, case)
+                self.judged(Err(Knowledge::Unknown), case)
             }
             Lookup::Expired(_) | Lookup::Miss => {
                 let unheard = match self.fetcher.wait(digest, id, deadline, now.instant) {
@@ -168,13 +168,13 @@ impl Gate {
                 if case.now.instant.since(confirmed) < self.settings.freshness.max_staleness =>
             {
                 self.telemetry.count(Plain::LookupFetched);
-                self.judged(Knowledge::Known(&chain), case)
+                self.judged(Ok(chain), case)
             }
             Resolution::Unknown => {
                 self.telemetry.count(Plain::LookupFetched);
-                self.judged(Knowledge::Unknown, case)
+                self.judged(Err(Knowledge::Unknown), case)
             }
-            Resolution::Known(chain, _) => self.judge_too_old(&chain, Knowledge::Unavailable, case),
+            Resolution::Known(chain, _) => self.judge_too_old(chain, Knowledge::Unavailable, case),
             Resolution::Unavailable => self.judge_unheard(Knowledge::Unavailable, case),
         }
     }
@@ -191,11 +191,11 @@ impl Gate {
         {
             Lookup::Fresh(chain, _) | Lookup::Stale(chain, _) => {
                 self.telemetry.count(Plain::LookupFetched);
-                self.judged(Knowledge::Known(&chain), case)
+                self.judged(Ok(chain), case)
             }
             Lookup::Negative => {
                 self.telemetry.count(Plain::LookupFetched);
-                self.judged(Knowledge::Unknown, case)
+                self.judged(Err(Knowledge::Unknown), case)
             }
             Lookup::Expired(_) | Lookup::Miss => self.judge_waited(case, resolution),
         }
@@ -205,67 +205,68 @@ impl Gate {
     /// revoked key does not become a matter of waiting.
     fn judge_unheard(
         &mut self,
-        unheard: Knowledge<'_>,
+        unheard: Knowledge<'static>,
         case: &Case<'_, impl Circumstances, impl Store>,
     ) -> Decision {
         match self
             .cache
             .lookup(&case.digest, case.now.instant, case.store)
         {
-            Lookup::Expired(chain) => self.judge_too_old(&chain, unheard, case),
+            Lookup::Expired(chain) => self.judge_too_old(chain, unheard, case),
             // Somebody has heard of it meanwhile.
             Lookup::Fresh(chain, _) | Lookup::Stale(chain, _) => {
                 self.telemetry.count(Plain::LookupFetched);
-                self.judged(Knowledge::Known(&chain), case)
+                self.judged(Ok(chain), case)
             }
-            Lookup::Negative | Lookup::Miss => self.judged(unheard, case),
+            Lookup::Negative | Lookup::Miss => self.judged(Err(unheard), case),
         }
     }
 
     /// All that is known is too old to allow.
     fn judge_too_old(
         &mut self,
-        chain: &Chain,
-        unheard: Knowledge<'_>,
+        chain: Chain,
+        unheard: Knowledge<'static>,
         case: &Case<'_, impl Circumstances, impl Store>,
     ) -> Decision {
-        let knowledge = Knowledge::Known(chain);
         let facts = Facts {
-            knowledge,
+            knowledge: Knowledge::Known(&chain),
             policies: case.policies,
             request: case.request,
             now: case.now.unix,
         };
         if decide(&facts).is_some() {
-            return self.judged(knowledge, case);
+            return self.judged(Ok(chain), case);
         }
         self.telemetry.count(Plain::TrustedStaleRefused);
-        let mut decision = self.judged(unheard, case);
+        let mut decision = self.judged(Err(unheard), case);
         if let Decision::Proceed(passage) = &mut decision {
             // It fails open, and what refuses it under another policy goes on refusing it there.
-            passage.policies = self.told(knowledge, case.request, case.now);
+            passage.policies = self.told(Knowledge::Known(&chain), case.request, case.now);
         }
         decision
     }
 
+    /// Judges by a chain or, where none is known, by what is known instead.
     fn judged(
         &mut self,
-        knowledge: Knowledge<'_>,
+        known: Result<Chain, Knowledge<'static>>,
         case: &Case<'_, impl Circumstances, impl Store>,
     ) -> Decision {
-        self.conclude(knowledge, case.policies, case.request, case.now)
+        let known = known.map(|chain| (EntityId::key(&case.digest), chain));
+        self.conclude(known, case.policies, case.request, case.now)
     }
 
     fn conclude(
         &mut self,
-        knowledge: Knowledge<'_>,
+        known: Result<(EntityId, Chain), Knowledge<'static>>,
         policies: Chosen<'_>,
         request: &Request<'_, impl Circumstances>,
         now: Now,
     ) -> Decision {
-        let chain = match knowledge {
-            Knowledge::Known(chain) => Some(chain.clone()),
-            _ => None,
+        let knowledge = match &known {
+            Ok((_, chain)) => Knowledge::Known(chain),
+            Err(other) => *other,
         };
         let facts = Facts {
             knowledge,
@@ -274,11 +275,12 @@ impl Gate {
             now: now.unix,
         };
         let verdict = decide(&facts);
-        if let Some(chain) = &chain {
-            self.usage.count(&chain.key.id, verdict.is_none(), now);
+        if let Ok((id, chain)) = &known {
+            self.usage.count(*id, &chain.key, verdict.is_none(), now);
         }
         match verdict {
             Some(reason) => {
+                let chain = known.as_ref().ok().map(|(_, chain)| chain.clone());
                 let mut decision = self.refuse(reason, chain);
                 if let Decision::Proceed(passage) = &mut decision {
                     passage.policies = self.told(knowledge, request, now);
@@ -287,15 +289,17 @@ impl Gate {
             }
             None => {
                 self.telemetry.count(Plain::Allowed);
-                let notice = chain
+                let policies = self.told(knowledge, request, now);
+                let identity = known.ok().map(|(_, chain)| chain);
+                let notice = identity
                     .as_ref()
                     .and_then(|chain| self.notice(chain, now.unix));
                 Decision::Proceed(Passage {
-                    identity: chain,
+                    identity,
                     strip: true,
                     shadowed: None,
                     notice,
-                    policies: self.told(knowledge, request, now),
+                    policies,
                 })
             }
         }

@@ -42,7 +42,10 @@ const fn text(text: &str) -> Buffer {
 }
 
 unsafe extern "C" {
-    fn envoy_dynamic_module_callback_http_get_headers_size(filter: *mut c_void, list: c_int) -> usize;
+    fn envoy_dynamic_module_callback_http_get_headers_size(
+        filter: *mut c_void,
+        list: c_int,
+    ) -> usize;
     fn envoy_dynamic_module_callback_http_get_headers(
         filter: *mut c_void,
         list: c_int,
@@ -100,8 +103,14 @@ extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
     // SAFETY: the pointer is that of this event; Envoy reads constants and writes to the places that it is given, of
     // which there are enough.
     unsafe {
-        if envoy_dynamic_module_callback_http_get_headers_size(filter, REQUEST_HEADERS) <= headers.len() {
-            envoy_dynamic_module_callback_http_get_headers(filter, REQUEST_HEADERS, headers.as_mut_ptr());
+        if envoy_dynamic_module_callback_http_get_headers_size(filter, REQUEST_HEADERS)
+            <= headers.len()
+        {
+            envoy_dynamic_module_callback_http_get_headers(
+                filter,
+                REQUEST_HEADERS,
+                headers.as_mut_ptr(),
+            );
         }
         envoy_dynamic_module_callback_http_get_metadata_string(
             filter,
