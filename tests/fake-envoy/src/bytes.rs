@@ -85,8 +85,10 @@ impl List {
         self.moves();
     }
 
-    /// All loans are over.
+    /// All loans are over. Without debug assertions the bytes stay, so that a profiler sees the module and not this.
     pub fn moves(&mut self) {
-        self.0 = self.0.clone();
+        if cfg!(debug_assertions) {
+            self.0 = self.0.clone();
+        }
     }
 }

@@ -374,9 +374,8 @@ pub fn answer(handle: Handle, response: Response) {
     touched(handle, |stream| {
         let mut seen = lock(&stream.seen);
         assert!(
-            matches!(seen.fate, Fate::Begun | Fate::Waiting),
-            "{:?} is answered",
-            seen.fate
+            !matches!(seen.fate, Fate::Answered(_)),
+            "a stream is answered twice"
         );
         seen.fate = Fate::Answered(response);
         drop(seen);
