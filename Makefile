@@ -63,13 +63,13 @@ wasm: toolchain ## Build the filter alone
 	@printf 'target/keybound.wasm: %s bytes\n' "$$(wc -c < target/keybound.wasm)"
 
 # Runs cargo with Zig's linker, so that what comes out depends on nothing of this machine and tells nothing of it.
-#   $(1) target, $(2) version of glibc with a dot before it, if any
+#   $(1) target, $(2) version of glibc with a dot before it, if any, $(3) profile
 cargo_zig = CARGO_ZIGBUILD_ZIG_PATH='$(CURDIR)/target/zig/bin/zig' \
   CARGO_TARGET_$(shell echo $(1) | tr a-z- A-Z_)_RUSTFLAGS='$(REMAP)' \
   CFLAGS='-ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(CARGO_HOME)=cargo' \
-  target/zig/bin/cargo-zigbuild zigbuild --profile dist --target $(1)$(2)
+  target/zig/bin/cargo-zigbuild zigbuild --profile $(3) --target $(1)$(2)
 
-CARGO_STATIC = $(call cargo_zig,$(STATIC_TARGET))
+CARGO_STATIC = $(call cargo_zig,$(STATIC_TARGET),,dist)
 
 #   $(1) target
 define rust_target
@@ -94,8 +94,8 @@ native-all: native $(NATIVE_MODULES) ## Build it for x86-64 and for ARM (target/
 .PHONY: $(NATIVE_MODULES)
 $(NATIVE_MODULES): target/libkeybound-%.so: toolchain target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_VERSION)
 	$(call rust_target,$*-unknown-linux-gnu)
-	$(call cargo_zig,$*-unknown-linux-gnu,.$(GLIBC)) --locked -p keybound-dynamic-module
-	@cp target/$*-unknown-linux-gnu/dist/libkeybound_dynamic_module.so $@.partial && mv $@.partial $@
+	$(call cargo_zig,$*-unknown-linux-gnu,.$(GLIBC),native) --locked -p keybound-dynamic-module
+	@cp target/$*-unknown-linux-gnu/native/libkeybound_dynamic_module.so $@.partial && mv $@.partial $@
 
 # What goes into containers: the key service, and the upstream of the composed system.
 .PHONY: static

@@ -28,7 +28,7 @@ unsafe extern "C" {
         size: *mut usize,
     ) -> u32;
     fn proxy_remove_header_map_value(map: u32, name: *const u8, length: usize) -> u32;
-    fn proxy_replace_header_map_value(
+    fn proxy_add_header_map_value(
         map: u32,
         name: *const u8,
         name_length: usize,
@@ -79,7 +79,7 @@ extern "C" fn proxy_on_request_headers(_: u32, _: usize, _: u32) -> u32 {
         proxy_get_property(POLICY.as_ptr(), POLICY.len(), &mut data, &mut size);
         proxy_remove_header_map_value(REQUEST_HEADERS, CREDENTIAL.as_ptr(), CREDENTIAL.len());
         for (name, value) in IDENTITY {
-            proxy_replace_header_map_value(
+            proxy_add_header_map_value(
                 REQUEST_HEADERS,
                 name.as_ptr(),
                 name.len(),

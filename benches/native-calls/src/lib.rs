@@ -64,6 +64,12 @@ unsafe extern "C" {
         name: Buffer,
         value: Buffer,
     ) -> bool;
+    fn envoy_dynamic_module_callback_http_add_header(
+        filter: *mut c_void,
+        list: c_int,
+        name: Buffer,
+        value: Buffer,
+    ) -> bool;
     fn envoy_dynamic_module_callback_http_clear_route_cache(filter: *mut c_void);
 }
 
@@ -126,7 +132,7 @@ extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
             NOTHING,
         );
         for (name, value) in IDENTITY {
-            envoy_dynamic_module_callback_http_set_header(
+            envoy_dynamic_module_callback_http_add_header(
                 filter,
                 REQUEST_HEADERS,
                 text(name),
