@@ -19,3 +19,6 @@ mod plugin;
 mod requests;
 mod seat;
 mod shared_memory;
+
+// For the double of Envoy that tests have.
+pub use abi::{Buffer, HttpHeader};

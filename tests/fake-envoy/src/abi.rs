@@ -1,25 +1,9 @@
-//! The types of the interface, and the functions of the module that Envoy calls.
+//! The types of the interface, which are the module's own, and the functions of the module that Envoy calls.
 #![allow(unsafe_code)]
 
 use std::ffi::{c_char, c_int, c_void};
 
-/// Bytes of either side.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-pub struct Buffer {
-    pub pointer: *const u8,
-    pub length: usize,
-}
-
-/// A header of either side.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-pub struct HttpHeader {
-    pub name: *const u8,
-    pub name_length: usize,
-    pub value: *const u8,
-    pub value_length: usize,
-}
+pub use keybound_dynamic_module::{Buffer, HttpHeader};
 
 /// What the module is given for a stream, a configuration or a scheduler. For the former two it is a number: nobody
 /// but Envoy may look behind it.

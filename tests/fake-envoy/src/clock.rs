@@ -1,24 +1,16 @@
 //! The module's clocks, which a test can set forward. The C library's function is replaced for the whole program; what
-//! is added depends on the thread, and only where it is inside the module.
+//! is added depends on the Envoy of the thread, and only where that is inside the module.
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
 use std::time::Duration;
 
-thread_local! {
-    static AHEAD: Cell<Duration> = const { Cell::new(Duration::ZERO) };
-}
-
-/// Sets the clocks of the module on this thread forward.
-pub fn advance(by: Duration) {
-    AHEAD.set(AHEAD.get() + by);
-}
+use crate::inside::is_inside;
+use crate::threads::ahead_millis;
 
 /// What the C library has under this name, which the standard library calls.
 ///
 /// # Safety
 /// As for the C library's.
-#[cfg(not(miri))]
 #[unsafe(no_mangle)]
 unsafe extern "C" fn clock_gettime(
     clock: libc::clockid_t,
@@ -26,8 +18,8 @@ unsafe extern "C" fn clock_gettime(
 ) -> libc::c_int {
     // SAFETY: the caller's arguments, as they are.
     let result = unsafe { libc::syscall(libc::SYS_clock_gettime, clock, time) };
-    if result == 0 && crate::inside::is_inside() {
-        let ahead = AHEAD.get();
+    if result == 0 && is_inside() {
+        let ahead = Duration::from_millis(ahead_millis());
         // SAFETY: the kernel has just written there.
         let time = unsafe { &mut *time };
         time.tv_sec += i64::try_from(ahead.as_secs()).unwrap_or(0);

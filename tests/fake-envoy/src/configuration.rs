@@ -58,10 +58,12 @@ pub struct Live {
     state: Mutex<State>,
 }
 
-/// A configuration, as a test sees it.
+/// A configuration, as a test sees it. Its streams hold it, too: what a test does with one that it has let go is done
+/// only while it is there.
 pub struct Configuration {
-    /// There until it is dropped.
-    live: Option<Arc<Live>>,
+    held: Option<Arc<Live>>,
+    live: Weak<Live>,
+    main: Arc<Queue>,
 }
 
 /// The configuration that the module means. It is in an event of it, on the main thread.
@@ -233,62 +235,78 @@ impl Drop for Live {
 impl Configuration {
     /// One that the module has taken.
     pub fn new(live: Arc<Live>) -> Self {
-        Self { live: Some(live) }
+        Self {
+            live: Arc::downgrade(&live),
+            main: Arc::clone(&live.main),
+            held: Some(live),
+        }
     }
 
-    /// What streams hold.
+    /// What a new stream holds.
     pub fn live(&self) -> Arc<Live> {
-        Arc::clone(self.get())
+        let held = self.held.as_ref();
+        Arc::clone(held.expect("no request comes for what was let go"))
     }
 
-    fn get(&self) -> &Arc<Live> {
-        self.live.as_ref().expect("it was not dropped")
+    /// Does something with it on the main thread, which is where it may end.
+    fn run<T: Send + 'static>(&self, act: impl FnOnce(&Live) -> T + Send + 'static) -> Option<T> {
+        let live = Weak::clone(&self.live);
+        run(&self.main, move || live.upgrade().map(|live| act(&live)))
+    }
+
+    /// Envoy has no more use for it, but for the streams that have it.
+    pub fn let_go(&mut self) {
+        if let Some(live) = self.held.take() {
+            run(&self.main, move || drop(live));
+        }
     }
 
     /// Lets an event come on the main thread.
     pub fn event(&self, event: u64) {
-        let live = self.live();
-        run(&self.get().main, move || live.scheduled(event));
+        self.run(move |live| live.scheduled(event));
     }
 
     /// The calls that are under way.
     pub fn calls(&self) -> Vec<Call> {
-        lock(&self.get().state).calls.values().cloned().collect()
+        let calls = self.run(|live| lock(&live.state).calls.values().cloned().collect());
+        calls.unwrap_or_default()
     }
 
     /// Ends a call.
     pub fn ends(&self, call: u64, ending: Ending) {
-        let live = self.live();
-        run(&self.get().main, move || live.ends(call, &ending));
+        self.run(move |live| live.ends(call, &ending));
     }
 
     /// The value of a metric: of a counter or a gauge, or how many values a histogram has got.
     pub fn metric(&self, name: &str) -> u64 {
-        let state = lock(&self.get().state);
-        let metric = state.metrics.iter().find(|metric| metric.name == name);
-        metric
+        let wanted = name.to_owned();
+        let value = self.run(move |live| {
+            let state = lock(&live.state);
+            let metric = state.metrics.iter().find(|metric| metric.name == wanted);
+            metric.map(|metric| metric.value)
+        });
+        value
+            .flatten()
             .unwrap_or_else(|| panic!("there is no metric {name}"))
-            .value
     }
 
     /// All gauges that are not zero, and their values.
     pub fn gauges(&self) -> Vec<(String, u64)> {
-        let state = lock(&self.get().state);
-        let gauges = state.metrics.iter();
-        gauges
-            .filter(|metric| metric.kind == Kind::Gauge && metric.value != 0)
-            .map(|metric| (metric.name.clone(), metric.value))
-            .collect()
+        let gauges = self.run(|live| {
+            let state = lock(&live.state);
+            let gauges = state.metrics.iter();
+            gauges
+                .filter(|metric| metric.kind == Kind::Gauge && metric.value != 0)
+                .map(|metric| (metric.name.clone(), metric.value))
+                .collect()
+        });
+        gauges.unwrap_or_default()
     }
 }
 
 impl Drop for Configuration {
-    /// Envoy lets go of it, on the main thread.
     fn drop(&mut self) {
-        if let Some(live) = self.live.take() {
-            let main = Arc::clone(&live.main);
-            run(&main, move || drop(live));
-        }
+        self.let_go();
     }
 }
 

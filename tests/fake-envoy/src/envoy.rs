@@ -2,13 +2,14 @@
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
 use std::time::Duration;
 
 use crate::abi;
 use crate::calls::{Call, Handling};
-use crate::clock;
 use crate::configuration::{Configuration, Live};
 use crate::stream::{self, Exchange, Request};
 use crate::threads::{Shared, Thread};
@@ -38,21 +39,48 @@ impl Envoy {
         Self::begin(workers, true)
     }
 
+    /// One that is held, whose main thread and only worker take turns on one thread: nothing waits for another thread,
+    /// which is what a fuzzer wants. Gives how many schedulers the module has not given back.
+    pub fn alone(act: impl FnOnce(Self) + Send + 'static) -> usize {
+        let shared = Arc::new(Shared {
+            is_held: true,
+            ..Shared::default()
+        });
+        let own = Arc::clone(&shared);
+        let act = move || {
+            let worker = Worker(Thread::borrow(&own, false, stream::destroy_all));
+            act(Self::of(
+                Thread::borrow(&own, true, || ()),
+                vec![worker],
+                own,
+            ));
+        };
+        if let Err(panic) = thread::spawn(act).join() {
+            resume_unwind(panic);
+        }
+        shared.schedulers.load(Relaxed)
+    }
+
     fn begin(workers: usize, is_held: bool) -> Self {
         let shared = Arc::new(Shared {
             is_held,
             ..Shared::default()
         });
-        // SAFETY: the module returns a text that is there for good.
-        let version = unsafe { CStr::from_ptr(abi::program_init()) };
-        assert_eq!(version, c"v0.2.0");
         let worker = |number| {
             let name = format!("worker-{number}");
             Worker(Thread::begin(&name, &shared, false, stream::destroy_all))
         };
+        let workers = (0..workers).map(worker).collect();
+        Self::of(Thread::begin("main", &shared, true, || ()), workers, shared)
+    }
+
+    fn of(main: Thread, workers: Vec<Worker>, shared: Arc<Shared>) -> Self {
+        // SAFETY: the module returns a text that is there for good.
+        let version = unsafe { CStr::from_ptr(abi::program_init()) };
+        assert_eq!(version, c"v0.2.0");
         Self {
-            main: Thread::begin("main", &shared, true, || ()),
-            workers: (0..workers).map(worker).collect(),
+            main,
+            workers,
             shared,
         }
     }
@@ -120,10 +148,8 @@ impl Envoy {
 
     /// Time passes. Nobody is told of it.
     pub fn pass(&self, time: Duration) {
-        self.main.run(move || clock::advance(time));
-        for worker in &self.workers {
-            worker.0.run(move || clock::advance(time));
-        }
+        let millis = u64::try_from(time.as_millis()).unwrap_or(0);
+        self.shared.ahead_millis.fetch_add(millis, Relaxed);
     }
 
     /// A tick comes for a configuration.
@@ -147,7 +173,7 @@ impl Envoy {
 
 impl Drop for Envoy {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        if !thread::panicking() {
             self.end_threads();
         }
     }

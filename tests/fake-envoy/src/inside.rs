@@ -51,6 +51,6 @@ pub fn lies_about_headers(act: &mut dyn FnMut()) {
 }
 
 /// Whether it does.
-pub fn lies() -> bool {
+pub fn is_lying() -> bool {
     LIES.get()
 }

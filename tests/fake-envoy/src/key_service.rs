@@ -26,6 +26,13 @@ struct Known {
 }
 
 impl KeyService {
+    /// One that goes on where another has ended.
+    pub fn after(sequence: u64) -> Self {
+        let service = Self::default();
+        lock(&service.0).sequence = sequence;
+        service
+    }
+
     /// Makes a key of a user and a tenant of the same name, or makes it active or not.
     pub fn has(&self, credential: &str, name: &str, is_active: bool) {
         let mut known = lock(&self.0);

@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 
@@ -25,6 +26,8 @@ pub struct Shared {
     pub ends_within: AtomicBool,
     /// Schedulers that were not given back.
     pub schedulers: AtomicUsize,
+    /// How far the clocks of the module are set forward.
+    pub ahead_millis: AtomicU64,
     /// Whether events come when a test says so, and time passes when it says so.
     pub is_held: bool,
 }
@@ -38,11 +41,25 @@ pub fn context() -> Option<Context> {
     CONTEXT.try_with(|context| context.borrow().clone()).ok()?
 }
 
+/// How far the clocks of the module are set forward on this thread.
+#[cfg_attr(miri, allow(dead_code, reason = "there the clocks cannot be set"))]
+pub fn ahead_millis() -> u64 {
+    let ahead = CONTEXT.try_with(|context| {
+        let context = context.borrow();
+        context
+            .as_ref()
+            .map(|context| context.envoy.ahead_millis.load(Relaxed))
+    });
+    ahead.ok().flatten().unwrap_or(0)
+}
+
 /// What waits for a thread.
 #[derive(Default)]
 pub struct Queue {
     waiting: Mutex<Waiting>,
     changed: Condvar,
+    /// Where the thread is none of its own: whether it is the main one, and of which Envoy.
+    borrowed: Option<(bool, Arc<Shared>)>,
 }
 
 #[derive(Default)]
@@ -97,6 +114,7 @@ impl Queue {
 pub struct Thread {
     pub queue: Arc<Queue>,
     handle: Option<JoinHandle<()>>,
+    last: fn(),
 }
 
 impl Thread {
@@ -121,6 +139,20 @@ impl Thread {
         Self {
             queue,
             handle: Some(handle.expect("a thread can be made")),
+            last,
+        }
+    }
+
+    /// One that is the caller's own while it does something. Nothing is done on it but by [`run`].
+    pub fn borrow(envoy: &Arc<Shared>, is_main: bool, last: fn()) -> Self {
+        let queue = Arc::new(Queue {
+            borrowed: Some((is_main, Arc::clone(envoy))),
+            ..Queue::default()
+        });
+        Self {
+            queue,
+            handle: None,
+            last,
         }
     }
 
@@ -131,6 +163,12 @@ impl Thread {
 
     /// It ends when all is done that waits for it.
     pub fn end(&mut self) {
+        if self.queue.borrowed.is_some() {
+            while let Some(event) = self.queue.take_event() {
+                self.run(event);
+            }
+            self.run(self.last);
+        }
         lock(&self.queue.waiting).is_over = true;
         self.queue.changed.notify_all();
         if let Some(handle) = self.handle.take()
@@ -142,7 +180,17 @@ impl Thread {
 }
 
 /// Does something on the thread of a queue, and waits until it is done.
-pub fn run<T: Send + 'static>(queue: &Queue, act: impl FnOnce() -> T + Send + 'static) -> T {
+pub fn run<T: Send + 'static>(queue: &Arc<Queue>, act: impl FnOnce() -> T + Send + 'static) -> T {
+    if let Some((is_main, envoy)) = &queue.borrowed {
+        let before = CONTEXT.replace(Some(Context {
+            queue: Arc::clone(queue),
+            is_main: *is_main,
+            envoy: Arc::clone(envoy),
+        }));
+        let result = act();
+        CONTEXT.set(before);
+        return result;
+    }
     let (sender, receiver) = mpsc::channel();
     let job = move || {
         let _ = sender.send(catch_unwind(AssertUnwindSafe(act)));
