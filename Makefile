@@ -209,6 +209,31 @@ observe-test: promtool ## Check Prometheus' configuration, rules and alerts, and
 	cargo build -p key-service
 	@PROMTOOL='$(abspath $(PROMTOOL))' KEY_SERVICE='$(CURDIR)/target/debug/key-service' envoy/observe/test
 
+NIGHTLY := nightly
+HOST := $(MACHINE)-unknown-linux-gnu
+
+# Tests of the edge with the compiler's own checks; what is built for them stays apart. The standard library is built
+# with it for threads: what that library does to keep order would not be seen otherwise.
+#   $(1) sanitizer, $(2) more arguments
+sanitized = RUSTFLAGS=-Zsanitizer=$(1) cargo +$(NIGHTLY) test -p fake-envoy --tests --target $(HOST) \
+  --target-dir target/sanitize-$(1) --no-fail-fast $(2)
+
+.PHONY: sanitize
+sanitize: ## Test the dynamic module's edge under AddressSanitizer, with a search for leaks (a nightly toolchain)
+	@rustup run $(NIGHTLY) rustc --version > /dev/null 2>&1 || rustup toolchain install $(NIGHTLY) --profile minimal
+	$(call sanitized,address)
+
+.PHONY: sanitize-threads
+sanitize-threads: ## The same under ThreadSanitizer
+	@rustup component add --toolchain $(NIGHTLY) rust-src
+	$(call sanitized,thread,-Zbuild-std)
+
+.PHONY: miri
+miri: ## The same in Miri, which interprets it and knows the rules of the language
+	@rustup component add --toolchain $(NIGHTLY) miri rust-src
+	MIRIFLAGS=-Zmiri-disable-isolation cargo +$(NIGHTLY) miri test -p fake-envoy --tests --target-dir target/miri \
+	  --no-fail-fast
+
 FUZZ_SECONDS := 60
 
 .PHONY: fuzz
@@ -217,7 +242,7 @@ fuzz: ## Search for inputs that break TARGET (see fuzz/README.md), for FUZZ_SECO
 	  || { echo "TARGET is missing: one of $$(ls fuzz/corpus-seed | xargs)" >&2; exit 1; }
 	@mkdir -p 'fuzz/corpus/$(TARGET)'
 	cargo +nightly fuzz run '$(TARGET)' 'fuzz/corpus/$(TARGET)' 'fuzz/corpus-seed/$(TARGET)' \
-	  -- -max_total_time=$(FUZZ_SECONDS)
+	  -- -max_total_time=$(FUZZ_SECONDS) $(if $(filter edge,$(TARGET)),-detect_leaks=0)
 
 .PHONY: clean-data
 clean-data: ## Forget the demonstration's keys, users and tokens

@@ -2,10 +2,23 @@
 //! is added depends on the Envoy of the thread, and only where that is inside the module.
 #![allow(unsafe_code)]
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use crate::inside::is_inside;
+use crate::inside::{enter, is_inside};
 use crate::threads::ahead_millis;
+
+/// Sees that what is added is added. A linker may take another function of this name, as that of a sanitizer, where
+/// nothing else is wanted of this file.
+pub fn check() {
+    let ahead = Duration::from_millis(ahead_millis());
+    let before = SystemTime::now();
+    let inside = enter(SystemTime::now);
+    let apart = inside.duration_since(before).unwrap_or_default();
+    assert!(
+        apart >= ahead,
+        "the clocks cannot be set: {apart:?}, not {ahead:?}"
+    );
+}
 
 /// What the C library has under this name, which the standard library calls.
 ///

@@ -150,6 +150,8 @@ impl Envoy {
     pub fn pass(&self, time: Duration) {
         let millis = u64::try_from(time.as_millis()).unwrap_or(0);
         self.shared.ahead_millis.fetch_add(millis, Relaxed);
+        #[cfg(not(miri))]
+        self.main.run(crate::clock::check);
     }
 
     /// A tick comes for a configuration.

@@ -22,11 +22,11 @@ fn every_seed_and_its_neighbours_pass() {
         if cfg!(miri) {
             continue;
         }
-        // At most some twenty places each, as this is no search.
-        let step = (seed.len() / 20).max(1);
+        // At most some ten places each, as this is no search.
+        let step = (seed.len() / 10).max(1);
         for place in (0..seed.len()).step_by(step) {
             edge::edge(&seed[..place]);
-            for byte in [0x00, 0x0d, 0x7f, 0xff] {
+            for byte in [0x0d, 0xff] {
                 let mut changed = seed.clone();
                 changed[place] = byte;
                 edge::edge(&changed);
