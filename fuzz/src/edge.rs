@@ -217,7 +217,7 @@ impl World {
                 self.tick();
             }
             12 => self.handles(one),
-            13 => self.envoy.ends_streams_within(one % 2 == 0),
+            13 => self.envoy.ends_streams_within(one.is_multiple_of(2)),
             14 => self.change(one),
             _ => self.reconfigure(one),
         }
@@ -254,7 +254,7 @@ impl World {
             has_body: what & 32 != 0,
             policy: (what & 64 != 0).then(|| b"orders".to_vec()),
             source: (what & 128 != 0).then(|| b"10.1.2.3:4711".to_vec()),
-            is_answered_at_once: how % 2 == 0,
+            is_answered_at_once: how.is_multiple_of(2),
         };
         let (Some(configuration), worker) =
             (self.configurations.last(), self.envoy.worker(how / 8))
@@ -323,9 +323,9 @@ impl World {
 
     fn end(mut self, how: usize) -> usize {
         self.check();
-        if how % 2 == 0 {
+        if how.is_multiple_of(2) {
             // The key service is well, and time passes: nobody waits for ever.
-            self.handles(if how % 4 == 0 { 5 } else { 2 });
+            self.handles(if how.is_multiple_of(4) { 5 } else { 2 });
             for _ in 0..10 {
                 self.envoy.pass(Duration::from_millis(500));
                 self.tick();
