@@ -2,7 +2,6 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{c_char, c_int, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null;
 
 use keybound::host::RequestId;
@@ -10,7 +9,8 @@ use keybound::worker::Fate;
 
 use crate::abi::{self, Buffer, HttpHeader};
 use crate::envoy::{self, Configuration, Filter};
-use crate::local::{Last, Local, Reply};
+use crate::guarded::guarded;
+use crate::local::{Last, Local};
 use crate::logger;
 use crate::mailbox::{Ended, OwnedAnswer, TURN};
 use crate::main_thread::MainThread;
@@ -25,11 +25,6 @@ const CONTINUE: c_int = 0;
 const STOP: c_int = 1;
 /// Waits, and the body with it.
 const STOP_ALL_AND_WATERMARK: c_int = 4;
-
-/// No panic gets out into Envoy. What it says is in Envoy's own output, where panics are written.
-fn guarded<T>(act: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(act)).ok()
-}
 
 #[unsafe(no_mangle)]
 extern "C" fn envoy_dynamic_module_on_program_init() -> *const c_char {
@@ -86,7 +81,7 @@ extern "C" fn envoy_dynamic_module_on_http_filter_config_scheduled(
     let main = unsafe { &*main.cast::<MainThread>() };
     // SAFETY: Envoy calls this on the main thread, and the value does not leave this event.
     let configuration = unsafe { Configuration::new(configuration) };
-    guarded(|| main.event(configuration, event));
+    main.guards(configuration, || main.event(configuration, event));
 }
 
 #[unsafe(no_mangle)]
@@ -104,7 +99,7 @@ extern "C" fn envoy_dynamic_module_on_http_filter_config_http_callout_done(
     let main = unsafe { &*main.cast::<MainThread>() };
     // SAFETY: Envoy calls this on the main thread, and the value does not leave this event.
     let configuration = unsafe { Configuration::new(configuration) };
-    guarded(|| {
+    main.guards(configuration, || {
         let ended = if result == abi::SUCCESS {
             // SAFETY: Envoy's, valid during this event, and so many.
             let headers = unsafe { envoy::copied(headers, count) };
@@ -164,7 +159,7 @@ fn in_event(
             if let Some(local) = &request.local {
                 guarded(|| local.breaks());
             }
-            (Fate::Answered, Last::Answered(Box::new(Reply::fault())))
+            Last::fault()
         });
         request.waits.set(fate == Fate::Waiting);
         (fate, last)

@@ -10,6 +10,7 @@
 
 mod abi;
 mod envoy;
+mod guarded;
 mod hooks;
 mod local;
 mod logger;

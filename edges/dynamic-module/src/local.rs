@@ -1,8 +1,8 @@
 //! The worker of one configuration on one thread of Envoy, and the requests that it serves.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use keybound::host::{
@@ -13,9 +13,9 @@ use keybound::worker::{Fate, Observer, Worker};
 
 use crate::abi::{REQUEST_HEADERS, REQUEST_TRAILERS};
 use crate::envoy::{Copied, Filter};
+use crate::guarded::guarded;
 use crate::mailbox::{Ended, Mail, Mailbox, Order, OwnedAnswer};
 use crate::plugin::Plugin;
-use crate::requests;
 use crate::seat::Seat;
 use crate::shared_memory::SharedMemory;
 
@@ -29,7 +29,6 @@ pub struct Local {
     mailbox: Arc<Mailbox>,
     seat: Seat<Seated>,
     last_request: AtomicU64,
-    is_broken: AtomicBool,
 }
 
 /// What whoever sits uses.
@@ -60,19 +59,18 @@ pub struct Reply {
     details: String,
 }
 
-impl Reply {
-    /// The answer where a fault has ended a request.
-    pub fn fault() -> Self {
-        Self {
+impl Last {
+    /// Where a fault has ended a request.
+    pub fn fault() -> (Fate, Self) {
+        let reply = Reply {
             status: 500,
             headers: Vec::new(),
             body: Vec::new(),
             details: "keybound_fault".to_owned(),
-        }
+        };
+        (Fate::Answered, Self::Answered(Box::new(reply)))
     }
-}
 
-impl Last {
     /// Does it. Envoy may end the request within.
     pub fn act(self, filter: Filter<'_>) {
         match self {
@@ -102,7 +100,6 @@ impl Local {
             mailbox: Arc::new(Mailbox::new(worker.counts())),
             seat: Seat::new(Seated { worker, feeds: 0 }),
             last_request: AtomicU64::new(0),
-            is_broken: AtomicBool::new(false),
         });
         plugin.joins(&local);
         Some(local)
@@ -130,9 +127,6 @@ impl Local {
 
     /// A request has come. What is to be done last comes back.
     pub fn request(&self, id: RequestId, filter: &Filter<'_>, has_body: bool) -> (Fate, Last) {
-        if self.is_broken.load(Relaxed) {
-            return (Fate::Answered, Last::Answered(Box::new(Reply::fault())));
-        }
         let host = At(self);
         let mut headers = Copied::default();
         filter.headers(REQUEST_HEADERS, &mut headers);
@@ -148,17 +142,16 @@ impl Local {
             }
             fate
         });
-        (fate, stream.done())
+        match fate {
+            Some(fate) => (fate, stream.done()),
+            None => Last::fault(),
+        }
     }
 
     /// The turn of a request that waited has come, unless only mail has.
     pub fn woken(&self, id: RequestId, filter: &Filter<'_>, is_turn: bool) -> (Fate, Last) {
-        if self.is_broken.load(Relaxed) {
-            self.mailbox.waits_no_more(id);
-            return (Fate::Answered, Last::Answered(Box::new(Reply::fault())));
-        }
         let host = At(self);
-        if !is_turn {
+        if !is_turn && !self.is_over() {
             self.seat.sit(|seated| seated.read_mail(&host));
             return (Fate::Waiting, Last::Nothing);
         }
@@ -173,10 +166,13 @@ impl Local {
             }
             fate
         });
-        if fate != Fate::Waiting {
+        if fate != Some(Fate::Waiting) {
             self.mailbox.waits_no_more(id);
         }
-        (fate, stream.done())
+        match fate {
+            Some(fate) => (fate, stream.done()),
+            None => Last::fault(),
+        }
     }
 
     /// The trailers of a request have come.
@@ -193,9 +189,6 @@ impl Local {
     /// A request that waited is gone. It may have been the one that was to be woken for all.
     pub fn gone(&self, id: RequestId) {
         self.mailbox.waits_no_more(id);
-        if self.is_broken.load(Relaxed) {
-            return;
-        }
         self.seat.sit(|seated| {
             seated.worker.gone(id);
             seated.read_mail(&At(self));
@@ -204,31 +197,31 @@ impl Local {
 
     /// Time has passed. Where this worker has had nothing to do since, the main thread does what is due in its place.
     pub fn tick(&self, seen: &mut u64) {
-        if self.is_broken.load(Relaxed) {
+        if self.is_over() {
             return;
         }
         self.mailbox.put(Mail::Tick);
         let host = At(self);
-        self.seat
-            .sit_if_idle(seen, |seated| seated.read_mail(&host));
+        let done = guarded(|| {
+            self.seat
+                .sit_if_idle(seen, |seated| seated.read_mail(&host))
+        });
+        if done.is_none() {
+            self.breaks();
+        }
     }
 
-    /// A fault has ended a request of this worker: it may be half changed, so the next request begins another, and
+    /// A fault was met where this worker was at work: it may be half changed, so the next request begins another, and
     /// those that wait here are answered.
     pub fn breaks(&self) {
-        self.is_broken.store(true, Relaxed);
-        let faults = self.plugin.faults.fetch_add(1, Relaxed).saturating_add(1);
-        log::error!(
-            "a fault in the filter has ended a request with 500, the {faults}. since the configuration began; this is \
-             a bug, please report it"
-        );
-        requests::abandon(self);
+        self.seat.breaks();
+        self.plugin.meets_fault();
         self.mailbox.turn_all();
     }
 
     /// Whether nobody will ever come to it again.
     pub fn is_over(&self) -> bool {
-        self.is_broken.load(Relaxed)
+        self.seat.is_broken()
     }
 }
 

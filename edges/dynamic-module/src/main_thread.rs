@@ -16,6 +16,7 @@ use keybound::host::{
 use keybound::worker::{self, Metrics, Observer, Told, Worker};
 
 use crate::envoy::Configuration;
+use crate::guarded::guarded;
 use crate::local::{Handed, Local, OfProcess, unique_name};
 use crate::mailbox::{Ended, Mail, Mailbox, OwnedAnswer};
 use crate::plugin::{Defined, ORDERS, Plugin, TICK};
@@ -49,6 +50,8 @@ enum Whose {
     Own,
     /// A worker's, with its number for it.
     Of(Arc<Mailbox>, CallId),
+    /// Of a worker of the main thread that is no more.
+    Nobodys,
 }
 
 /// A worker, as the main thread watches it.
@@ -101,6 +104,31 @@ impl MainThread {
         })
     }
 
+    /// Acts so that a fault costs no more than what this thread knows: its worker, which may be half changed, begins
+    /// anew.
+    pub fn guards(&self, configuration: Configuration<'_>, act: impl FnOnce()) {
+        if guarded(act).is_some() {
+            return;
+        }
+        self.plugin.meets_fault();
+        guarded(|| {
+            let Ok(settings) = self.plugin.settings() else {
+                return;
+            };
+            let next = Worker::new(settings, unique_name(), None, &OfProcess);
+            let mut broken = self.worker.replace(next);
+            for whose in self.calls.borrow_mut().values_mut() {
+                if matches!(whose, Whose::Own) {
+                    *whose = Whose::Nobodys;
+                }
+            }
+            broken.end(&OnMain {
+                main: self,
+                configuration,
+            });
+        });
+    }
+
     /// An event of the main thread.
     pub fn event(&self, configuration: Configuration<'_>, event: u64) {
         match event {
@@ -138,6 +166,7 @@ impl MainThread {
                         Ended::NotSent => worker.not_sent(&host, call),
                     }
                 }
+                Some(Whose::Nobodys) => {}
                 // It ended before its number was known: it is looked for again.
                 None => {
                     self.early.borrow_mut().push((call, ended));

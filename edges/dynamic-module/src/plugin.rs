@@ -45,7 +45,7 @@ pub struct Plugin {
     orders: Mutex<Vec<Order>>,
     locals: Mutex<Vec<Arc<Local>>>,
     samples: Mutex<Vec<(MetricId, u64)>>,
-    /// Requests that were ended by a fault.
+    /// Faults that were met.
     pub faults: AtomicU64,
     /// Whether Envoy has let go of it: no new request comes.
     pub has_ended: AtomicBool,
@@ -115,6 +115,15 @@ impl Plugin {
         let all = locals.clone();
         locals.retain(|local| !local.is_over());
         all
+    }
+
+    /// A fault was met.
+    pub fn meets_fault(&self) {
+        let faults = self.faults.fetch_add(1, Relaxed).saturating_add(1);
+        log::error!(
+            "a fault in the filter, the {faults}. since the configuration began: whom it met gets 500. This is a bug, \
+             please report it"
+        );
     }
 
     /// Lets go of all that run it.

@@ -41,7 +41,7 @@ impl Request {
         let known = WORKERS.with_borrow_mut(|workers| {
             let of = workers
                 .iter_mut()
-                .find(|of| of.local.plugin_number() == plugin.number)?;
+                .find(|of| of.local.plugin_number() == plugin.number && !of.local.is_over())?;
             let kept = of.kept.pop();
             Some(kept.unwrap_or_else(|| Self::of(Some(Arc::clone(&of.local)))))
         });
@@ -88,7 +88,7 @@ impl Request {
     }
 }
 
-/// Keeps a worker for the requests to come, and lets go of those of configurations that have gone.
+/// Keeps a worker for the requests to come, and lets go of those that are broken or whose configuration has gone.
 fn keep(local: &Arc<Local>) {
     let of = Of {
         local: Arc::clone(local),
@@ -96,15 +96,8 @@ fn keep(local: &Arc<Local>) {
     };
     let _dropped: Vec<Of> = WORKERS.with_borrow_mut(|workers| {
         workers.push(of);
-        workers.extract_if(.., |of| of.local.has_ended()).collect()
-    });
-}
-
-/// The next request of a configuration begins another worker.
-pub fn abandon(local: &Local) {
-    let _dropped: Vec<Of> = WORKERS.with_borrow_mut(|workers| {
         workers
-            .extract_if(.., |of| std::ptr::eq(&*of.local, local))
+            .extract_if(.., |of| of.local.has_ended() || of.local.is_over())
             .collect()
     });
 }
