@@ -193,12 +193,12 @@ bench-build: wasm envoy
 	  target/bench/empty-trimmed.debug.wasm
 
 .PHONY: faults
-faults: build envoy ## Break things under load, and see what becomes of every request (3 minutes)
+faults: build $(if $(NATIVE),native) envoy ## Break things under load, and see what becomes of every request (4 minutes; NATIVE=1: with the dynamic module)
 	cargo build --release -p keybound-tests --bin faults
 	@target/release/faults trials
 
 .PHONY: figures
-figures: build envoy ## Measure how soon changes are obeyed, and what a flood costs (5 minutes)
+figures: build $(if $(NATIVE),native) envoy ## Measure how soon changes are obeyed, and what a flood costs (5 minutes; NATIVE=1 likewise)
 	cargo build --release -p keybound-tests --bin faults
 	@target/release/faults figures
 
