@@ -133,15 +133,10 @@ simulate: toolchain ## Replay the simulation of SEED, event by event
 soak: toolchain ## Simulate for SECONDS, other seeds each time
 	$(SIMULATE) --soak $(or $(SECONDS),$(SOAK_SECONDS))
 
-# What the dynamic module does not have: docs/installation.md.
-NOT_NATIVE := --skip a_redirect_inside_envoy_keeps_its_key --skip the_old_one_let_go_of_its_cache \
-  --skip a_request_that_envoy_begins_anew_is_guarded_anew
-
 .PHONY: test-envoy
 test-envoy: build $(if $(NATIVE),native-all) target/envoy-$(ENVOY_VERSION)/is-$(ENVOY_VERSION) ## Run the tests on Envoy with another version of it (ENVOY_VERSION=1.39.3; NATIVE=1: with the dynamic module)
 	ENVOY='$(CURDIR)/target/envoy-$(ENVOY_VERSION)/bin/envoy-$(ENVOY_VERSION)' \
-	  cargo test -p keybound-tests $(if $(NATIVE),--test native) --test envoy --no-fail-fast \
-	  $(if $(NATIVE),-- $(NOT_NATIVE))
+	  cargo test -p keybound-tests $(if $(NATIVE),--test native) --test envoy --no-fail-fast
 
 # Private items are documented, so links to them lead somewhere.
 STRICT_RUSTDOC := -D warnings -A rustdoc::private-intra-doc-links

@@ -98,9 +98,12 @@ impl Gate {
         request: &Request<'_, impl Circumstances>,
         holds: impl Fn(Chosen<'_>) -> bool,
     ) -> Decision {
-        self.telemetry.count(Plain::Anonymous);
+        let policies = self.told_of_anonymous(request, holds);
+        if policies.is_none() {
+            self.telemetry.count(Plain::Anonymous);
+        }
         Decision::Proceed(Passage {
-            policies: self.told_of_anonymous(request, holds),
+            policies,
             ..Passage::anonymous()
         })
     }
@@ -243,7 +246,7 @@ impl Gate {
         let mut decision = self.judged(unheard, case);
         if let Decision::Proceed(passage) = &mut decision {
             // It fails open, and what refuses it under another policy goes on refusing it there.
-            passage.policies = self.told(knowledge, case.request, case.now);
+            passage.policies = self.told(knowledge, case.request, case.now, None);
         }
         decision
     }
@@ -273,20 +276,20 @@ impl Gate {
             request,
             now: now.unix,
         };
-        let verdict = decide(&facts);
-        if let Some(chain) = &chain {
-            self.usage.count(&chain.key.id, verdict.is_none(), now);
-        }
-        match verdict {
+        match decide(&facts) {
             Some(reason) => {
+                self.count_refused(chain.as_ref(), now);
                 let mut decision = self.refuse(reason, chain);
                 if let Decision::Proceed(passage) = &mut decision {
-                    passage.policies = self.told(knowledge, request, now);
+                    passage.policies = self.told(knowledge, request, now, None);
                 }
                 decision
             }
             None => {
-                self.telemetry.count(Plain::Allowed);
+                let policies = self.told(knowledge, request, now, Some(Plain::Allowed));
+                if policies.is_none() {
+                    self.count_passed(Plain::Allowed, chain.as_ref(), now);
+                }
                 let notice = chain
                     .as_ref()
                     .and_then(|chain| self.notice(chain, now.unix));
@@ -295,7 +298,7 @@ impl Gate {
                     strip: true,
                     shadowed: None,
                     notice,
-                    policies: self.told(knowledge, request, now),
+                    policies,
                 })
             }
         }

@@ -23,6 +23,7 @@ const PREFIX: &str = "envoy_dynamic_module_callback_";
 /// a whole: a new one is a decision.
 const CALLBACKS: &[&str] = &[
     "http_add_header",
+    "get_most_specific_route_config",
     "http_clear_route_cache",
     "http_filter_config_decrement_gauge",
     "http_filter_config_define_counter",
