@@ -178,16 +178,18 @@ bench: bench-build ## Measure what the filter costs beside what people would use
 	@exec target/release/bench compare $(ARGUMENTS)
 
 .PHONY: bench-scale
-bench-scale: bench-build ## Measure what the number of known keys costs (ARGUMENTS=--help)
+bench-scale: bench-build ## Measure what the number of known keys costs (ARGUMENTS=--help; ARGUMENTS='--home native')
 	@exec target/release/bench scale $(ARGUMENTS)
 
 .PHONY: bench-build
-bench-build: wasm envoy
+bench-build: wasm native envoy
 	cargo build --release -p keybound-benches
+	cargo build --release -p native-calls
 	cargo build --profile wasm --target wasm32-wasip1 -p empty-filter -p host-calls-filter
 	@mkdir -p target/bench
 	@cp target/wasm32-wasip1/wasm/empty_filter.wasm target/bench/empty.wasm
 	@cp target/wasm32-wasip1/wasm/host_calls_filter.wasm target/bench/host-calls.wasm
+	@cp target/release/libnative_calls.so target/libkeybound.so target/bench/
 	@cargo run --quiet -p trim-module target/bench/empty.wasm target/bench/empty-trimmed.wasm \
 	  target/bench/empty-trimmed.debug.wasm
 

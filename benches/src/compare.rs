@@ -7,8 +7,9 @@ use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 use serde::Serialize;
 use support::failure::{Failure, Result};
+use support::home::Home;
 
-use crate::contenders::{Contender, KEYS};
+use crate::contenders::{Case, Contender, KEYS};
 use crate::gateway::{Gateway, Modules, Processors, Services};
 use crate::load::{Load, Pace, Requests};
 use crate::population::{Kind, Population};
@@ -91,7 +92,7 @@ pub async fn run(plan: &Plan, processors: Option<&Processors>) -> Result<Vec<Mea
         let requests = contender.requests();
         let mut order: Vec<u32> = (0..).take(requests.len()).collect();
         order.shuffle(&mut random);
-        let port = gateway.port(contender.home().name())?;
+        let port = gateway.port(contender.shares_listener_of().name())?;
         let load = Load::connect(
             port,
             CONNECTIONS,
@@ -158,7 +159,7 @@ async fn start(plan: &Plan, processors: Option<&Processors>) -> Result<Gateway> 
     };
     let modules = Modules::built()?;
     // All of them, whoever takes part: what an idle listener costs is the same for every run.
-    let listeners = Contender::ALL
+    let listeners = Contender::all()
         .into_iter()
         .filter_map(|contender| contender.listener(&modules))
         .collect();
@@ -173,13 +174,8 @@ async fn start(plan: &Plan, processors: Option<&Processors>) -> Result<Gateway> 
 async fn warm_up(measured: &Measured, load: &mut Load, gateway: &Gateway) -> Result<()> {
     let failed = |error: Failure| error.during(measured.contender.name());
     load.run(Pace::Saturating, WARM_UP).map_err(failed)?;
-    let wanted = match measured.contender {
-        Contender::Keybound
-        | Contender::KeyboundExpectations
-        | Contender::KeyboundEverything
-        | Contender::KeyboundRefused => "lookup.local",
-        Contender::KeyboundShared => "lookup.shared",
-        _ => return Ok(()),
+    let Some(wanted) = measured.contender.case().and_then(Case::counter) else {
+        return Ok(());
     };
     tokio::time::sleep(COUNTED).await;
     let before = gateway.counter(wanted).await?;
@@ -219,7 +215,7 @@ fn choose_rates(measured: &mut [Measured]) {
     let half = |measured: &Measured| Summary::of(measured.throughput.iter().copied()).median / 2.0;
     let common = measured
         .iter()
-        .find(|measured| measured.contender == Contender::Keybound)
+        .find(|measured| measured.contender == Contender::Keybound(Home::Wasm, Case::Local))
         .or(measured.first())
         .map_or(0.0, half);
     for measured in measured {

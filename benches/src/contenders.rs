@@ -1,6 +1,7 @@
 //! Who is compared: what each does, and what it is sent.
 
 use serde_json::{Value, json};
+use support::home::Home;
 
 use crate::authorization::IDENTITY_HEADERS;
 use crate::gateway::{Listener, Modules, keybound};
@@ -11,7 +12,7 @@ use crate::population::{Kind, Population};
 pub const KEYS: u32 = 1000;
 
 /// One thing that is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contender {
     /// No filter.
     None,
@@ -33,40 +34,59 @@ pub enum Contender {
     WasmEmptyTrimmed,
     /// The host calls of a hit, and nothing else.
     WasmHostCalls,
-    /// Keybound, default configuration, key in the worker's own cache.
-    Keybound,
-    /// The same, key in the cache that the workers share.
-    KeyboundShared,
-    /// A key whose user is suspended.
-    KeyboundRefused,
-    /// What does not look like a key.
-    KeyboundMalformed,
-    /// Scopes, networks, hours, user and tenant expected.
-    KeyboundExpectations,
-    /// Every check and every header.
-    KeyboundEverything,
+    /// The calls of Envoy that a hit makes as a dynamic module, and nothing else.
+    NativeCalls,
+    /// Keybound.
+    Keybound(Home, Case),
 }
+
+/// What Keybound is made to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Case {
+    /// Default configuration, key in the worker's own cache.
+    Local,
+    /// The same, key in the cache that the workers share.
+    Shared,
+    /// A key whose user is suspended.
+    Refused,
+    /// What does not look like a key.
+    Malformed,
+    /// Scopes, networks, hours, user and tenant expected.
+    Expectations,
+    /// Every check and every header.
+    Everything,
+}
+
+const CASES: [Case; 6] = [
+    Case::Local,
+    Case::Shared,
+    Case::Refused,
+    Case::Malformed,
+    Case::Expectations,
+    Case::Everything,
+];
 
 impl Contender {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 16] = [
-        Self::None,
-        Self::ApiKeyAuth,
-        Self::LuaTrivial,
-        Self::LuaEqual,
-        Self::LuaExpectations,
-        Self::ExtAuthzHttp,
-        Self::ExtAuthzGrpc,
-        Self::WasmEmpty,
-        Self::WasmEmptyTrimmed,
-        Self::WasmHostCalls,
-        Self::Keybound,
-        Self::KeyboundShared,
-        Self::KeyboundRefused,
-        Self::KeyboundMalformed,
-        Self::KeyboundExpectations,
-        Self::KeyboundEverything,
-    ];
+    pub fn all() -> Vec<Self> {
+        let others = [
+            Self::None,
+            Self::ApiKeyAuth,
+            Self::LuaTrivial,
+            Self::LuaEqual,
+            Self::LuaExpectations,
+            Self::ExtAuthzHttp,
+            Self::ExtAuthzGrpc,
+            Self::WasmEmpty,
+            Self::WasmEmptyTrimmed,
+            Self::WasmHostCalls,
+            Self::NativeCalls,
+        ];
+        let ours = [Home::Wasm, Home::Native]
+            .into_iter()
+            .flat_map(|home| CASES.map(|case| Self::Keybound(home, case)));
+        others.into_iter().chain(ours).collect()
+    }
 
     /// Short name, for the command line and for JSON.
     pub const fn name(self) -> &'static str {
@@ -81,12 +101,19 @@ impl Contender {
             Self::WasmEmpty => "wasm-empty",
             Self::WasmEmptyTrimmed => "wasm-empty-trimmed",
             Self::WasmHostCalls => "wasm-host-calls",
-            Self::Keybound => "keybound",
-            Self::KeyboundShared => "keybound-shared",
-            Self::KeyboundRefused => "keybound-refused",
-            Self::KeyboundMalformed => "keybound-malformed",
-            Self::KeyboundExpectations => "keybound-expectations",
-            Self::KeyboundEverything => "keybound-everything",
+            Self::NativeCalls => "native-calls",
+            Self::Keybound(Home::Wasm, Case::Local) => "keybound",
+            Self::Keybound(Home::Wasm, Case::Shared) => "keybound-shared",
+            Self::Keybound(Home::Wasm, Case::Refused) => "keybound-refused",
+            Self::Keybound(Home::Wasm, Case::Malformed) => "keybound-malformed",
+            Self::Keybound(Home::Wasm, Case::Expectations) => "keybound-expectations",
+            Self::Keybound(Home::Wasm, Case::Everything) => "keybound-everything",
+            Self::Keybound(Home::Native, Case::Local) => "native",
+            Self::Keybound(Home::Native, Case::Shared) => "native-shared",
+            Self::Keybound(Home::Native, Case::Refused) => "native-refused",
+            Self::Keybound(Home::Native, Case::Malformed) => "native-malformed",
+            Self::Keybound(Home::Native, Case::Expectations) => "native-expectations",
+            Self::Keybound(Home::Native, Case::Everything) => "native-everything",
         }
     }
 
@@ -103,31 +130,54 @@ impl Contender {
             Self::WasmEmpty => "empty Proxy-Wasm filter",
             Self::WasmEmptyTrimmed => "empty Proxy-Wasm filter, trimmed",
             Self::WasmHostCalls => "the host calls of a hit alone",
-            Self::Keybound => "Keybound: local hit",
-            Self::KeyboundShared => "Keybound: shared hit",
-            Self::KeyboundRefused => "Keybound: refused key",
-            Self::KeyboundMalformed => "Keybound: malformed key",
-            Self::KeyboundExpectations => "Keybound: local hit with expectations",
-            Self::KeyboundEverything => "Keybound: local hit with everything",
+            Self::NativeCalls => "a dynamic module with the calls of a hit alone",
+            Self::Keybound(Home::Wasm, Case::Local) => "Keybound: local hit",
+            Self::Keybound(Home::Wasm, Case::Shared) => "Keybound: shared hit",
+            Self::Keybound(Home::Wasm, Case::Refused) => "Keybound: refused key",
+            Self::Keybound(Home::Wasm, Case::Malformed) => "Keybound: malformed key",
+            Self::Keybound(Home::Wasm, Case::Expectations) => {
+                "Keybound: local hit with expectations"
+            }
+            Self::Keybound(Home::Wasm, Case::Everything) => "Keybound: local hit with everything",
+            Self::Keybound(Home::Native, Case::Local) => "Keybound, dynamic module: local hit",
+            Self::Keybound(Home::Native, Case::Shared) => "Keybound, dynamic module: shared hit",
+            Self::Keybound(Home::Native, Case::Refused) => "Keybound, dynamic module: refused key",
+            Self::Keybound(Home::Native, Case::Malformed) => {
+                "Keybound, dynamic module: malformed key"
+            }
+            Self::Keybound(Home::Native, Case::Expectations) => {
+                "Keybound, dynamic module: local hit with expectations"
+            }
+            Self::Keybound(Home::Native, Case::Everything) => {
+                "Keybound, dynamic module: local hit with everything"
+            }
+        }
+    }
+
+    /// What Keybound is made to do, where it is Keybound.
+    pub const fn case(self) -> Option<Case> {
+        match self {
+            Self::Keybound(_, case) => Some(case),
+            _ => None,
         }
     }
 
     /// Whose keys it is sent; none where what it is sent is no key.
     pub const fn kind(self) -> Option<Kind> {
-        match self {
-            Self::KeyboundMalformed => None,
-            Self::KeyboundRefused => Some(Kind::Suspended),
-            Self::KeyboundExpectations => Some(Kind::Fenced),
-            Self::KeyboundEverything => Some(Kind::Complete),
-            _ => Some(Kind::Plain),
+        match self.case() {
+            Some(Case::Malformed) => None,
+            Some(Case::Refused) => Some(Kind::Suspended),
+            Some(Case::Expectations) => Some(Kind::Fenced),
+            Some(Case::Everything) => Some(Kind::Complete),
+            Some(Case::Local | Case::Shared) | None => Some(Kind::Plain),
         }
     }
 
     /// The status of every answer.
     pub const fn status(self) -> u16 {
-        match self {
-            Self::KeyboundMalformed => 401,
-            Self::KeyboundRefused => 403,
+        match self.case() {
+            Some(Case::Malformed) => 401,
+            Some(Case::Refused) => 403,
             _ => 200,
         }
     }
@@ -152,7 +202,6 @@ impl Contender {
             keys: KEYS,
         };
         let filter = match self {
-            Self::KeyboundRefused | Self::KeyboundMalformed => return None,
             Self::None => None,
             Self::ApiKeyAuth => Some(api_key_auth(population)),
             Self::LuaTrivial => Some(lua_filter(&lua::trivial(population))),
@@ -163,56 +212,65 @@ impl Contender {
             Self::WasmEmpty => Some(modules.filter(&modules.empty, self.name(), "")),
             Self::WasmEmptyTrimmed => Some(modules.filter(&modules.empty_trimmed, self.name(), "")),
             Self::WasmHostCalls => Some(modules.filter(&modules.host_calls, self.name(), "")),
-            Self::Keybound => Some(keybound(modules, self.name(), &json!({}))),
-            Self::KeyboundShared => {
-                // So few that no key is there any more when its turn comes again.
-                let settings = json!({"limits": {"local_entries": 16}});
-                Some(keybound(modules, self.name(), &settings))
+            Self::NativeCalls => Some(modules.native_calls()),
+            Self::Keybound(home, case) => {
+                let settings = case.settings()?;
+                Some(keybound(modules, home, self.name(), &settings))
             }
-            Self::KeyboundExpectations => Some(keybound(
-                modules,
-                self.name(),
-                &json!({"default_policy": {
-                    "scopes": {"all": ["orders:read"]},
-                    "user": {"header": "x-user"}, "tenant": {"header": "x-tenant"},
-                }}),
-            )),
-            Self::KeyboundEverything => Some(keybound(
-                modules,
-                self.name(),
-                &json!({
-                    "key_format": {
-                        "prefixes": ["kb_live_", "kb_test_"], "checksum": "crc32",
-                        "min_length": 46, "max_length": 46,
-                    },
-                    "identity_headers": {"environment": "x-key-environment"},
-                    "default_policy": {
-                        "environment": "live", "api": "orders",
-                        "scopes": {"all": ["orders:read"]},
-                        "user": {"header": "x-user"}, "tenant": {"header": "x-tenant"},
-                    },
-                }),
-            )),
         };
-        let notices = matches!(
-            self,
-            Self::Keybound
-                | Self::KeyboundShared
-                | Self::KeyboundExpectations
-                | Self::KeyboundEverything
-        );
         Some(Listener {
             name: self.name().to_owned(),
             filter,
-            notices,
+            notices: self.case().is_some(),
         })
     }
 
     /// The contender whose listener this one uses.
-    pub const fn home(self) -> Self {
+    pub const fn shares_listener_of(self) -> Self {
         match self {
-            Self::KeyboundRefused | Self::KeyboundMalformed => Self::Keybound,
+            Self::Keybound(home, Case::Refused | Case::Malformed) => {
+                Self::Keybound(home, Case::Local)
+            }
             other => other,
+        }
+    }
+}
+
+impl Case {
+    /// Settings beside the required ones; nothing where the filter is that of another case.
+    fn settings(self) -> Option<Value> {
+        Some(match self {
+            Self::Refused | Self::Malformed => return None,
+            Self::Local => json!({}),
+            // So few that no key is there any more when its turn comes again.
+            Self::Shared => json!({"limits": {"local_entries": 16}}),
+            Self::Expectations => json!({"default_policy": {
+                "scopes": {"all": ["orders:read"]},
+                "user": {"header": "x-user"}, "tenant": {"header": "x-tenant"},
+            }}),
+            Self::Everything => json!({
+                "key_format": {
+                    "prefixes": ["kb_live_", "kb_test_"], "checksum": "crc32",
+                    "min_length": 46, "max_length": 46,
+                },
+                "identity_headers": {"environment": "x-key-environment"},
+                "default_policy": {
+                    "environment": "live", "api": "orders",
+                    "scopes": {"all": ["orders:read"]},
+                    "user": {"header": "x-user"}, "tenant": {"header": "x-tenant"},
+                },
+            }),
+        })
+    }
+
+    /// The counter of look-ups that each of its requests adds to, where its requests are looked up.
+    pub const fn counter(self) -> Option<&'static str> {
+        match self {
+            Self::Local | Self::Refused | Self::Expectations | Self::Everything => {
+                Some("lookup.local")
+            }
+            Self::Shared => Some("lookup.shared"),
+            Self::Malformed => None,
         }
     }
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use support::client::Request;
 use support::config::{Config, Ports};
 use support::failure::{Failure, Result};
+use support::home::{Home, SEARCH_PATH, STRIPS_PREFIX};
 use support::paths;
 use support::ports::{self, Port};
 use support::process::Process;
@@ -29,10 +30,10 @@ pub struct Listener {
     pub notices: bool,
 }
 
-/// WebAssembly modules.
+/// Modules of both homes.
 #[derive(Debug)]
 pub struct Modules {
-    /// Ours.
+    /// Ours, for Proxy-Wasm.
     pub keybound: PathBuf,
     /// One that does nothing, as the SDK makes it.
     pub empty: PathBuf,
@@ -131,17 +132,24 @@ impl Modules {
         plugin["vm_config"]["code"]["local"]["filename"] = module.display().to_string().into();
         filter
     }
+
+    /// The calls of Envoy that a hit makes as a dynamic module, and nothing else.
+    pub fn native_calls(&self) -> Value {
+        let mut filter = Home::Native.filter(&self.template);
+        filter["typed_config"]["dynamic_module_config"]["name"] = "native_calls".into();
+        filter
+    }
 }
 
 /// Keybound with these settings beside the required ones.
-pub fn keybound(modules: &Modules, vm: &str, settings: &Value) -> Value {
+pub fn keybound(modules: &Modules, home: Home, vm: &str, settings: &Value) -> Value {
     let mut all = json!({
         "key_service": {"cluster": "key_service", "token_env": "KEYBOUND_GATEWAY_TOKEN"},
     });
     for (name, value) in settings.as_object().into_iter().flatten() {
         all[name] = value.clone();
     }
-    modules.filter(&modules.keybound, vm, &all.to_string())
+    home.filter(&modules.filter(&modules.keybound, vm, &all.to_string()))
 }
 
 /// Where modules are taken from and results are written to.
@@ -181,14 +189,16 @@ impl Gateway {
         let folder = folder().join("run");
         fs::create_dir_all(&folder)?;
         let file = folder.join("envoy.json");
-        fs::write(&file, config.to_text())?;
+        config.at("/layered_runtime/layers/0/static_layer")[STRIPS_PREFIX] = true.into();
+        fs::write(&file, config.at("").to_string())?;
         let mut command = Command::new(paths::envoy()?);
         command
             .arg("--config-path")
             .arg(&file)
             .args(["--concurrency", "1", "--disable-hot-restart"])
             .args(["--log-level", "warn"])
-            .env("KEYBOUND_GATEWAY_TOKEN", "bench");
+            .env("KEYBOUND_GATEWAY_TOKEN", "bench")
+            .env(SEARCH_PATH, self::folder());
         for old in ["envoy.log", "envoy.out"] {
             let _ = fs::remove_file(folder.join(old));
         }

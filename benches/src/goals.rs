@@ -1,9 +1,10 @@
 //! What Keybound is meant to reach, and whether it does.
 
 use serde::Serialize;
+use support::home::Home;
 
 use crate::compare::Measured;
-use crate::contenders::Contender;
+use crate::contenders::{Case, Contender};
 use crate::statistics::Summary;
 
 /// One aim.
@@ -35,9 +36,11 @@ impl Goal {
 /// The aims of a comparison, as far as those whom they are about took part.
 pub fn of_comparison(measured: &[Measured]) -> Vec<Goal> {
     use Contender::{
-        ExtAuthzGrpc, ExtAuthzHttp, Keybound, KeyboundExpectations, KeyboundMalformed,
-        KeyboundRefused, LuaEqual, LuaExpectations, None as NoFilter, WasmEmptyTrimmed,
+        ApiKeyAuth, ExtAuthzGrpc, ExtAuthzHttp, Keybound, LuaEqual, LuaExpectations,
+        None as NoFilter, WasmEmptyTrimmed,
     };
+    let wasm = |case| Keybound(Home::Wasm, case);
+    let native = |case| Keybound(Home::Native, case);
     let find = |contender| {
         measured
             .iter()
@@ -53,43 +56,67 @@ pub fn of_comparison(measured: &[Measured]) -> Vec<Goal> {
     let p99 = |measured: &Measured| -> Vec<f64> {
         measured.latency.iter().map(|latency| latency.p99).collect()
     };
+    let late = |who| Some(ratios(&p99(find(who)?), &p99(find(NoFilter)?)));
     [
         (
             "local hit / equal Lua, added CPU",
-            1.0,
-            added(Keybound, LuaEqual),
+            1.5,
+            added(wasm(Case::Local), LuaEqual),
         ),
         (
             "local hit / trimmed empty filter, added CPU",
             2.2,
-            added(Keybound, WasmEmptyTrimmed),
+            added(wasm(Case::Local), WasmEmptyTrimmed),
         ),
         (
             "local hit with expectations / equal Lua with expectations, added CPU",
             1.0,
-            added(KeyboundExpectations, LuaExpectations),
+            added(wasm(Case::Expectations), LuaExpectations),
         ),
         (
             "local hit / cheaper ext_authz, added CPU",
-            0.1,
-            cheaper.and_then(|cheaper| added(Keybound, cheaper)),
+            0.32,
+            cheaper.and_then(|cheaper| added(wasm(Case::Local), cheaper)),
         ),
         (
             "refused key / allowed key, total CPU",
             1.2,
-            total(KeyboundRefused, Keybound),
+            total(wasm(Case::Refused), wasm(Case::Local)),
         ),
         (
             "malformed key / allowed key, total CPU",
             1.2,
-            total(KeyboundMalformed, Keybound),
+            total(wasm(Case::Malformed), wasm(Case::Local)),
         ),
         (
             "local hit / no filter, p99 latency at half of saturation",
             1.15,
-            find(Keybound)
-                .zip(find(NoFilter))
-                .map(|(who, to)| ratios(&p99(who), &p99(to))),
+            late(wasm(Case::Local)),
+        ),
+        (
+            "dynamic module: local hit / equal Lua, added CPU",
+            0.5,
+            added(native(Case::Local), LuaEqual),
+        ),
+        (
+            "dynamic module: local hit / cheaper ext_authz, added CPU",
+            0.11,
+            cheaper.and_then(|cheaper| added(native(Case::Local), cheaper)),
+        ),
+        (
+            "dynamic module: local hit / api_key_auth, added CPU",
+            2.5,
+            added(native(Case::Local), ApiKeyAuth),
+        ),
+        (
+            "dynamic module: local hit / Proxy-Wasm's local hit, added CPU",
+            0.4,
+            added(native(Case::Local), wasm(Case::Local)),
+        ),
+        (
+            "dynamic module: local hit / no filter, p99 latency at half of saturation",
+            1.1,
+            late(native(Case::Local)),
         ),
     ]
     .into_iter()

@@ -25,6 +25,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use serde_json::json;
 use support::failure::{Failure, Result};
+use support::home::Home;
 
 use contenders::Contender;
 use gateway::Processors;
@@ -57,6 +58,9 @@ enum Command {
     List,
     /// Compare numbers of known keys: hits, memory, time to get warm
     Scale {
+        /// Where the filter runs: wasm or native
+        #[arg(long, default_value = "wasm", value_parser = home)]
+        home: Home,
         /// Rounds
         #[arg(long, default_value_t = 15)]
         rounds: usize,
@@ -67,10 +71,18 @@ enum Command {
 }
 
 fn contender(name: &str) -> std::result::Result<Contender, String> {
-    Contender::ALL
+    Contender::all()
         .into_iter()
         .find(|contender| contender.name() == name)
         .ok_or_else(|| "no such contender: `bench list` names all".to_owned())
+}
+
+fn home(name: &str) -> std::result::Result<Home, String> {
+    match name {
+        "wasm" => Ok(Home::Wasm),
+        "native" => Ok(Home::Native),
+        _ => Err("wasm or native".to_owned()),
+    }
 }
 
 fn main() -> ExitCode {
@@ -85,7 +97,7 @@ fn main() -> ExitCode {
 
 fn start(command: Command) -> Result<()> {
     if matches!(command, Command::List) {
-        for contender in Contender::ALL {
+        for contender in Contender::all() {
             println!("{:22} {}", contender.name(), contender.description());
         }
         return Ok(());
@@ -113,7 +125,7 @@ async fn run(command: Command, processors: Option<&Processors>) -> Result<()> {
             latency_rounds,
             only,
         } => {
-            let contenders: Vec<Contender> = Contender::ALL
+            let contenders: Vec<Contender> = Contender::all()
                 .into_iter()
                 .filter(|contender| only.is_empty() || only.contains(contender))
                 .collect();
@@ -133,27 +145,36 @@ async fn run(command: Command, processors: Option<&Processors>) -> Result<()> {
                 &json!({"machine": machine, "contenders": measured, "goals": goals}),
             )
         }
-        Command::Scale { rounds, mut keys } => {
+        Command::Scale {
+            home,
+            rounds,
+            mut keys,
+        } => {
             keys.sort_unstable();
             keys.dedup();
             if keys.first().is_none_or(|fewest| *fewest == 0) {
                 return Err(Failure::new("--keys: at least one key is needed"));
             }
+            let name = match home {
+                Home::Wasm => "scale",
+                Home::Native => "scale-native",
+            };
             let plan = scale::Plan {
+                home,
                 sizes: keys,
                 rounds: rounds.max(1),
             };
             let measured = scale::run(&plan, processors).await?;
             let goals = measured.goals();
             plot::lines(
-                &folder.join("scale.svg"),
+                &folder.join(format!("{name}.svg")),
                 "Processor time that a hit adds to a request",
                 "µs",
                 &measured.lines(),
             )?;
             report::publish(
                 &folder,
-                "scale",
+                name,
                 &machine,
                 &[
                     measured.sheet(),

@@ -9,8 +9,9 @@ use rand_distr::{Distribution, Zipf};
 use serde::Serialize;
 use serde_json::json;
 use support::failure::{Failure, Result};
+use support::home::Home;
 
-use crate::contenders::{Contender, request};
+use crate::contenders::{Case, Contender, request};
 use crate::gateway::{Gateway, Listener, Modules, Processors, Services, keybound};
 use crate::goals::Goal;
 use crate::load::{Load, Pace, Requests};
@@ -38,6 +39,8 @@ const STARTS: usize = 5;
 /// What to measure.
 #[derive(Debug)]
 pub struct Plan {
+    /// Where the filter runs.
+    pub home: Home,
     /// Numbers of keys.
     pub sizes: Vec<u32>,
     /// Rounds.
@@ -127,7 +130,13 @@ pub async fn run(plan: &Plan, processors: Option<&Processors>) -> Result<Measure
     let modules = Modules::built()?;
     let start_up = [
         start_up(Contender::None, &modules, services, processors).await?,
-        start_up(Contender::Keybound, &modules, services, processors).await?,
+        start_up(
+            Contender::Keybound(plan.home, Case::Local),
+            &modules,
+            services,
+            processors,
+        )
+        .await?,
     ];
 
     let requests = Requests::new(
@@ -138,7 +147,7 @@ pub async fn run(plan: &Plan, processors: Option<&Processors>) -> Result<Measure
         .listener(&modules)
         .into_iter()
         .chain(plan.sizes.iter().flat_map(|keys| {
-            [Cache::Local, Cache::Shared].map(|cache| listener(*keys, cache, &modules))
+            [Cache::Local, Cache::Shared].map(|cache| listener(plan.home, *keys, cache, &modules))
         }))
         .collect();
     let gateway = Gateway::start(listeners, &modules, services, processors).await?;
@@ -194,7 +203,7 @@ fn listener_name(keys: u32, cache: Cache) -> String {
 
 /// Limits that hold all keys with their users and tenants. Both listeners of a number share one memory, so
 /// that what is learned through the first is found by the second, whose own cache holds next to nothing.
-fn listener(keys: u32, cache: Cache, modules: &Modules) -> Listener {
+fn listener(home: Home, keys: u32, cache: Cache, modules: &Modules) -> Listener {
     let local = match cache {
         Cache::Local => u64::from(keys) * 3 / 2,
         Cache::Shared => 16,
@@ -208,8 +217,10 @@ fn listener(keys: u32, cache: Cache, modules: &Modules) -> Listener {
             "waiting_requests": COLD_CONNECTIONS * 2,
         },
     });
-    let mut filter = keybound(modules, &format!("keybound-{keys}"), &settings);
-    filter["typed_config"]["config"]["name"] = listener_name(keys, cache).into();
+    let mut filter = keybound(modules, home, &format!("keybound-{keys}"), &settings);
+    if home == Home::Wasm {
+        filter["typed_config"]["config"]["name"] = listener_name(keys, cache).into();
+    }
     Listener {
         name: listener_name(keys, cache),
         filter: Some(filter),

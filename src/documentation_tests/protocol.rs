@@ -8,6 +8,7 @@ use super::{examples, names, reasons, reply, rows, section};
 use crate::config;
 use crate::credential::digest::{Digest, Digester};
 use crate::credential::{Checksum, KeyFormat, crc32};
+use crate::knowledge::cache::EntityId;
 use crate::protocol::{LONGEST_BODY, MARKER, MOST_DIGESTS};
 use crate::record::{
     Changed, Content, DAYS, Hours, KeyStatus, Resolved, TenantStatus, UserStatus, parse_answer,
@@ -15,7 +16,7 @@ use crate::record::{
 };
 use crate::reply::Detail;
 use crate::telemetry::usage::Usage;
-use crate::test_util::at;
+use crate::test_util::{at, chain};
 use crate::verdict::Class;
 
 const PAGE: &str = include_str!("../../docs/protocol.md");
@@ -267,7 +268,7 @@ fn limits_are_those_of_the_code() {
     let most = limit("keys of a report");
     let mut usage = usage();
     for key in 0..=most {
-        usage.count(&format!("key_{key}"), true, at(0));
+        count(&mut usage, &format!("key_{key}"));
     }
     let report: Value = serde_json::from_slice(&usage.next_report(at(20_000)).unwrap()).unwrap();
     assert_eq!(report["keys"].as_array().unwrap().len(), most);
@@ -276,6 +277,11 @@ fn limits_are_those_of_the_code() {
 fn usage() -> Usage {
     let settings = config::parse(br#"{"key_service": {"cluster": "key_service"}}"#, &|_| None);
     Usage::new(settings.unwrap().usage, "reporter".to_owned())
+}
+
+fn count(usage: &mut Usage, id: &str) {
+    let key = chain(|key, _, _| key.id = id.into()).key;
+    usage.count(EntityId::user(id), &key, true, at(0));
 }
 
 #[test]
@@ -317,7 +323,7 @@ fn examples_are_read_by_the_code_and_written_as_by_it() {
     };
 
     let mut usage = usage();
-    usage.count("key_01", true, at(0));
+    count(&mut usage, "key_01");
     let written: Value = serde_json::from_slice(&usage.next_report(at(20_000)).unwrap()).unwrap();
     let report: Value = serde_json::from_str(report).unwrap();
     let fields = |report: &Value| {

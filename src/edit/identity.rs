@@ -43,6 +43,8 @@ impl IdentityHeaders {
                 return;
             };
             match value.filter(|value| !value.is_empty()) {
+                // To add is cheaper than to look for what is not there.
+                Some(value) if sent == 0 => request.add(name, value.as_bytes()),
                 Some(value) => {
                     if sent > 1 {
                         // A host may replace the first of several and leave the others.

@@ -6,6 +6,7 @@
 
 use super::{Decision, Gate, Passage, Refusal};
 use crate::host::Circumstances;
+use crate::knowledge::cache::EntityId;
 use crate::policy::{Chosen, UnknownPolicy};
 use crate::record::Chain;
 use crate::request::Request;
@@ -24,8 +25,16 @@ pub struct Told {
     unnamed: Option<Reason>,
     /// Of each policy that a route can name, in their order.
     named: Vec<Option<Reason>>,
-    /// What it is counted as, once it is known that it passes.
-    pub(super) counter: Option<Plain>,
+    /// What it is counted as, once it is known that it passes; nothing where it is counted already.
+    passes: Option<Passes>,
+}
+
+/// What a request is counted as that passes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Passes {
+    pub(super) counter: Plain,
+    /// Whose use it is.
+    pub(super) key: Option<EntityId>,
 }
 
 impl Gate {
@@ -36,11 +45,11 @@ impl Gate {
         knowledge: Knowledge<'_>,
         request: &Request<'_, impl Circumstances>,
         now: Now,
-        counter: Option<Plain>,
+        passes: Option<Passes>,
     ) -> Option<Told> {
         self.settings
             .guarded_routes
-            .then(|| self.known(knowledge, request, now, counter))
+            .then(|| self.known(knowledge, request, now, passes))
     }
 
     #[cold]
@@ -49,9 +58,9 @@ impl Gate {
         knowledge: Knowledge<'_>,
         request: &Request<'_, impl Circumstances>,
         now: Now,
-        counter: Option<Plain>,
+        passes: Option<Passes>,
     ) -> Told {
-        self.of_each(request, counter, &|policies| {
+        self.of_each(request, passes, &|policies| {
             let facts = Facts {
                 knowledge,
                 policies,
@@ -69,15 +78,19 @@ impl Gate {
         holds: impl Fn(Chosen<'_>) -> bool,
     ) -> Option<Told> {
         let refuses = |policies: Chosen<'_>| (!holds(policies)).then_some(Reason::KeyMissing);
+        let passes = Passes {
+            counter: Plain::Anonymous,
+            key: None,
+        };
         self.settings
             .guarded_routes
-            .then(|| self.of_each(request, Some(Plain::Anonymous), &refuses))
+            .then(|| self.of_each(request, Some(passes), &refuses))
     }
 
     fn of_each(
         &self,
         request: &Request<'_, impl Circumstances>,
-        counter: Option<Plain>,
+        passes: Option<Passes>,
         refuses: &dyn Fn(Chosen<'_>) -> Option<Reason>,
     ) -> Told {
         // In shadow everything passes.
@@ -86,7 +99,7 @@ impl Gate {
         Told {
             unnamed: refuses(policies.of_target(request)),
             named: policies.iter().map(|(_, policy)| refuses(policy)).collect(),
-            counter,
+            passes,
         }
     }
 
@@ -127,21 +140,18 @@ impl Gate {
                     .ok_or(UnknownPolicy(name))
             }
         };
+        let Some(refused) = refused.transpose() else {
+            if let Some(passes) = told.passes {
+                self.count(passes, chain, now);
+            }
+            return None;
+        };
+        if let Some((id, chain)) = told.passes.and_then(|passes| passes.key).zip(chain) {
+            self.usage.count(id, &chain.key, false, now);
+        }
         let decision = match refused {
-            Ok(None) => {
-                if let Some(counter) = told.counter {
-                    self.count_passed(counter, chain, now);
-                }
-                return None;
-            }
-            Ok(Some(reason)) => {
-                self.count_refused(chain, now);
-                self.refuse(reason, chain.cloned())
-            }
-            Err(unknown) => {
-                self.count_refused(chain, now);
-                self.refuse_unknown_policy(&unknown, now)
-            }
+            Ok(reason) => self.refuse(reason, chain.cloned()),
+            Err(unknown) => self.refuse_unknown_policy(&unknown, now),
         };
         match decision {
             Decision::Refuse(refusal) => Some(refusal),
@@ -149,16 +159,11 @@ impl Gate {
         }
     }
 
-    pub(super) fn count_passed(&mut self, counter: Plain, chain: Option<&Chain>, now: Now) {
-        self.telemetry.count(counter);
-        if let Some(chain) = chain {
-            self.usage.count(&chain.key.id, true, now);
-        }
-    }
-
-    pub(super) fn count_refused(&mut self, chain: Option<&Chain>, now: Now) {
-        if let Some(chain) = chain {
-            self.usage.count(&chain.key.id, false, now);
+    /// Counts a request that passes.
+    pub(super) fn count(&mut self, passes: Passes, chain: Option<&Chain>, now: Now) {
+        self.telemetry.count(passes.counter);
+        if let Some((id, chain)) = passes.key.zip(chain) {
+            self.usage.count(id, &chain.key, true, now);
         }
     }
 }

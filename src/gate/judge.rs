@@ -5,13 +5,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::again::Before;
+use super::guard::Passes;
 use super::settings::{Enforcement, Unavailable};
 use super::standing::Standing;
 use super::{Decision, Gate, Notice, Passage, Refusal, Resolution};
 use crate::credential;
 use crate::credential::digest::Digest;
 use crate::host::{Circumstances, RequestId, Store};
-use crate::knowledge::cache::{Lookup, Source};
+use crate::knowledge::cache::{EntityId, Lookup, Source};
 use crate::knowledge::fetch::Admission;
 use crate::policy::{Authentication, Chosen, UnknownPolicy};
 use crate::record::Chain;
@@ -68,7 +69,7 @@ impl Gate {
             }
             Standing::PolicyUnknown(unknown) => return self.refuse_unknown_policy(&unknown, now),
             Standing::Faulty(policies, fault) => {
-                return self.conclude(Knowledge::Fault(fault), policies, request, now);
+                return self.conclude(Err(Knowledge::Fault(fault)), policies, request, now);
             }
         };
         let (digest, earlier) = match &found {
@@ -127,17 +128,17 @@ impl Gate {
         match self.cache.lookup(&digest, now.instant, case.store) {
             Lookup::Fresh(chain, source) => {
                 self.telemetry.count(looked_up(source));
-                self.judged(Knowledge::Known(&chain), case)
+                self.judged(Ok(chain), case)
             }
             Lookup::Stale(chain, source) => {
                 self.telemetry.count(looked_up(source));
                 self.telemetry.count(Plain::LookupStale);
                 self.fetcher.refresh(digest, now.instant);
-                self.judged(Knowledge::Known(&chain), case)
+                self.judged(Ok(chain), case)
             }
             Lookup::Negative => {
                 self.telemetry.count(Plain::LookupNegative);
-                self.judged(Knowledge::Unknown, case)
+                self.judged(Err(Knowledge::Unknown), case)
             }
             Lookup::Expired(_) | Lookup::Miss => {
                 let unheard = match self.fetcher.wait(digest, id, deadline, now.instant) {
@@ -171,13 +172,13 @@ impl Gate {
                 if case.now.instant.since(confirmed) < self.settings.freshness.max_staleness =>
             {
                 self.telemetry.count(Plain::LookupFetched);
-                self.judged(Knowledge::Known(&chain), case)
+                self.judged(Ok(chain), case)
             }
             Resolution::Unknown => {
                 self.telemetry.count(Plain::LookupFetched);
-                self.judged(Knowledge::Unknown, case)
+                self.judged(Err(Knowledge::Unknown), case)
             }
-            Resolution::Known(chain, _) => self.judge_too_old(&chain, Knowledge::Unavailable, case),
+            Resolution::Known(chain, _) => self.judge_too_old(chain, Knowledge::Unavailable, case),
             Resolution::Unavailable => self.judge_unheard(Knowledge::Unavailable, case),
         }
     }
@@ -194,11 +195,11 @@ impl Gate {
         {
             Lookup::Fresh(chain, _) | Lookup::Stale(chain, _) => {
                 self.telemetry.count(Plain::LookupFetched);
-                self.judged(Knowledge::Known(&chain), case)
+                self.judged(Ok(chain), case)
             }
             Lookup::Negative => {
                 self.telemetry.count(Plain::LookupFetched);
-                self.judged(Knowledge::Unknown, case)
+                self.judged(Err(Knowledge::Unknown), case)
             }
             Lookup::Expired(_) | Lookup::Miss => self.judge_waited(case, resolution),
         }
@@ -208,67 +209,69 @@ impl Gate {
     /// revoked key does not become a matter of waiting.
     fn judge_unheard(
         &mut self,
-        unheard: Knowledge<'_>,
+        unheard: Knowledge<'static>,
         case: &Case<'_, impl Circumstances, impl Store>,
     ) -> Decision {
         match self
             .cache
             .lookup(&case.digest, case.now.instant, case.store)
         {
-            Lookup::Expired(chain) => self.judge_too_old(&chain, unheard, case),
+            Lookup::Expired(chain) => self.judge_too_old(chain, unheard, case),
             // Somebody has heard of it meanwhile.
             Lookup::Fresh(chain, _) | Lookup::Stale(chain, _) => {
                 self.telemetry.count(Plain::LookupFetched);
-                self.judged(Knowledge::Known(&chain), case)
+                self.judged(Ok(chain), case)
             }
-            Lookup::Negative | Lookup::Miss => self.judged(unheard, case),
+            Lookup::Negative | Lookup::Miss => self.judged(Err(unheard), case),
         }
     }
 
     /// All that is known is too old to allow.
     fn judge_too_old(
         &mut self,
-        chain: &Chain,
-        unheard: Knowledge<'_>,
+        chain: Chain,
+        unheard: Knowledge<'static>,
         case: &Case<'_, impl Circumstances, impl Store>,
     ) -> Decision {
-        let knowledge = Knowledge::Known(chain);
         let facts = Facts {
-            knowledge,
+            knowledge: Knowledge::Known(&chain),
             policies: case.policies,
             request: case.request,
             now: case.now.unix,
         };
         if decide(&facts).is_some() {
-            return self.judged(knowledge, case);
+            return self.judged(Ok(chain), case);
         }
         self.telemetry.count(Plain::TrustedStaleRefused);
-        let mut decision = self.judged(unheard, case);
+        let mut decision = self.judged(Err(unheard), case);
         if let Decision::Proceed(passage) = &mut decision {
             // It fails open, and what refuses it under another policy goes on refusing it there.
-            passage.policies = self.told(knowledge, case.request, case.now, None);
+            let known = Knowledge::Known(&chain);
+            passage.policies = self.told(known, case.request, case.now, None);
         }
         decision
     }
 
+    /// Judges by a chain or, where none is known, by what is known instead.
     fn judged(
         &mut self,
-        knowledge: Knowledge<'_>,
+        known: Result<Chain, Knowledge<'static>>,
         case: &Case<'_, impl Circumstances, impl Store>,
     ) -> Decision {
-        self.conclude(knowledge, case.policies, case.request, case.now)
+        let known = known.map(|chain| (EntityId::key(&case.digest), chain));
+        self.conclude(known, case.policies, case.request, case.now)
     }
 
     fn conclude(
         &mut self,
-        knowledge: Knowledge<'_>,
+        known: Result<(EntityId, Chain), Knowledge<'static>>,
         policies: Chosen<'_>,
         request: &Request<'_, impl Circumstances>,
         now: Now,
     ) -> Decision {
-        let chain = match knowledge {
-            Knowledge::Known(chain) => Some(chain.clone()),
-            _ => None,
+        let knowledge = match &known {
+            Ok((_, chain)) => Knowledge::Known(chain),
+            Err(other) => *other,
         };
         let facts = Facts {
             knowledge,
@@ -278,7 +281,10 @@ impl Gate {
         };
         match decide(&facts) {
             Some(reason) => {
-                self.count_refused(chain.as_ref(), now);
+                if let Ok((id, chain)) = &known {
+                    self.usage.count(*id, &chain.key, false, now);
+                }
+                let chain = known.as_ref().ok().map(|(_, chain)| chain.clone());
                 let mut decision = self.refuse(reason, chain);
                 if let Decision::Proceed(passage) = &mut decision {
                     passage.policies = self.told(knowledge, request, now, None);
@@ -286,15 +292,20 @@ impl Gate {
                 decision
             }
             None => {
-                let policies = self.told(knowledge, request, now, Some(Plain::Allowed));
+                let passes = Passes {
+                    counter: Plain::Allowed,
+                    key: known.as_ref().ok().map(|(id, _)| *id),
+                };
+                let policies = self.told(knowledge, request, now, Some(passes));
+                let identity = known.ok().map(|(_, chain)| chain);
                 if policies.is_none() {
-                    self.count_passed(Plain::Allowed, chain.as_ref(), now);
+                    self.count(passes, identity.as_ref(), now);
                 }
-                let notice = chain
+                let notice = identity
                     .as_ref()
                     .and_then(|chain| self.notice(chain, now.unix));
                 Decision::Proceed(Passage {
-                    identity: chain,
+                    identity,
                     strip: true,
                     shadowed: None,
                     notice,

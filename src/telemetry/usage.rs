@@ -3,12 +3,15 @@
 //! A report that was not taken is kept and sent again under its number, so that the key service counts it
 //! once however often it arrives. What is counted meanwhile goes into the next one.
 
-use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::Duration;
 
+use hashbrown::HashTable;
 use serde::Serialize;
 
+use crate::knowledge::cache::EntityId;
 use crate::protocol::MOST_REPORTED;
+use crate::record::Key;
 use crate::time::{Instant, Now};
 
 /// Keys that are counted at most, while reports are not taken. Those that come then are not counted.
@@ -46,7 +49,8 @@ pub struct Usage {
     every: Option<Duration>,
     reporter: String,
     batch: u64,
-    counts: HashMap<Box<str>, Count>,
+    /// By what stands for their keys in the caches, which is a hash already.
+    counts: HashTable<Counted>,
     /// Unix seconds since which the counts were collected.
     from: u64,
     report: Option<Vec<u8>>,
@@ -56,6 +60,19 @@ pub struct Usage {
     due: Option<Instant>,
     /// Until when nothing is counted, for nobody would take it.
     left_alone: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Counted {
+    id: EntityId,
+    key: Rc<Key>,
+    count: Count,
+}
+
+impl Counted {
+    fn is_of(&self, id: EntityId, key: &Rc<Key>) -> bool {
+        self.id == id && (Rc::ptr_eq(&self.key, key) || self.key.id == key.id)
+    }
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -101,7 +118,7 @@ impl Usage {
             every: settings.enabled.then_some(settings.every),
             reporter,
             batch: 0,
-            counts: HashMap::new(),
+            counts: HashTable::new(),
             from: 0,
             report: None,
             sent: false,
@@ -111,7 +128,7 @@ impl Usage {
     }
 
     /// Counts a verdict on a key. A key that was seen before costs no allocation.
-    pub fn count(&mut self, key: &str, allowed: bool, now: Now) {
+    pub fn count(&mut self, id: EntityId, key: &Rc<Key>, allowed: bool, now: Now) {
         let Some(every) = self.every else { return };
         if self.counts.is_empty() {
             if self.left_alone.is_some_and(|until| now.instant < until) {
@@ -120,12 +137,21 @@ impl Usage {
             self.from = now.unix;
             self.due.get_or_insert(now.instant + every);
         }
-        if let Some(count) = self.counts.get_mut(key) {
-            count.add(allowed, now.unix);
+        let known = self
+            .counts
+            .find_mut(id.spread(), |counted| counted.is_of(id, key));
+        if let Some(counted) = known {
+            counted.count.add(allowed, now.unix);
         } else if self.counts.len() < COUNTED {
             let mut count = Count::default();
             count.add(allowed, now.unix);
-            self.counts.insert(key.into(), count);
+            let counted = Counted {
+                id,
+                key: Rc::clone(key),
+                count,
+            };
+            self.counts
+                .insert_unique(id.spread(), counted, |counted| counted.id.spread());
         }
     }
 
@@ -141,10 +167,10 @@ impl Usage {
     }
 
     fn collect(&mut self, now: Now) -> Option<Vec<u8>> {
-        let keys: Vec<Box<str>> = self.counts.keys().take(MOST_REPORTED).cloned().collect();
-        let counted: Vec<(Box<str>, Count)> = keys
-            .into_iter()
-            .filter_map(|key| self.counts.remove_entry(&key))
+        let counted: Vec<Counted> = self
+            .counts
+            .extract_if(|_| true)
+            .take(MOST_REPORTED)
             .collect();
         let report = Report {
             reporter: &self.reporter,
@@ -153,8 +179,8 @@ impl Usage {
             to: now.unix,
             keys: counted
                 .iter()
-                .map(|(id, count)| KeyCount {
-                    id,
+                .map(|Counted { key, count, .. }| KeyCount {
+                    id: &key.id,
                     allowed: count.allowed,
                     rejected: count.rejected,
                     last_at: count.last_at,
@@ -201,7 +227,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::test_util::{at, test};
+    use crate::test_util::{at, chain, test};
 
     fn usage() -> Usage {
         let settings = Settings {
@@ -209,6 +235,11 @@ mod tests {
             every: Duration::from_secs(10),
         };
         Usage::new(settings, "vm_1".to_owned())
+    }
+
+    fn count(usage: &mut Usage, id: &str, allowed: bool, now: Now) {
+        let key = chain(|key, _, _| key.id = id.into()).key;
+        usage.count(EntityId::user(id), &key, allowed, now);
     }
 
     fn report(usage: &mut Usage, millis: u64) -> Option<Value> {
@@ -220,9 +251,9 @@ mod tests {
     fn counts_are_reported_once_a_period() {
         let mut usage = usage();
         assert_eq!(report(&mut usage, 60_000), None);
-        usage.count("key_1", true, at(60_000));
-        usage.count("key_1", true, at(63_000));
-        usage.count("key_1", false, at(64_000));
+        count(&mut usage, "key_1", true, at(60_000));
+        count(&mut usage, "key_1", true, at(63_000));
+        count(&mut usage, "key_1", false, at(64_000));
         assert_eq!(report(&mut usage, 69_999), None);
         let unix = |seconds: u64| at(seconds * 1000).unix;
         let first = json!({
@@ -239,11 +270,11 @@ mod tests {
     #[test]
     fn a_report_that_was_not_taken_is_sent_again_under_its_number() {
         let mut usage = usage();
-        usage.count("key_1", true, at(0));
+        count(&mut usage, "key_1", true, at(0));
         let first = report(&mut usage, 10_000);
         usage.sent();
-        usage.count("key_1", true, at(10_500));
-        usage.count("key_2", false, at(10_500));
+        count(&mut usage, "key_1", true, at(10_500));
+        count(&mut usage, "key_2", false, at(10_500));
         usage.ended(Outcome::NotTaken, at(11_000));
         assert_eq!(report(&mut usage, 11_999), None);
         assert_eq!(report(&mut usage, 12_000), first);
@@ -265,7 +296,7 @@ mod tests {
     fn what_is_kept_is_bounded() {
         let mut usage = usage();
         for key in 0..20_000 {
-            usage.count(&format!("key_{key}"), true, at(0));
+            count(&mut usage, &format!("key_{key}"), true, at(0));
         }
         assert_eq!(usage.counts.len(), COUNTED);
         let mut millis = 10_000;
@@ -289,7 +320,7 @@ mod tests {
             every: Duration::from_secs(10),
         };
         let mut usage = Usage::new(settings, String::new());
-        usage.count("key_1", true, at(0));
+        count(&mut usage, "key_1", true, at(0));
         assert!(usage.counts.is_empty());
         assert_eq!(usage.next_report(at(100_000)), None);
     }
@@ -297,17 +328,17 @@ mod tests {
     #[test]
     fn a_service_that_takes_no_reports_is_left_alone_for_ten_minutes() {
         let mut usage = usage();
-        usage.count("key_1", true, at(0));
+        count(&mut usage, "key_1", true, at(0));
         assert!(report(&mut usage, 10_000).is_some());
         usage.sent();
-        usage.count("key_1", true, at(10_001));
+        count(&mut usage, "key_1", true, at(10_001));
         usage.ended(Outcome::Unsupported, at(10_002));
         for millis in [10_003, 300_000, 610_001] {
-            usage.count("key_1", true, at(millis));
+            count(&mut usage, "key_1", true, at(millis));
             assert!(usage.counts.is_empty());
             assert_eq!(report(&mut usage, millis), None);
         }
-        usage.count("key_1", true, at(610_002));
+        count(&mut usage, "key_1", true, at(610_002));
         assert_eq!(report(&mut usage, 620_001), None);
         let later = report(&mut usage, 620_002).unwrap();
         assert_eq!(later["keys"][0]["allowed"], 1);

@@ -16,6 +16,13 @@ pub enum Home {
 }
 
 const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
+/// The variable by which Envoy is told where modules are.
+pub const SEARCH_PATH: &str = "ENVOY_DYNAMIC_MODULES_SEARCH_PATH";
+
+/// The guard without which the counters of a module are called otherwise than those of the other home.
+pub const STRIPS_PREFIX: &str =
+    "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix";
+
 const NATIVE: &str =
     "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter";
 
@@ -38,10 +45,7 @@ impl Home {
             Self::Wasm => return None,
             Self::Native => paths::target(),
         };
-        Some((
-            "ENVOY_DYNAMIC_MODULES_SEARCH_PATH".to_owned(),
-            folder.display().to_string(),
-        ))
+        Some((SEARCH_PATH.to_owned(), folder.display().to_string()))
     }
 
     /// What the filter was built into.
@@ -52,14 +56,22 @@ impl Home {
         }
     }
 
+    /// A filter of an HTTP connection manager for this home.
+    pub fn filter(self, filter: &Value) -> Value {
+        let mut filter = filter.clone();
+        if self == Self::Native {
+            to_native(&mut filter);
+        }
+        filter
+    }
+
     /// A configuration of Envoy for this home.
     pub fn configured(self, envoy: &Value) -> Value {
         let mut envoy = envoy.clone();
         if self == Self::Native {
             to_native(&mut envoy);
             if let Some(layers) = envoy.pointer_mut("/layered_runtime/layers/0/static_layer") {
-                layers["envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix"] =
-                    json!(true);
+                layers[STRIPS_PREFIX] = json!(true);
             }
         }
         envoy

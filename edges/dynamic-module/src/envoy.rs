@@ -103,19 +103,19 @@ impl Filter<'_> {
     }
 
     /// Copies a list of headers: their bytes into one buffer, and where each begins and ends.
-    pub fn headers(&self, list: c_int) -> Copied {
-        let mut copied = Copied::default();
+    pub fn headers(&self, list: c_int, copied: &mut Copied) {
+        let nothing = HttpHeader {
+            name: null(),
+            name_length: 0,
+            value: null(),
+            value_length: 0,
+        };
         // SAFETY: the pointer is that of the event; Envoy fills as many places as it has said, and its bytes are
         // valid until headers are set, which does not happen before they are copied.
         unsafe {
             let count = abi::get_headers_size(self.pointer, list);
-            let nothing = HttpHeader {
-                name: null(),
-                name_length: 0,
-                value: null(),
-                value_length: 0,
-            };
-            let mut headers: SmallVec<[HttpHeader; 32]> = SmallVec::from_elem(nothing, count);
+            let mut headers: SmallVec<[HttpHeader; USUAL_HEADERS]> =
+                SmallVec::from_elem(nothing, count);
             if count > 0 && abi::get_headers(self.pointer, list, headers.as_mut_ptr()) {
                 for header in &headers {
                     copied.push(
@@ -125,7 +125,6 @@ impl Filter<'_> {
                 }
             }
         }
-        copied
     }
 
     /// Gives a header this one value; nothing removes it.
@@ -218,12 +217,16 @@ impl Filter<'_> {
     }
 }
 
+/// Headers, and bytes of them together, for which a list of ours needs no memory of its own.
+const USUAL_HEADERS: usize = 32;
+const USUAL_BYTES: usize = 2048;
+
 /// A list of headers that is ours.
 #[derive(Debug, Default)]
 pub struct Copied {
-    bytes: Vec<u8>,
+    bytes: SmallVec<[u8; USUAL_BYTES]>,
     /// Where the name ends and where the value ends, of each.
-    ends: SmallVec<[(usize, usize); 32]>,
+    ends: SmallVec<[(usize, usize); USUAL_HEADERS]>,
 }
 
 impl Copied {
@@ -235,7 +238,7 @@ impl Copied {
     }
 
     /// The headers.
-    pub fn list(&self) -> SmallVec<[Header<'_>; 32]> {
+    pub fn list(&self) -> SmallVec<[Header<'_>; USUAL_HEADERS]> {
         let mut begin = 0;
         self.ends
             .iter()

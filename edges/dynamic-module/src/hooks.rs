@@ -1,11 +1,9 @@
 //! The functions that Envoy calls. A panic in one of them ends one request, and is never let out into Envoy.
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null;
-use std::sync::Arc;
 
 use keybound::host::RequestId;
 use keybound::worker::Fate;
@@ -16,6 +14,7 @@ use crate::local::{Last, Local, Reply};
 use crate::logger;
 use crate::mailbox::{Ended, OwnedAnswer, TURN};
 use crate::main_thread::MainThread;
+use crate::requests::Request;
 
 /// The version of the interface that the functions here belong to.
 const VERSION: &[u8] = b"v0.2.0\0";
@@ -26,13 +25,6 @@ const CONTINUE: c_int = 0;
 const STOP: c_int = 1;
 /// Waits, and the body with it.
 const STOP_ALL_AND_WATERMARK: c_int = 4;
-
-/// A request, as Envoy keeps it for us.
-struct Request {
-    local: Option<Arc<Local>>,
-    number: RequestId,
-    waits: Cell<bool>,
-}
 
 /// No panic gets out into Envoy. What it says is in Envoy's own output, where panics are written.
 fn guarded<T>(act: impl FnOnce() -> T) -> Option<T> {
@@ -141,27 +133,15 @@ extern "C" fn envoy_dynamic_module_on_http_filter_new(
     // SAFETY: it was made by `config_new`, and lives until `config_destroy`. Its plugin alone is read, which is
     // made for all threads and never replaced.
     let plugin = unsafe { &(*main.cast::<MainThread>()).plugin };
-    let local = guarded(|| Local::of(plugin)).flatten();
-    let number = local.as_ref().map_or(0, |local| local.number());
-    Box::into_raw(Box::new(Request {
-        local,
-        number,
-        waits: Cell::new(false),
-    }))
-    .cast_const()
-    .cast()
+    let request = guarded(|| Request::begin(plugin)).unwrap_or_else(Request::without_worker);
+    Box::into_raw(request).cast_const().cast()
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn envoy_dynamic_module_on_http_filter_destroy(request: *const c_void) {
     // SAFETY: it was made by `filter_new`, and Envoy gives it back once.
     let request = unsafe { Box::from_raw(request.cast_mut().cast::<Request>()) };
-    guarded(|| {
-        if let (Some(local), true) = (&request.local, request.waits.get()) {
-            local.gone(request.number);
-        }
-        drop(request);
-    });
+    guarded(|| request.end());
 }
 
 /// What an event of a request comes to. The request may be gone when this returns.
@@ -170,29 +150,24 @@ fn in_event(
     request: *const c_void,
     act: impl FnOnce(&Local, RequestId, &Filter<'_>) -> (Fate, Last),
 ) -> Fate {
-    // SAFETY: it was made by `filter_new`, and lives until `filter_destroy`. It is not used behind this block, since
-    // the last act may end it.
-    let (local, number) = unsafe {
-        let request = &*request.cast::<Request>();
-        (request.local.clone(), request.number)
-    };
     // SAFETY: the pointer is that of this event.
     let filter = unsafe { Filter::new(pointer) };
-    let result = match &local {
-        Some(local) => guarded(|| act(local, number, &filter)),
-        None => None,
-    };
-    let (fate, last) = result.unwrap_or_else(|| {
-        if let Some(local) = &local {
-            guarded(|| local.breaks());
-        }
-        (Fate::Answered, Last::Answered(Box::new(Reply::fault())))
-    });
-    // SAFETY: as above: nothing has ended it yet.
-    unsafe {
-        (*request.cast::<Request>())
-            .waits
-            .set(fate == Fate::Waiting)
+    let (fate, last) = {
+        // SAFETY: it was made by `filter_new`, and lives until `filter_destroy`. It is not used behind this block, since
+        // the last act may end it, and nothing before that does.
+        let request = unsafe { &*request.cast::<Request>() };
+        let result = request
+            .local
+            .as_ref()
+            .and_then(|local| guarded(|| act(local, request.number, &filter)));
+        let (fate, last) = result.unwrap_or_else(|| {
+            if let Some(local) = &request.local {
+                guarded(|| local.breaks());
+            }
+            (Fate::Answered, Last::Answered(Box::new(Reply::fault())))
+        });
+        request.waits.set(fate == Fate::Waiting);
+        (fate, last)
     };
     guarded(|| last.act(filter));
     fate

@@ -16,5 +16,6 @@ mod logger;
 mod mailbox;
 mod main_thread;
 mod plugin;
+mod requests;
 mod seat;
 mod shared_memory;

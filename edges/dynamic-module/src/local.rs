@@ -1,7 +1,5 @@
 //! The worker of one configuration on one thread of Envoy, and the requests that it serves.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -14,16 +12,12 @@ use keybound::host::{
 use keybound::worker::{Fate, Observer, Worker};
 
 use crate::abi::{REQUEST_HEADERS, REQUEST_TRAILERS};
-use crate::envoy::Filter;
+use crate::envoy::{Copied, Filter};
 use crate::mailbox::{Ended, Mail, Mailbox, Order, OwnedAnswer};
 use crate::plugin::Plugin;
+use crate::requests;
 use crate::seat::Seat;
 use crate::shared_memory::SharedMemory;
-
-thread_local! {
-    /// The workers of this thread, by the number of their configuration.
-    static LOCALS: RefCell<HashMap<u64, Arc<Local>>> = RefCell::default();
-}
 
 /// Rounds of work in one event at most; more would be a loop.
 const ROUNDS: usize = 1000;
@@ -97,12 +91,8 @@ impl Last {
 }
 
 impl Local {
-    /// The worker of this thread for a configuration, begun where there is none; nothing where it cannot be.
-    pub fn of(plugin: &Arc<Plugin>) -> Option<Arc<Self>> {
-        let known = LOCALS.with_borrow(|locals| locals.get(&plugin.number).cloned());
-        if known.is_some() {
-            return known;
-        }
+    /// Begins a worker of a configuration; nothing where it cannot be.
+    pub fn begin(plugin: &Arc<Plugin>) -> Option<Arc<Self>> {
         let settings = plugin.settings().ok()?;
         let mut worker = Worker::new(settings, unique_name(), None, &OfProcess);
         // The main thread does.
@@ -115,12 +105,17 @@ impl Local {
             is_broken: AtomicBool::new(false),
         });
         plugin.joins(&local);
-        LOCALS.with_borrow_mut(|locals| {
-            // Those of configurations that have gone.
-            locals.retain(|_, local| !local.plugin.has_ended.load(Relaxed));
-            locals.insert(plugin.number, Arc::clone(&local));
-        });
         Some(local)
+    }
+
+    /// The number of its configuration.
+    pub fn plugin_number(&self) -> u64 {
+        self.plugin.number
+    }
+
+    /// Whether Envoy has let go of its configuration.
+    pub fn has_ended(&self) -> bool {
+        self.plugin.has_ended.load(Relaxed)
     }
 
     /// A number for one more request.
@@ -139,7 +134,8 @@ impl Local {
             return (Fate::Answered, Last::Answered(Box::new(Reply::fault())));
         }
         let host = At(self);
-        let headers = filter.headers(REQUEST_HEADERS);
+        let mut headers = Copied::default();
+        filter.headers(REQUEST_HEADERS, &mut headers);
         let mut stream = Handed::new(filter);
         let fate = self.seat.sit(|seated| {
             seated.read_mail(&host);
@@ -166,7 +162,8 @@ impl Local {
             self.seat.sit(|seated| seated.read_mail(&host));
             return (Fate::Waiting, Last::Nothing);
         }
-        let headers = filter.headers(REQUEST_HEADERS);
+        let mut headers = Copied::default();
+        filter.headers(REQUEST_HEADERS, &mut headers);
         let mut stream = Handed::new(filter);
         let fate = self.seat.sit(|seated| {
             seated.read_mail(&host);
@@ -184,7 +181,8 @@ impl Local {
 
     /// The trailers of a request have come.
     pub fn trailers(&self, filter: &Filter<'_>) {
-        let headers = filter.headers(REQUEST_TRAILERS);
+        let mut headers = Copied::default();
+        filter.headers(REQUEST_TRAILERS, &mut headers);
         self.seat.sit(|seated| {
             seated
                 .worker
@@ -224,7 +222,7 @@ impl Local {
             "a fault in the filter has ended a request with 500, the {faults}. since the configuration began; this is \
              a bug, please report it"
         );
-        LOCALS.with_borrow_mut(|locals| locals.remove(&self.plugin.number));
+        requests::abandon(self);
         self.mailbox.turn_all();
     }
 

@@ -1,5 +1,6 @@
 //! What the caches hold, and under which id.
 
+use std::hash::Hasher;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::local::Weighed;
 use crate::credential::digest::Digest;
+use crate::knowledge::Spread;
 use crate::record::{Changed, Key, Networks, Tenant, User};
 use crate::time::Instant;
 
@@ -79,6 +81,13 @@ impl EntityId {
         let mut half = [0; 16];
         half.iter_mut().zip(hash).for_each(|(to, from)| *to = *from);
         Self(half)
+    }
+
+    /// Ids are hashes already: their first eight bytes are as good as any hash of them.
+    pub fn spread(&self) -> u64 {
+        let mut spread = Spread::default();
+        spread.write_u64(self.number());
+        spread.finish()
     }
 
     /// A number that is spread evenly.

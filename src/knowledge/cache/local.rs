@@ -1,11 +1,8 @@
 //! A bounded map of one worker: a hit costs one hash look-up and no host call.
 
-use std::hash::Hasher;
-
 use hashbrown::HashTable;
 
 use super::entry::EntityId;
-use crate::knowledge::Spread;
 
 /// What takes memory beside its own place in a map.
 pub trait Weighed {
@@ -52,15 +49,25 @@ impl<V: Weighed> Bounded<V> {
 
     /// Reads an entry, which makes it likelier to stay.
     pub fn get(&mut self, id: &EntityId) -> Option<&mut V> {
+        let place = self.find(id)?;
+        self.slots.get_mut(place).map(|slot| &mut slot.value)
+    }
+
+    /// Where an entry is until the next one is added or removed. It is likelier to stay for that.
+    pub fn find(&mut self, id: &EntityId) -> Option<usize> {
         let place = self.place(id)?;
-        let slot = self.slots.get_mut(place)?;
-        slot.read = true;
-        Some(&mut slot.value)
+        self.slots.get_mut(place)?.read = true;
+        Some(place)
+    }
+
+    /// The entry at a place.
+    pub fn at(&self, place: usize) -> Option<&V> {
+        self.slots.get(place).map(|slot| &slot.value)
     }
 
     fn place(&self, id: &EntityId) -> Option<usize> {
         let known = |place: &u32| slot_at(&self.slots, *place).is_some_and(|slot| slot.id == *id);
-        let place = self.index.find(spread(id), known)?;
+        let place = self.index.find(id.spread(), known)?;
         usize::try_from(*place).ok()
     }
 
@@ -154,8 +161,8 @@ impl<V: Weighed> Bounded<V> {
             return;
         };
         let slots = &self.slots;
-        self.index.insert_unique(spread(id), place, |place| {
-            slot_at(slots, *place).map_or(0, |slot| spread(&slot.id))
+        self.index.insert_unique(id.spread(), place, |place| {
+            slot_at(slots, *place).map_or(0, |slot| slot.id.spread())
         });
     }
 
@@ -163,7 +170,7 @@ impl<V: Weighed> Bounded<V> {
     fn unpoint(&mut self, id: &EntityId) -> Option<usize> {
         let slots = &self.slots;
         let known = |place: &u32| slot_at(slots, *place).is_some_and(|slot| slot.id == *id);
-        let entry = self.index.find_entry(spread(id), known).ok()?;
+        let entry = self.index.find_entry(id.spread(), known).ok()?;
         let (place, _) = entry.remove();
         usize::try_from(place).ok()
     }
@@ -214,13 +221,6 @@ impl<V: Weighed> Bounded<V> {
 
 fn slot_at<V>(slots: &[Slot<V>], place: u32) -> Option<&Slot<V>> {
     slots.get(usize::try_from(place).ok()?)
-}
-
-/// Ids are hashes already: their first eight bytes are as good as any hash of them.
-fn spread(id: &EntityId) -> u64 {
-    let mut spread = Spread::default();
-    spread.write_u64(id.number());
-    spread.finish()
 }
 
 #[cfg(test)]

@@ -270,20 +270,22 @@ impl Cache {
     /// Finds an entry in this worker's own cache or, where it is not there or no longer fresh, in the shared
     /// one: another worker may have asked since.
     fn find(&mut self, id: EntityId, now: Instant, store: &impl Store) -> Option<(&Entry, Source)> {
-        let local = self.records.get(&id).map(|local| local.confirmed);
-        let fresh = local.is_some_and(|confirmed| self.is_fresh(&id, confirmed, now));
         let mut source = Source::Local;
+        let mut place = self.records.find(&id);
+        let known = place.and_then(|place| self.records.at(place));
+        let fresh = known.is_some_and(|known| self.is_fresh(&id, known.confirmed, now));
         if !fresh && let Some(shared) = self.shared.get(&id, self.continuity.epoch, store) {
-            let known = self.records.get(&id);
             let newer = known.is_none_or(|known| {
                 (shared.version, shared.confirmed) > (known.version, known.confirmed)
             });
             if newer {
                 self.keep(id, shared);
                 source = Source::Shared;
+                place = self.records.find(&id);
             }
         }
-        self.records.get(&id).map(|local| (&*local, source))
+        let entry = self.records.at(place?)?;
+        Some((entry, source))
     }
 
     fn find_key(
