@@ -68,6 +68,11 @@ pub trait EditRequest: RemoveHeader {
 
 /// A request in the hands of the host. To let it go on or to answer it is the last that is done with it.
 pub trait Stream: Circumstances + EditRequest {
+    /// `metadata.filter_metadata.keybound.policy` of the route that serves the request as it is edited now. Nothing
+    /// where the host cannot see that route.
+    fn serving_policy(&mut self) -> Option<Option<Vec<u8>>> {
+        None
+    }
     /// Sets filter state, which access logs show as `%FILTER_STATE(wasm.<name>:PLAIN)%`.
     fn set_filter_state(&mut self, name: &str, value: &str);
     /// Lets a request that was stopped go on.

@@ -51,7 +51,7 @@ envoy/.env: envoy/.env.example
 	@echo 'envoy/.env now holds the composed system'\''s secrets'
 
 .PHONY: compose-test
-compose-test: images ## Run the suite against the composed system, each test against one of its own (TESTS=name selects)
+compose-test: images ## Run the suite against the composed system, each test against one of its own (TESTS=name selects; NATIVE=1: with the dynamic module)
 	ENVOY_IMAGE='$(ENVOY_STAND_IN_IMAGE)' KEYBOUND_KEY_SERVICE_IMAGE='$(KEY_SERVICE_IMAGE)' \
 	  KEYBOUND_UPSTREAM_IMAGE='$(UPSTREAM_IMAGE)' KEYBOUND_COMPOSED='$(CURDIR)/tests/containers/key-service' \
 	  KEYBOUND_KEY_SERVICE='$(CURDIR)/target/$(STATIC_TARGET)/dist/key-service' \

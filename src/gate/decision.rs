@@ -1,5 +1,6 @@
 //! What becomes of a request.
 
+use super::Told;
 use crate::record::Chain;
 use crate::verdict::Reason;
 
@@ -25,8 +26,8 @@ pub struct Passage {
     pub shadowed: Option<Refusal>,
     /// What to tell the client about its key.
     pub notice: Option<Notice>,
-    /// The policies that hold, for a filter behind that wants to know: each name between spaces.
-    pub policies: Option<String>,
+    /// Which policies hold, where somebody looks again by the route that serves. It is counted then.
+    pub policies: Option<Told>,
 }
 
 /// A refused request.

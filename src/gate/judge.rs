@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::again::Before;
+use super::guard::Passes;
 use super::settings::{Enforcement, Unavailable};
 use super::standing::Standing;
 use super::{Decision, Gate, Notice, Passage, Refusal, Resolution};
@@ -98,9 +99,12 @@ impl Gate {
         request: &Request<'_, impl Circumstances>,
         holds: impl Fn(Chosen<'_>) -> bool,
     ) -> Decision {
-        self.telemetry.count(Plain::Anonymous);
+        let policies = self.told_of_anonymous(request, holds);
+        if policies.is_none() {
+            self.telemetry.count(Plain::Anonymous);
+        }
         Decision::Proceed(Passage {
-            policies: self.told_of_anonymous(request, holds),
+            policies,
             ..Passage::anonymous()
         })
     }
@@ -242,7 +246,8 @@ impl Gate {
         let mut decision = self.judged(Err(unheard), case);
         if let Decision::Proceed(passage) = &mut decision {
             // It fails open, and what refuses it under another policy goes on refusing it there.
-            passage.policies = self.told(Knowledge::Known(&chain), case.request, case.now);
+            let known = Knowledge::Known(&chain);
+            passage.policies = self.told(known, case.request, case.now, None);
         }
         decision
     }
@@ -274,23 +279,28 @@ impl Gate {
             request,
             now: now.unix,
         };
-        let verdict = decide(&facts);
-        if let Ok((id, chain)) = &known {
-            self.usage.count(*id, &chain.key, verdict.is_none(), now);
-        }
-        match verdict {
+        match decide(&facts) {
             Some(reason) => {
+                if let Ok((id, chain)) = &known {
+                    self.usage.count(*id, &chain.key, false, now);
+                }
                 let chain = known.as_ref().ok().map(|(_, chain)| chain.clone());
                 let mut decision = self.refuse(reason, chain);
                 if let Decision::Proceed(passage) = &mut decision {
-                    passage.policies = self.told(knowledge, request, now);
+                    passage.policies = self.told(knowledge, request, now, None);
                 }
                 decision
             }
             None => {
-                self.telemetry.count(Plain::Allowed);
-                let policies = self.told(knowledge, request, now);
+                let passes = Passes {
+                    counter: Plain::Allowed,
+                    key: known.as_ref().ok().map(|(id, _)| *id),
+                };
+                let policies = self.told(knowledge, request, now, Some(passes));
                 let identity = known.ok().map(|(_, chain)| chain);
+                if policies.is_none() {
+                    self.count(passes, identity.as_ref(), now);
+                }
                 let notice = identity
                     .as_ref()
                     .and_then(|chain| self.notice(chain, now.unix));

@@ -33,6 +33,7 @@ pub use answers::CallEnd;
 pub use calls::{Outgoing, Purpose};
 pub use decision::{Decision, Notice, Passage, Refusal};
 pub use edition::Edition;
+pub use guard::Told;
 pub use settings::{Enforcement, KeyService, Preflight, Secret, Settings, Unavailable};
 pub(crate) use waiting::Resolution;
 

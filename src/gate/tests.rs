@@ -108,7 +108,8 @@ impl World {
 
     fn fate(&mut self, decision: Decision, waiter: u64) -> Fate {
         if let Decision::Proceed(passage) = &decision {
-            self.told.clone_from(&passage.policies);
+            let told = passage.policies.as_ref();
+            self.told = told.map(|told| self.gate.policies_that_hold(told));
         }
         fate(decision, waiter)
     }

@@ -1,25 +1,32 @@
-//! From a decision to what the host does, in the one right order: filter state, edits, then the answer, since a
-//! request that was answered or let go on is not touched again.
+//! From a decision to what the host does, in the one right order: filter state, edits, a second look at the route that
+//! they have chosen, then the answer, since a request that was answered or let go on is not touched again.
 
 use super::Fate;
 use crate::gate::{Decision, Gate, Notice, Passage, Refusal};
 use crate::host::{Header, LocalAnswer, Stream};
 use crate::request::Request;
 use crate::request::headers::Headers;
-use crate::time::http_date;
+use crate::time::{Now, http_date};
 
 /// Carries out a decision. A request that is to go on has still to be resumed where it was stopped.
 pub(super) fn carry_out(
     decision: &Decision,
-    gate: &Gate,
+    gate: &mut Gate,
     headers: &[Header<'_>],
     stream: &mut impl Stream,
+    now: Now,
 ) -> Fate {
     let headers = Headers::new(headers);
     match decision {
         Decision::Proceed(passage) => {
             proceed(passage, gate, headers, stream);
-            Fate::Onward
+            match look_again(passage, gate, stream, now) {
+                Some(refusal) => {
+                    refuse(&refusal, gate, headers, stream);
+                    Fate::Answered
+                }
+                None => Fate::Onward,
+            }
         }
         Decision::Refuse(refusal) => {
             refuse(refusal, gate, headers, stream);
@@ -40,9 +47,20 @@ fn proceed(passage: &Passage, gate: &Gate, headers: Headers<'_>, stream: &mut im
         write_notice(notice, stream);
     }
     if let Some(policies) = &passage.policies {
-        stream.set_filter_state("keybound.policies", policies);
+        stream.set_filter_state("keybound.policies", &gate.policies_that_hold(policies));
     }
     gate.edit(passage, headers, stream);
+}
+
+/// What the policy of the route that serves says, where that is wanted.
+fn look_again(
+    passage: &Passage,
+    gate: &mut Gate,
+    stream: &mut impl Stream,
+    now: Now,
+) -> Option<Refusal> {
+    passage.policies.as_ref()?;
+    gate.look_again(passage, stream.serving_policy(), now)
 }
 
 fn refuse(refusal: &Refusal, gate: &Gate, headers: Headers<'_>, stream: &mut impl Stream) {

@@ -99,7 +99,7 @@ impl Worker {
         let now = self.clock.now(host);
         let decision = self.gate.request(&request, id, now, host);
         host.decided(id, &decision, now);
-        let fate = carry_out(&decision, &self.gate, headers, stream);
+        let fate = carry_out(&decision, &mut self.gate, headers, stream, now);
         self.wake_if_needed(host, now);
         fate
     }
@@ -230,7 +230,7 @@ impl Worker {
         let now = self.clock.now(host);
         let decision = self.gate.resume(id, &request, now, host);
         host.decided(id, &decision, now);
-        let fate = carry_out(&decision, &self.gate, headers, stream);
+        let fate = carry_out(&decision, &mut self.gate, headers, stream, now);
         if fate == Fate::Onward {
             stream.resume();
         }

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use support::client::{Connection, Request, Response};
 use support::config::Config;
 use support::gateway::{Builder, Gateway};
-use support::records;
+use support::{needs, records};
+
+const REDIRECTS: &str = "internal_redirects";
 
 const IDENTITY: [(&str, &str); 4] = [
     ("x-key-id", "key_one"),
@@ -37,6 +39,9 @@ fn assert_refused(answer: &Response, status: u16, code: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_it_is_told_to() {
+    if !needs::sandbox(REDIRECTS) {
+        return;
+    }
     let gateway = gateway(json!({})).start().await;
     let key = gateway.knows(records::active("one"));
 
@@ -68,6 +73,9 @@ async fn and_otherwise_the_target_sees_a_request_without_a_key() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_policies_of_the_target_are_judged() {
+    if !needs::sandbox(REDIRECTS) {
+        return;
+    }
     let gateway = gateway(json!({
         "policies": {
             "admin": {"scopes": {"all": ["admin"]}},
@@ -94,6 +102,9 @@ async fn the_policies_of_the_target_are_judged() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redirect_never_changes_who_it_is() {
+    if !needs::sandbox(REDIRECTS) {
+        return;
+    }
     let gateway = gateway(json!({"credentials": [{"header": "x-api-key"}, {"query": "api_key"}]}))
         .start()
         .await;
@@ -119,6 +130,9 @@ async fn a_redirect_never_changes_who_it_is() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_client_makes_up_never_counts() {
+    if !needs::sandbox(REDIRECTS) {
+        return;
+    }
     let gateway = gateway(json!({
         "policies": {"maybe": {"authentication": "optional"}},
         "routes": [{"match": {"prefix": "/302"}, "policy": "maybe"}],
@@ -152,6 +166,9 @@ async fn what_a_client_makes_up_never_counts() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn networks_are_those_of_the_client_and_not_of_the_proxy_before_envoy() {
+    if !needs::sandbox(REDIRECTS) {
+        return;
+    }
     let gateway = gateway(json!({}))
         .configure(|config| config.http_manager()["xff_num_trusted_hops"] = json!(1))
         .start()
@@ -177,6 +194,9 @@ async fn networks_are_those_of_the_client_and_not_of_the_proxy_before_envoy() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_an_outage_too() {
+    if !needs::sandbox(REDIRECTS) {
+        return;
+    }
     let mut gateway = gateway(json!({"unavailable": "allow"})).start().await;
     gateway.service.stop();
 
@@ -189,6 +209,9 @@ async fn in_an_outage_too() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn likewise_where_a_custom_response_is_fetched_elsewhere() {
+    if !needs::sandbox(REDIRECTS) {
+        return;
+    }
     let gateway = gateway(json!({})).configure(custom_response).start().await;
     let key = gateway.knows(records::active("one"));
 

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use support::client::{Request, Response};
 use support::config::Config;
 use support::gateway::{Builder, Gateway};
+use support::home::Home;
 use support::http2;
+use support::needs;
 use support::records::{self, Known};
 use support::wait;
 
@@ -48,8 +50,11 @@ fn routes(config: &mut Config) {
 }
 
 fn gateway() -> Builder {
-    Gateway::scripted()
-        .documented("security.md", Some(HEADING))
+    routed(Gateway::scripted().documented("security.md", Some(HEADING)))
+}
+
+fn routed(gateway: Builder) -> Builder {
+    gateway
         .settings(json!({
             "credentials": [{"header": "x-api-key"}, {"query": "k"}],
             "policies": {
@@ -85,9 +90,21 @@ fn admin(name: &str) -> Known {
     key(name, "ten_strict", json!(["admin"]))
 }
 
-fn is_refused_by_the_guard(answer: &Response) {
-    assert_eq!(answer.status, 403, "{}", answer.text());
-    assert_eq!(answer.header("x-keybound-code"), Some("not_permitted"));
+/// The code of a refusal by the guard's filter.
+const GUARD: &str = "not_permitted";
+
+/// Who asks the policy of the route that serves: the guard's filter, or the dynamic module itself, which tells why.
+fn by_the_route(code: &str) -> &str {
+    match Home::chosen() {
+        Home::Wasm => GUARD,
+        Home::Native => code,
+    }
+}
+
+fn is_refused(answer: &Response, code: &str) {
+    let status = if code == "key_missing" { 401 } else { 403 };
+    assert_eq!(answer.status, status, "{}", answer.text());
+    assert_eq!(answer.header("x-keybound-code"), Some(code));
 }
 
 /// Sends a request with a key that nobody has seen yet, and once more.
@@ -105,9 +122,9 @@ async fn cold_and_warm(
     answers
 }
 
-async fn refused(gateway: &Gateway, known: Known, request: impl Fn(&str) -> Request) {
+async fn refused(gateway: &Gateway, known: Known, request: impl Fn(&str) -> Request, code: &str) {
     for answer in cold_and_warm(gateway, known, request).await {
-        is_refused_by_the_guard(&answer);
+        is_refused(&answer, code);
     }
 }
 
@@ -134,7 +151,8 @@ async fn the_policy_of_a_verified_tenants_route_is_asked() {
     let gateway = gateway().start().await;
     let tenants = || at("/tenants");
 
-    refused(&gateway, poor("poor"), tenants()).await;
+    let code = by_the_route("scope_missing");
+    refused(&gateway, poor("poor"), tenants(), code).await;
     served(&gateway, admin("admin"), tenants(), &["strict tenant"]).await;
     let other = key("other", "ten_other", json!([]));
     served(&gateway, other, tenants(), &["tenants"]).await;
@@ -152,11 +170,13 @@ async fn where_a_key_is_sent_chooses_no_looser_policy() {
     let reports = |key: &str| Request::get(format!("/reports?k={key}"));
     let plain = |key: &str| Request::get(format!("/plain?k={key}"));
 
-    refused(&gateway, poor("poor"), reports).await;
+    let code = by_the_route("scope_missing");
+    refused(&gateway, poor("poor"), reports, code).await;
     served(&gateway, admin("admin"), reports, &["reports"]).await;
     // Behind the other there is no policy of a route, and the default one asks for another environment.
     let test = records::active("test").key("environment", "test");
-    refused(&gateway, test, plain).await;
+    let code = by_the_route("environment_mismatch");
+    refused(&gateway, test, plain, code).await;
     served(&gateway, poor("live"), plain, &[]).await;
 }
 
@@ -167,7 +187,7 @@ async fn a_policy_that_the_serving_route_alone_names_is_asked() {
     let claims = |request: Request| request.header("x-user-id", "usr_1");
     for _ in 0..2 {
         let anonymous = gateway.send(&claims(Request::get("/claimed"))).await;
-        is_refused_by_the_guard(&anonymous);
+        is_refused(&anonymous, by_the_route("key_missing"));
     }
     // With a key there is a verified user, so the open route serves.
     let claimed = |key: &str| claims(at("/claimed")(key));
@@ -177,7 +197,7 @@ async fn a_policy_that_the_serving_route_alone_names_is_asked() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_no_rule_allows_is_refused() {
     let forgotten = gateway().start().await;
-    refused(&forgotten, admin("admin"), at("/forgotten")).await;
+    refused(&forgotten, admin("admin"), at("/forgotten"), GUARD).await;
     served(&forgotten, poor("poor"), at("/else"), &[]).await;
 
     let untold = gateway()
@@ -185,7 +205,7 @@ async fn what_no_rule_allows_is_refused() {
         .start()
         .await;
     for path in ["/tenants", "/else"] {
-        refused(&untold, admin(path.trim_matches('/')), at(path)).await;
+        refused(&untold, admin(path.trim_matches('/')), at(path), GUARD).await;
     }
 }
 
@@ -226,6 +246,9 @@ async fn in_shadow_nothing_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_envoy_begins_anew_is_guarded_anew() {
+    if !needs::sandbox("internal_redirects") {
+        return;
+    }
     let gateway = gateway()
         .settings(json!({"internal_redirects": true}))
         .configure(|config| {
@@ -243,17 +266,17 @@ async fn a_request_that_envoy_begins_anew_is_guarded_anew() {
     for _ in 0..2 {
         let arrived = gateway.passed(&to("/tenants")).await;
         assert_eq!(arrived.header_values("x-route"), ["strict tenant"]);
-        is_refused_by_the_guard(&gateway.send(&to("/forgotten")).await);
+        is_refused(&gateway.send(&to("/forgotten")).await, GUARD);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_answer_is_a_problem_like_all_others() {
     let gateway = gateway().start().await;
-    let key = gateway.knows(poor("poor"));
+    let key = gateway.knows(admin("admin"));
 
-    let refused = gateway.send(&at("/tenants/1")(&key)).await;
-    is_refused_by_the_guard(&refused);
+    let refused = gateway.send(&at("/forgotten/1")(&key)).await;
+    is_refused(&refused, GUARD);
     assert_eq!(
         refused.header("content-type"),
         Some("application/problem+json")
@@ -263,21 +286,22 @@ async fn the_answer_is_a_problem_like_all_others() {
     assert_eq!(problem["type"], "urn:keybound:problem:not_permitted");
     assert_eq!(problem["title"], "Not permitted for this key");
     assert_eq!(problem["status"], 403);
-    let entry = gateway.logged("/tenants/1").await;
+    let entry = gateway.logged("/forgotten/1").await;
     assert_eq!(problem["request_id"], entry["request_id"]);
     assert_eq!(entry["details"], "rbac_access_denied_matched_policy[none]");
     assert_eq!(entry["code"], Value::Null);
-    assert_eq!(entry["guarded_key_id"], "key_poor");
+    assert_eq!(entry["guarded_key_id"], "key_admin");
 
     // Those of Keybound stay its own.
-    let own = gateway.send(&at("/reports/1")(&key)).await;
+    let own = gateway.knows(poor("poor"));
+    let own = gateway.send(&at("/reports/1")(&own)).await;
     assert_eq!(own.json()["code"], "scope_missing");
     gateway.passed(&at("/else")(&key)).await;
     assert_eq!(gateway.logged("/else").await["guarded_key_id"], "");
 
     let connection = http2::Connection::open(gateway.port()).await.unwrap();
     let answer = connection
-        .grpc("/tenants/Call", &[("x-api-key", key.as_bytes())])
+        .grpc("/forgotten/Call", &[("x-api-key", key.as_bytes())])
         .await
         .unwrap();
     assert_eq!(answer.trailers["grpc-status"], "7");
@@ -290,4 +314,63 @@ async fn the_answer_is_a_problem_like_all_others() {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_dynamic_module_is_its_own_guard() {
+    if !needs::native("a view of the route that serves") {
+        return;
+    }
+    let gateway = routed(Gateway::scripted().settings(json!({
+        "guarded_routes": true,
+        "policies": {"trial": {}, "strict": {"scopes": {"all": ["admin"]}}},
+    })))
+    .configure(|config| {
+        route(
+            config,
+            "nowhere",
+            json!({"prefix": "/nowhere", "headers": [
+        {"name": "x-user-id", "string_match": {"exact": "usr_lost"}}]}),
+            Some("nowhere"),
+        )
+    })
+    .start()
+    .await;
+
+    refused(&gateway, poor("poor"), at("/tenants"), "scope_missing").await;
+    let key = gateway.knows(poor("logged"));
+    let own = gateway.send(&at("/tenants/logged")(&key)).await;
+    is_refused(&own, "scope_missing");
+    let entry = gateway.logged("/tenants/logged").await;
+    assert_eq!(entry["details"], "keybound_scope_missing");
+    assert_eq!(entry["refused_key_id"], "key_logged");
+    served(&gateway, admin("admin"), at("/tenants"), &["strict tenant"]).await;
+    let reports = |key: &str| Request::get(format!("/reports?k={key}"));
+    refused(&gateway, poor("other"), reports, "scope_missing").await;
+    let claims = |path: &str| Request::get(path).header("x-user-id", "usr_1");
+    is_refused(&gateway.send(&claims("/claimed")).await, "key_missing");
+
+    let lost = records::active("lost")
+        .key("user_id", "usr_lost")
+        .user("id", "usr_lost");
+    for answer in cold_and_warm(&gateway, lost, at("/nowhere")).await {
+        assert_eq!(answer.status, 500);
+        assert_eq!(answer.header("x-keybound-code"), Some("policy_unknown"));
+    }
+
+    let connection = http2::Connection::open(gateway.port()).await.unwrap();
+    let key = gateway.knows(poor("remote"));
+    for _ in 0..2 {
+        let answer = connection
+            .grpc("/tenants/Call", &[("x-api-key", key.as_bytes())])
+            .await
+            .unwrap();
+        assert_eq!(answer.trailers["grpc-status"], "7");
+    }
+    // Each is counted once, as what became of it.
+    gateway.counted("rejected.scope_missing", 7).await;
+    gateway.counted("rejected.key_missing", 1).await;
+    gateway.counted("rejected.policy_unknown", 2).await;
+    gateway.counted("allowed", 2).await;
+    gateway.counted("anonymous", 0).await;
 }

@@ -22,6 +22,7 @@ const PREFIX: &str = "envoy_dynamic_module_callback_";
 /// What it calls, all of which the oldest supported Envoy has. Where Envoy lacks one of them, it refuses the module as
 /// a whole: a new one is a decision.
 const CALLBACKS: &[&str] = &[
+    "get_most_specific_route_config",
     "http_add_header",
     "http_clear_route_cache",
     "http_filter_config_decrement_gauge",

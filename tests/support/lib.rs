@@ -36,6 +36,7 @@ pub mod http2;
 pub mod key_service;
 pub mod load;
 pub mod manifests;
+pub mod needs;
 pub mod paths;
 pub mod ports;
 pub mod process;

@@ -69,6 +69,7 @@ callbacks! {
         filter: Filter, status: u32, headers: *const HttpHeader, count: usize, body: Buffer, details: Buffer
     );
     http_clear_route_cache as clear_route_cache(filter: Filter);
+    get_most_specific_route_config as route_configuration(filter: Filter) -> *const c_void;
     http_filter_continue_decoding as continue_decoding(filter: Filter);
     http_set_filter_state_bytes as set_filter_state(filter: Filter, name: Buffer, value: Buffer) -> bool;
     http_get_metadata_string as get_metadata(

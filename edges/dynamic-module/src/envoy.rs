@@ -147,6 +147,13 @@ impl Filter<'_> {
         unsafe { abi::clear_route_cache(self.pointer) };
     }
 
+    /// Lets Envoy choose the route now, if it has none.
+    pub fn choose_route(&self) {
+        // SAFETY: the pointer is that of the event. What is asked for is a configuration of ours for the route, of
+        // which there is none: to look for it is what makes Envoy choose. Metadata is read of a chosen route alone.
+        unsafe { abi::route_configuration(self.pointer) };
+    }
+
     /// Sets filter state.
     pub fn set_filter_state(&self, name: &str, value: &[u8]) {
         let name = Buffer::of(name.as_bytes());

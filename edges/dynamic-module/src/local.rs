@@ -355,12 +355,18 @@ impl<'event> Handed<'event> {
     }
 
     /// All else is done with it.
-    fn done(self) -> Last {
-        // The route is chosen once more by what the upstream gets, as in the other home.
-        if self.is_edited && !matches!(self.last, Last::Answered(_)) {
-            self.filter.clear_route_cache();
+    fn done(mut self) -> Last {
+        if !matches!(self.last, Last::Answered(_)) {
+            self.clear_route();
         }
         self.last
+    }
+
+    /// The route is chosen once more by what the upstream gets, as in the other home.
+    fn clear_route(&mut self) {
+        if std::mem::take(&mut self.is_edited) {
+            self.filter.clear_route_cache();
+        }
     }
 }
 
@@ -394,6 +400,12 @@ impl EditRequest for Handed<'_> {
 }
 
 impl Stream for Handed<'_> {
+    fn serving_policy(&mut self) -> Option<Option<Vec<u8>>> {
+        self.clear_route();
+        self.filter.choose_route();
+        Some(self.route_policy())
+    }
+
     fn set_filter_state(&mut self, name: &str, value: &str) {
         self.filter
             .set_filter_state(&format!("wasm.{name}"), value.as_bytes());

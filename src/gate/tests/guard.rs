@@ -132,3 +132,85 @@ fn failing_open_opens_what_fails_open() {
         assert_eq!(world.told.take().as_deref(), Some(policies), "{key}");
     }
 }
+
+/// What becomes of a request that is to go on, once the route is known that serves it.
+fn looked_at_again(
+    world: &mut World,
+    sent: &Sent<'_>,
+    serving: Option<Option<&str>>,
+) -> Result<(), Reason> {
+    let now = at(world.millis);
+    let decision = world.gate.request(&sent.request(), 99, now, &*world.store);
+    let Decision::Proceed(passage) = decision else {
+        panic!("{decision:?}")
+    };
+    let serving = serving.map(|name| name.map(|name| name.as_bytes().to_vec()));
+    match world.gate.look_again(&passage, serving, now) {
+        Some(refusal) => Err(refusal.reason),
+        None => Ok(()),
+    }
+}
+
+#[test]
+fn the_route_that_serves_is_asked() {
+    const OUTCOMES: [&str; 5] = [
+        "allowed",
+        "anonymous",
+        "rejected.key_missing",
+        "rejected.scope_missing",
+        "rejected.policy_unknown",
+    ];
+    let mut world = World::new(&guarded());
+    let sent = Sent::new(&[("x-api-key", "k")]);
+    assert_eq!(world.send(&sent), Fate::Waits(1));
+    world.teach("k", 5, &good(1));
+    let anonymous = Sent::new(&[]).on_route("maybe");
+    let of_strict_path = Sent::new(&[("x-api-key", "k"), (":path", "/strict")]).on_route("trial");
+    for (sent, serving, expected, counted) in [
+        // The host does not see it.
+        (&sent, None, Ok(()), "allowed"),
+        (&sent, Some(None), Ok(()), "allowed"),
+        (&sent, Some(Some("trial")), Ok(()), "allowed"),
+        (
+            &sent,
+            Some(Some("strict")),
+            Err(Reason::ScopeMissing),
+            "rejected.scope_missing",
+        ),
+        (
+            &of_strict_path,
+            Some(None),
+            Err(Reason::ScopeMissing),
+            "rejected.scope_missing",
+        ),
+        (
+            &sent,
+            Some(Some("nowhere")),
+            Err(Reason::PolicyUnknown),
+            "rejected.policy_unknown",
+        ),
+        (&anonymous, Some(Some("open")), Ok(()), "anonymous"),
+        (
+            &anonymous,
+            Some(Some("trial")),
+            Err(Reason::KeyMissing),
+            "rejected.key_missing",
+        ),
+    ] {
+        world.counted_all(OUTCOMES);
+        let found = looked_at_again(&mut world, sent, serving);
+        assert_eq!(found, expected, "{serving:?}");
+        // Once, and as what has become of it.
+        let each = OUTCOMES.map(|name| u64::from(name == counted));
+        assert_eq!(world.counted_all(OUTCOMES), each, "{serving:?}");
+    }
+}
+
+#[test]
+fn in_shadow_no_route_refuses() {
+    let mut world = World::new(&with(json!({"enforcement": "shadow"})));
+    for serving in ["strict", "nowhere"] {
+        let found = looked_at_again(&mut world, &Sent::new(&[]), Some(Some(serving)));
+        assert_eq!(found, Ok(()), "{serving}");
+    }
+}

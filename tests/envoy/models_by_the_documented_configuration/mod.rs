@@ -6,18 +6,12 @@ mod bodies;
 
 use serde_json::{Value, json};
 use support::client::{Request, Response};
-use support::envoy;
 use support::gateway::{Builder, Gateway};
-use support::records;
+use support::{needs, records};
 
 /// The page is for this Envoy and later ones.
 fn is_for_this_envoy() -> bool {
-    let version = envoy::version().expect("Envoy's version");
-    let is = version >= (1, 40);
-    if !is {
-        eprintln!("not for Envoy {version:?}");
-    }
-    is
+    needs::envoy((1, 40), "the page is for Envoy 1.40")
 }
 
 fn gateway() -> Builder {

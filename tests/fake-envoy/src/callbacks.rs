@@ -1,7 +1,7 @@
 //! The functions of Envoy that the module calls.
 #![allow(unsafe_code)]
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, Weak};
@@ -241,6 +241,10 @@ callbacks! {
     }
     http_clear_route_cache(filter: Handle) {
         stream::touched(filter, |stream| stream.clear_route());
+    }
+    get_most_specific_route_config(filter: Handle) -> *const c_void {
+        stream::touched(filter, |_| ());
+        std::ptr::null()
     }
     http_filter_continue_decoding(filter: Handle) {
         stream::go_on(filter);

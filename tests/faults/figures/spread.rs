@@ -9,12 +9,20 @@ use support::wait;
 /// Workers of the gateways that are measured.
 pub const WORKERS: usize = 2;
 
-/// Opens connections until each worker has exactly this many. The kernel deals them out by chance.
+/// Opens connections until each worker has exactly this many.
 pub async fn connections(gateway: &Gateway, each: usize) -> Result<Vec<Connection>> {
-    let mut kept = Vec::new();
-    let mut of_worker = [0; WORKERS];
+    let of_workers = connections_of(gateway, [each; WORKERS]).await?;
+    Ok(of_workers.into_iter().flatten().collect())
+}
+
+/// Opens connections until each worker has as many as are wanted of it. The kernel deals them out by chance.
+pub async fn connections_of(
+    gateway: &Gateway,
+    wanted: [usize; WORKERS],
+) -> Result<[Vec<Connection>; WORKERS]> {
+    let mut kept = [const { Vec::new() }; WORKERS];
     let mut before = totals(gateway).await?;
-    while kept.len() < each * WORKERS {
+    while kept.iter().map(Vec::len).ne(wanted) {
         let connection = Connection::open(gateway.port()).await?;
         let now = wait::until("a worker to take a connection", async || {
             let now = totals(gateway).await.map_err(|error| error.to_string())?;
@@ -29,9 +37,8 @@ pub async fn connections(gateway: &Gateway, each: usize) -> Result<Vec<Connectio
             .find(|worker| now.get(worker) != before.get(worker))
             .ok_or_else(|| Failure::new("a worker of an unknown number"))?;
         before = now;
-        if of_worker[worker] < each {
-            of_worker[worker] += 1;
-            kept.push(connection);
+        if kept[worker].len() < wanted[worker] {
+            kept[worker].push(connection);
         }
     }
     Ok(kept)

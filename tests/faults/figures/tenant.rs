@@ -2,6 +2,7 @@
 
 use super::goal::Goals;
 use super::propagation::{Busy, Keys};
+use super::spread::connections;
 use serde_json::json;
 use std::sync::Arc;
 use support::client::Request;
@@ -42,7 +43,7 @@ pub async fn measure(goals: &mut Goals) -> Result<()> {
     let allowed = sweep(&gateway, &all, None).await?;
     println!("  {allowed} allowed; suspending");
     let applied = gateway.counters().await.get("changes.applied").copied();
-    let busy = Busy::start(&gateway, 4, Arc::clone(&all)).await?;
+    let busy = Busy::start(&gateway, connections(&gateway, 4).await?, Arc::clone(&all));
     let number = busy.send(Arc::clone(&all));
     let path = format!("/tenants/{tenant}?force=true");
     let body = json!({"status": "suspended"});

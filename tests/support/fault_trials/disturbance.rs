@@ -241,7 +241,7 @@ impl Disturbance {
             }
             What::HotRestart => gateway.envoy.hot_restart().await?,
             What::Update => {
-                // Of the filter's settings: the same VM, with a new plugin in it.
+                // Of the filter's settings: a new plugin, in the same VM where there is one.
                 let settings = json!({"warn_before": "8d"});
                 gateway
                     .update(|config| config.merge_settings(&settings))
@@ -299,11 +299,13 @@ impl Disturbance {
             }
             What::HotRestart => gateway.envoy.replaced_have_ended().await?,
             What::Update => {
-                // Of what a VM is made of: new VMs.
+                // Of what a VM is made of, where there is one: new VMs.
+                let settings = json!({"warn_before": "9d"});
                 gateway
                     .update(|config| {
                         config.plugin()["vm_config"]["environment_variables"]["key_values"] =
                             json!({"ANOTHER": "value"});
+                        config.merge_settings(&settings);
                     })
                     .await?;
             }
