@@ -119,20 +119,21 @@ impl Gate {
         text
     }
 
-    /// Looks once more at a request that is to go upstream, by the policy that the route names which serves it; by
-    /// nothing where the host does not see that route. Counts it if it passes, and gives the refusal if not.
+    /// Looks once more at a request that is to go upstream, by the policy that the route names which serves it. Counts
+    /// it if it passes, and gives the refusal if not.
     pub fn look_again(
         &mut self,
         passage: &Passage,
-        serving: Option<Option<Vec<u8>>>,
+        serving: Option<Vec<u8>>,
         now: Now,
     ) -> Option<Refusal> {
         let told = passage.policies.as_ref()?;
         let chain = passage.identity.as_ref();
-        let refused = match serving.filter(|_| self.edits()) {
-            None => Ok(None),
-            Some(None) => Ok(told.unnamed),
-            Some(Some(name)) => {
+        let refused = match serving {
+            // In shadow nothing is refused, and nothing was changed.
+            _ if !self.edits() => Ok(None),
+            None => Ok(told.unnamed),
+            Some(name) => {
                 let mut all = self.settings.policies.iter().zip(&told.named);
                 let found = all.find(|((known, _), _)| known.as_bytes() == name);
                 found
@@ -141,9 +142,7 @@ impl Gate {
             }
         };
         let Some(refused) = refused.transpose() else {
-            if let Some(passes) = told.passes {
-                self.count(passes, chain, now);
-            }
+            self.passes(passage, now);
             return None;
         };
         if let Some((id, chain)) = told.passes.and_then(|passes| passes.key).zip(chain) {
@@ -156,6 +155,13 @@ impl Gate {
         match decision {
             Decision::Refuse(refusal) => Some(refusal),
             Decision::Proceed(_) | Decision::Wait => None,
+        }
+    }
+
+    /// Counts a request that goes upstream, where that was left until now.
+    pub fn passes(&mut self, passage: &Passage, now: Now) {
+        if let Some(passes) = passage.policies.as_ref().and_then(|told| told.passes) {
+            self.count(passes, passage.identity.as_ref(), now);
         }
     }
 

@@ -60,7 +60,13 @@ fn look_again(
     now: Now,
 ) -> Option<Refusal> {
     passage.policies.as_ref()?;
-    gate.look_again(passage, stream.serving_policy(), now)
+    match stream.serving_policy() {
+        Some(serving) => gate.look_again(passage, serving, now),
+        None => {
+            gate.passes(passage, now);
+            None
+        }
+    }
 }
 
 fn refuse(refusal: &Refusal, gate: &Gate, headers: Headers<'_>, stream: &mut impl Stream) {

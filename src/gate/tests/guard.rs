@@ -144,7 +144,11 @@ fn looked_at_again(
     let Decision::Proceed(passage) = decision else {
         panic!("{decision:?}")
     };
-    let serving = serving.map(|name| name.map(|name| name.as_bytes().to_vec()));
+    let Some(serving) = serving else {
+        world.gate.passes(&passage, now);
+        return Ok(());
+    };
+    let serving = serving.map(|name| name.as_bytes().to_vec());
     match world.gate.look_again(&passage, serving, now) {
         Some(refusal) => Err(refusal.reason),
         None => Ok(()),
