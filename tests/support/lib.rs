@@ -38,6 +38,7 @@ pub mod load;
 pub mod manifests;
 pub mod paths;
 pub mod ports;
+pub mod postgres;
 pub mod process;
 pub mod records;
 pub mod scripted;
