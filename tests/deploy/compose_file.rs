@@ -100,7 +100,11 @@ fn the_profile_postgresql_has_two_services_behind_one_name() {
     for service in ["key-service-2", "postgresql"] {
         let profiles = serde_json::json!(["postgresql"]);
         assert_eq!(services[service]["profiles"], profiles);
-        assert!(services[service]["ports"].as_array().is_none_or(Vec::is_empty));
+        assert!(
+            services[service]["ports"]
+                .as_array()
+                .is_none_or(Vec::is_empty)
+        );
     }
 }
 

@@ -251,13 +251,26 @@ fn everything_selects_the_key_services_pods() {
 /// On PostgreSQL it is the same, but for where its records are and how many there are of it.
 #[test]
 fn on_postgresql_there_are_two_that_keep_nothing() {
-    let (one, two) = (of_kind(KUBERNETES, "Deployment"), of_kind(POSTGRESQL, "Deployment"));
+    let (one, two) = (
+        of_kind(KUBERNETES, "Deployment"),
+        of_kind(POSTGRESQL, "Deployment"),
+    );
     assert_eq!(two["spec"]["replicas"], 2);
     assert_eq!(two["spec"]["strategy"]["type"], "RollingUpdate");
-    assert_eq!(two["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"], 0);
+    assert_eq!(
+        two["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"],
+        0
+    );
     let container = |of: &Value| of["spec"]["template"]["spec"]["containers"][0].clone();
     let (one, mut two) = (container(&one), container(&two));
-    for field in ["image", "ports", "startupProbe", "readinessProbe", "livenessProbe", "securityContext"] {
+    for field in [
+        "image",
+        "ports",
+        "startupProbe",
+        "readinessProbe",
+        "livenessProbe",
+        "securityContext",
+    ] {
         assert_eq!(one[field], two[field], "{field}");
     }
     let arguments = one["args"].as_array().unwrap().iter();
@@ -273,7 +286,10 @@ fn on_postgresql_there_are_two_that_keep_nothing() {
         .find(|document| document["metadata"]["name"] == "database")
         .unwrap();
     let url = text(&map["data"]["url"]);
-    assert!(url.starts_with("postgres://keybound@") && url.contains("sslmode=verify-full"), "{url}");
+    assert!(
+        url.starts_with("postgres://keybound@") && url.contains("sslmode=verify-full"),
+        "{url}"
+    );
     // Who is not ready has no way to the database: another one answers.
     let service = of_kind(POSTGRESQL, "Service");
     assert!(service["spec"]["publishNotReadyAddresses"].is_null());

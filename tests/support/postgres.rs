@@ -229,7 +229,8 @@ impl Server {
 
     /// Makes a standby the primary, and waits until it is.
     pub fn promote(&self) -> Result<()> {
-        self.ask("postgres", "SELECT pg_promote(true, 30)").map(drop)
+        self.ask("postgres", "SELECT pg_promote(true, 30)")
+            .map(drop)
     }
 
     fn data(&self) -> PathBuf {
@@ -242,7 +243,12 @@ impl Server {
         let mut command = if is_root() {
             let mut command = Command::new("setpriv");
             command
-                .args(["--reuid", &NOBODY.to_string(), "--regid", &NOBODY.to_string()])
+                .args([
+                    "--reuid",
+                    &NOBODY.to_string(),
+                    "--regid",
+                    &NOBODY.to_string(),
+                ])
                 .args(["--clear-groups", "--"])
                 .arg(path);
             command

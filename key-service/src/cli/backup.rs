@@ -37,9 +37,9 @@ pub struct Restore {
 }
 
 pub fn save(arguments: &Backup, as_json: bool) -> Outcome {
-    let database = arguments.database.file(
-        "use pg_dump --format=custom, or the provider's backups; see docs/operations.md",
-    )?;
+    let database = arguments
+        .database
+        .file("use pg_dump --format=custom, or the provider's backups; see docs/operations.md")?;
     let saved = block_on(unless_stopped(backup::save(database, &arguments.file)))?;
     if as_json {
         output::json(&json!({

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
 
-use super::database::Store;
+use super::database::{MOVED_ON, Store};
 use super::error::StoreError;
 use super::file::beside;
 use super::open::{cannot_open, lock_file, make_private, no_lock, options, sqlite_name};
@@ -15,10 +15,6 @@ use super::sql::Statement;
 use super::stored::tables;
 use super::write::Write;
 use crate::domain::audit::{Action, Kind};
-
-/// How far a restored database's numbers are moved on: further than a service can have written since the
-/// backup was made, and far below what JSON numbers hold (2^53).
-pub(super) const MOVED_ON: i64 = 1_000_000_000;
 
 /// What was saved.
 #[derive(Debug)]

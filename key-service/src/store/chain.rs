@@ -75,10 +75,7 @@ pub enum Chain {
     },
 }
 
-async fn page(
-    on: On<'_>,
-    after: i64,
-) -> Result<Vec<(Entry, Option<String>)>, StoreError> {
+async fn page(on: On<'_>, after: i64) -> Result<Vec<(Entry, Option<String>)>, StoreError> {
     let sql = "SELECT hash, previous_hash, id, at, actor, action, kind, entity_id, seq, before, after FROM audit \
                WHERE id > $1 ORDER BY id LIMIT $2";
     let rows = Statement::new(sql)
@@ -176,42 +173,42 @@ impl Store {
 }
 
 async fn verify(snapshot: &mut Transaction) -> Result<Chain, StoreError> {
-        let last_number: i64 = last_number().scalar(snapshot.on()?).await?;
-        let mut entries = 0;
-        let mut end = pruned(snapshot.on()?).await?;
-        let mut read = 0;
-        loop {
-            let page = page(snapshot.on()?, read).await?;
-            if page.is_empty() {
-                break;
-            }
-            for (entry, hash) in page {
-                let why = if hash.is_none() {
-                    Some("it has no hash: the key service did not write it")
-                } else if entry.previous_hash != end.hash {
-                    Some("the entry before it is not the one that was there when it was written")
-                } else if Some(entry.hash()?) != hash {
-                    Some("it is not as it was written")
-                } else {
-                    None
-                };
-                if let Some(why) = why {
-                    return Ok(Chain::Broken { id: entry.id, why });
-                }
-                entries += 1;
-                read = entry.id;
-                end = End { id: entry.id, hash };
-            }
+    let last_number: i64 = last_number().scalar(snapshot.on()?).await?;
+    let mut entries = 0;
+    let mut end = pruned(snapshot.on()?).await?;
+    let mut read = 0;
+    loop {
+        let page = page(snapshot.on()?, read).await?;
+        if page.is_empty() {
+            break;
         }
-        if end.id < last_number {
-            let why = "it and what followed it was taken away";
-            return Ok(Chain::Broken {
-                id: end.id + 1,
-                why,
-            });
+        for (entry, hash) in page {
+            let why = if hash.is_none() {
+                Some("it has no hash: the key service did not write it")
+            } else if entry.previous_hash != end.hash {
+                Some("the entry before it is not the one that was there when it was written")
+            } else if Some(entry.hash()?) != hash {
+                Some("it is not as it was written")
+            } else {
+                None
+            };
+            if let Some(why) = why {
+                return Ok(Chain::Broken { id: entry.id, why });
+            }
+            entries += 1;
+            read = entry.id;
+            end = End { id: entry.id, hash };
         }
-        Ok(Chain::Whole { entries, end })
     }
+    if end.id < last_number {
+        let why = "it and what followed it was taken away";
+        return Ok(Chain::Broken {
+            id: end.id + 1,
+            why,
+        });
+    }
+    Ok(Chain::Whole { entries, end })
+}
 
 /// The end of the chain in a file.
 pub(super) async fn end(transaction: &mut Transaction) -> Result<End, StoreError> {

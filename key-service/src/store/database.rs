@@ -17,9 +17,9 @@ use super::file::DatabaseFile;
 use super::location::Location;
 use super::measures::{Measures, PoolSize};
 use super::pool::Pool;
-use super::postgres::Server;
 use super::queue::Queue;
 use super::recent::Recent;
+use super::server::Server;
 use super::sql::Statement;
 use super::stored::{self, Stored};
 use super::writable::Writable;
@@ -28,6 +28,10 @@ use crate::domain::key::Key;
 
 /// How soon the feed learns of writes to the file by another process, such as `demo` beside a running service.
 const FOREIGN_WRITES: Duration = Duration::from_millis(500);
+
+/// How far numbers are moved on where the database has another history: further than a service can have written since
+/// the two parted, and far below what JSON numbers hold (2^53).
+pub(super) const MOVED_ON: i64 = 1_000_000_000;
 
 /// What to do where there is no database yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,10 +85,7 @@ impl Engine {
 
 impl Store {
     /// Opens the database and brings its tables up to date. The error is one line for people.
-    pub async fn open(
-        location: impl Into<Location>,
-        missing: Missing,
-    ) -> Result<Self, String> {
+    pub async fn open(location: impl Into<Location>, missing: Missing) -> Result<Self, String> {
         match location.into() {
             Location::File(path) => Self::open_file(&path, missing).await,
             Location::Postgres { url, connections } => {
@@ -116,10 +117,7 @@ impl Store {
 
     /// How the connections are used.
     pub fn pool_sizes(&self) -> [PoolSize; 2] {
-        [
-            self.readers.size("readers"),
-            self.writer.size("writers"),
-        ]
+        [self.readers.size("readers"), self.writer.size("writers")]
     }
 
     /// Learns of what other processes write, for as long as it is awaited.
@@ -156,9 +154,6 @@ impl Store {
     }
 
     pub(super) async fn read_sequence(&self) -> Result<i64, StoreError> {
-        if let Engine::Postgres(server) = &self.engine {
-            server.check()?;
-        }
         Statement::new("SELECT value FROM sequence")
             .scalar(&self.readers)
             .await

@@ -1,6 +1,8 @@
 //! A connection of PostgreSQL while it is used. A server that does not answer any more, because its machine or the
 //! network is gone, must not keep it: TCP alone gives up after a quarter of an hour.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::Executor as _;
@@ -14,6 +16,35 @@ use super::error::StoreError;
 const STATEMENT: Duration = Duration::from_secs(10);
 /// How long a connection that was left in the middle of something has to become usable again.
 const TIDY: Duration = Duration::from_secs(5);
+
+/// Connections to a server that may be away.
+#[derive(Debug, Clone)]
+pub(super) struct Connections {
+    pub pool: PgPool,
+    pub away: Arc<AtomicBool>,
+}
+
+impl Connections {
+    /// The next free one. While the server is away nobody waits for it.
+    pub(super) async fn lend(&self) -> Result<Lent, StoreError> {
+        let is_away = || self.away.load(Ordering::Relaxed);
+        if is_away() {
+            return Err(StoreError::Away(None));
+        }
+        match Lent::of(&self.pool).await {
+            // Nobody was let in, or connected.
+            Err(StoreError::Busy(error)) if is_away() => Err(StoreError::Away(Some(error))),
+            lent => lent,
+        }
+    }
+
+    /// The next free one, in a transaction that these statements begin.
+    pub(super) async fn begin(&self, begin: &'static str) -> Result<Lent, StoreError> {
+        let mut lent = self.lend().await?;
+        bounded(sqlx::raw_sql(begin).execute(lent.connection()?)).await?;
+        Ok(lent)
+    }
+}
 
 /// Gives up what takes too long.
 pub(super) async fn bounded<T>(
@@ -47,13 +78,6 @@ impl Lent {
             connection: Some(pool.acquire().await?),
             spoiled: false,
         })
-    }
-
-    /// The next free one, in a transaction that these statements begin.
-    pub(super) async fn begin(pool: &PgPool, begin: &'static str) -> Result<Self, StoreError> {
-        let mut lent = Self::of(pool).await?;
-        bounded(sqlx::raw_sql(begin).execute(lent.connection()?)).await?;
-        Ok(lent)
     }
 
     pub(super) fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {

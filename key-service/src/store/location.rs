@@ -96,7 +96,10 @@ mod tests {
                 "postgresql://anna:pass@word@db:5433/keys?password=s3cret#s3cret",
                 "postgres://db:5433/keys",
             ),
-            ("postgres://u:p?w@db/keys?sslmode=require", "postgres://db/keys"),
+            (
+                "postgres://u:p?w@db/keys?sslmode=require",
+                "postgres://db/keys",
+            ),
             ("postgres://u:p?w", "postgres://u:p"),
         ] {
             let location = Location::from(text);

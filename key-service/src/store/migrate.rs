@@ -6,9 +6,8 @@ use std::path::Path;
 use futures_util::TryStreamExt as _;
 use serde_json::json;
 
-use super::backup::MOVED_ON;
 use super::chain::{self, End};
-use super::database::{Missing, Store};
+use super::database::{MOVED_ON, Missing, Store};
 use super::error::StoreError;
 use super::location::Location;
 use super::open::{lock_file, no_lock};
@@ -91,7 +90,10 @@ pub async fn migrate(
     progress: impl FnMut(&'static str, i64),
 ) -> Result<Migrated, String> {
     if !from.exists() {
-        return Err(format!("there is no database at {}: check --from", from.display()));
+        return Err(format!(
+            "there is no database at {}: check --from",
+            from.display()
+        ));
     }
     let lock = lock_file(from)?;
     match lock.try_lock() {

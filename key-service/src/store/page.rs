@@ -195,10 +195,7 @@ impl Narrowing {
         let pattern = format!("%{literal}%");
         let mut before = " AND (";
         for column in columns {
-            sql.push(before)
-                .push("lower(")
-                .push(column)
-                .push(") LIKE ");
+            sql.push(before).push("lower(").push(column).push(") LIKE ");
             sql.push_bind(pattern.clone()).push(" ESCAPE '\\'");
             before = " OR ";
         }

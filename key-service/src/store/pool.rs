@@ -1,11 +1,10 @@
 //! Connections, and the transactions on them.
 
-use sqlx::postgres::PgPool;
 use sqlx::sqlite::SqlitePool;
 use sqlx::{Sqlite, Transaction as SqlxTransaction};
 
 use super::error::StoreError;
-use super::lent::Lent;
+use super::lent::{Connections, Lent};
 use super::measures::PoolSize;
 use super::sql::On;
 
@@ -21,7 +20,7 @@ const WRITE: &str = "BEGIN; SET LOCAL lock_timeout = '5s'; \
 #[derive(Debug, Clone)]
 pub(super) enum Pool {
     Sqlite(SqlitePool),
-    Postgres(PgPool),
+    Postgres(Connections),
 }
 
 impl Pool {
@@ -29,7 +28,7 @@ impl Pool {
     pub(super) async fn snapshot(&self) -> Result<Transaction, StoreError> {
         Ok(match self {
             Self::Sqlite(pool) => Transaction::Sqlite(pool.begin().await?),
-            Self::Postgres(pool) => Transaction::Postgres(Lent::begin(pool, SNAPSHOT).await?),
+            Self::Postgres(pool) => Transaction::Postgres(pool.begin(SNAPSHOT).await?),
         })
     }
 
@@ -37,7 +36,7 @@ impl Pool {
     pub(super) async fn write(&self) -> Result<Transaction, StoreError> {
         Ok(match self {
             Self::Sqlite(pool) => Transaction::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Transaction::Postgres(Lent::begin(pool, WRITE).await?),
+            Self::Postgres(pool) => Transaction::Postgres(pool.begin(WRITE).await?),
         })
     }
 
@@ -45,7 +44,9 @@ impl Pool {
     pub(super) fn size(&self, pool: &'static str) -> PoolSize {
         let (size, idle, most) = match self {
             Self::Sqlite(of) => (of.size(), of.num_idle(), of.options().get_max_connections()),
-            Self::Postgres(of) => (of.size(), of.num_idle(), of.options().get_max_connections()),
+            Self::Postgres(Connections { pool: of, .. }) => {
+                (of.size(), of.num_idle(), of.options().get_max_connections())
+            }
         };
         let idle = u32::try_from(idle).unwrap_or(u32::MAX);
         PoolSize {
@@ -59,7 +60,7 @@ impl Pool {
     pub(super) async fn close(&self) {
         match self {
             Self::Sqlite(pool) => pool.close().await,
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres(connections) => connections.pool.close().await,
         }
     }
 }

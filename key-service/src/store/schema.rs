@@ -18,9 +18,7 @@ pub(super) async fn check(store: &Store, path: &Path) -> Result<(), String> {
     let Pool::Sqlite(readers) = &store.readers else {
         return Ok(());
     };
-    let found = parts(readers)
-        .await
-        .map_err(|error| unread(path, &error))?;
+    let found = parts(readers).await.map_err(|error| unread(path, &error))?;
     let ours = ours().await.map_err(|error| unread(path, &error))?;
     if let Some((kind, name, _)) = found.iter().find(|part| !ours.contains(part)) {
         return Err(format!(

@@ -5,15 +5,15 @@ use std::borrow::Cow;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
-use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{
-    Arguments as _, AssertSqlSafe, Column as _, ColumnIndex, Decode, Postgres, Row as _, Sqlite,
-    SqlSafeStr as _, SqlStr, Type,
+    Arguments as _, AssertSqlSafe, Column as _, ColumnIndex, Decode, Postgres, Row as _,
+    SqlSafeStr as _, SqlStr, Sqlite, Type,
 };
 
 use super::error::StoreError;
-use super::lent::{Lent, bounded};
+use super::lent::{Connections, bounded};
 
 /// What a column holds.
 #[derive(Debug, Clone)]
@@ -103,7 +103,7 @@ impl Row {
 pub(super) enum On<'c> {
     SqlitePool(&'c SqlitePool),
     Sqlite(&'c mut SqliteConnection),
-    PostgresPool(&'c PgPool),
+    PostgresPool(&'c Connections),
     Postgres(&'c mut PgConnection),
 }
 
@@ -168,10 +168,7 @@ impl Statement {
     }
 
     /// All rows.
-    pub(super) async fn fetch_all(
-        self,
-        on: impl Into<On<'_>>,
-    ) -> Result<Vec<Row>, StoreError> {
+    pub(super) async fn fetch_all(self, on: impl Into<On<'_>>) -> Result<Vec<Row>, StoreError> {
         let of_sqlite = |rows: Vec<SqliteRow>| rows.into_iter().map(Row::Sqlite).collect();
         let of_postgres = |rows: Vec<PgRow>| rows.into_iter().map(Row::Postgres).collect();
         Ok(match on.into() {
@@ -185,7 +182,7 @@ impl Statement {
             }
             On::PostgresPool(pool) => {
                 let (text, values) = self.for_postgres()?;
-                let mut lent = Lent::of(pool).await?;
+                let mut lent = pool.lend().await?;
                 let query = sqlx::query_with(text, values).fetch_all(lent.connection()?);
                 let rows = bounded(query).await?;
                 lent.give_back();
@@ -235,7 +232,7 @@ impl Statement {
             }
             On::PostgresPool(pool) => {
                 let (text, values) = self.for_postgres()?;
-                let mut lent = Lent::of(pool).await?;
+                let mut lent = pool.lend().await?;
                 let query = sqlx::query_with(text, values).execute(lent.connection()?);
                 let done = bounded(query).await?;
                 lent.give_back();
@@ -266,7 +263,7 @@ impl Statement {
         Ok(match on.into() {
             On::SqlitePool(pool) => rows!(for_sqlite, Row::Sqlite, pool),
             On::Sqlite(connection) => rows!(for_sqlite, Row::Sqlite, connection),
-            On::PostgresPool(pool) => rows!(for_postgres, Row::Postgres, pool),
+            On::PostgresPool(pool) => rows!(for_postgres, Row::Postgres, &pool.pool),
             On::Postgres(connection) => rows!(for_postgres, Row::Postgres, connection),
         })
     }

@@ -119,8 +119,11 @@ impl Sql {
 /// The statements that read the rows in whose column there is one of a JSON list of texts: with SQLite, with
 /// PostgreSQL.
 fn among(columns: &str, table: &str, column: &str) -> [String; 2] {
-    ["(SELECT value FROM json_each($1))", "(SELECT json_array_elements_text($1::json))"]
-        .map(|list| format!("SELECT {columns} FROM {table} WHERE {column} IN {list}"))
+    [
+        "(SELECT value FROM json_each($1))",
+        "(SELECT json_array_elements_text($1::json))",
+    ]
+    .map(|list| format!("SELECT {columns} FROM {table} WHERE {column} IN {list}"))
 }
 
 /// The records of these ids, as far as there are any.

@@ -55,11 +55,12 @@ impl Write {
         role: Role,
         digest: &TokenDigest,
     ) -> Result<bool, StoreError> {
-        let holder =
-            Statement::new("SELECT name, role, created_at, revoked_at FROM tokens WHERE digest = $1")
-                .bind(digest.as_str())
-                .fetch_optional(self.on().await?)
-                .await?;
+        let holder = Statement::new(
+            "SELECT name, role, created_at, revoked_at FROM tokens WHERE digest = $1",
+        )
+        .bind(digest.as_str())
+        .fetch_optional(self.on().await?)
+        .await?;
         if let Some(holder) = holder.as_ref().map(entry).transpose()? {
             if holder.name != name {
                 return Ok(false);

@@ -130,7 +130,9 @@ impl Store {
 }
 
 async fn reported(on: impl Into<On<'_>>) -> Result<bool, StoreError> {
-    Statement::new(format!("SELECT {REPORTED}")).scalar(on).await
+    Statement::new(format!("SELECT {REPORTED}"))
+        .scalar(on)
+        .await
 }
 
 fn day_count(row: &Row) -> Result<DayCount, StoreError> {

@@ -7,16 +7,15 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::backup::MOVED_ON;
 use super::chain::{self, End, Entry};
 use super::columns::json_text;
-use super::database::{Engine, Store, announce};
+use super::database::{Engine, MOVED_ON, Store, announce};
 use super::error::StoreError;
 use super::measures::Measures;
 use super::pool::Transaction;
-use super::postgres::{CHANNEL, Sequence};
 use super::queue::{Turn, Urgency};
 use super::recent::Recent;
+use super::server::{CHANNEL, Sequence};
 use super::sql::{On, Statement, Value};
 use super::stored::{self, Change, Stored, Table};
 use super::writable::Writable;
@@ -384,9 +383,7 @@ impl Write {
             return Ok(());
         };
         let statement = match self.engine {
-            Engine::Sqlite(_) => {
-                Statement::new("UPDATE sequence SET value = $1").bind(head.value)
-            }
+            Engine::Sqlite(_) => Statement::new("UPDATE sequence SET value = $1").bind(head.value),
             Engine::Postgres(_) => Statement::new(
                 "UPDATE sequence SET value = $1, origin = $2, audit_id = $3, audit_hash = $4 \
                  RETURNING CASE WHEN $5 = 1 THEN pg_notify($6, $1::text) END IS NULL",
@@ -429,8 +426,7 @@ struct Row<'a> {
     hash: &'a str,
 }
 
-const INSERT_ENTRIES: &str =
-    "INSERT INTO audit (id, at, actor, action, kind, entity_id, seq, before, after, previous_hash, hash) \
+const INSERT_ENTRIES: &str = "INSERT INTO audit (id, at, actor, action, kind, entity_id, seq, before, after, previous_hash, hash) \
      SELECT id, at, actor, action, kind, entity_id, seq, before, after, previous_hash, hash \
      FROM json_populate_recordset(NULL::audit, $1::json)";
 

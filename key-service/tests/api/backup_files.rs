@@ -8,8 +8,8 @@ use std::process::Stdio;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 
-use crate::engine::is_postgresql;
 use crate::backup::{files, refused, succeeds};
+use crate::engine::is_postgresql;
 use crate::program::{program, run, text};
 
 /// Does something to a database that no key service does.

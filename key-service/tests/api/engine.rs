@@ -89,8 +89,7 @@ pub fn database(folder: &Path) -> (Option<Database>, Location) {
 
 /// What a program that runs in this folder finds in `KEYBOUND_DATABASE`, where it is told nothing else.
 pub fn of_folder(folder: &Path) -> Option<String> {
-    static OF_FOLDERS: LazyLock<Mutex<HashMap<PathBuf, Database>>> =
-        LazyLock::new(Mutex::default);
+    static OF_FOLDERS: LazyLock<Mutex<HashMap<PathBuf, Database>>> = LazyLock::new(Mutex::default);
     if !is_postgresql() {
         return None;
     }

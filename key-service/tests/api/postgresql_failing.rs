@@ -19,7 +19,11 @@ pub fn call(service: &Running, method: &str, path: &str, body: &Value) -> (u16, 
         .http_status_as_error(false)
         .build()
         .into();
-    let token = if path.starts_with("/v1") { GATEWAY } else { ADMIN };
+    let token = if path.starts_with("/v1") {
+        GATEWAY
+    } else {
+        ADMIN
+    };
     let request = ureq::http::Request::builder()
         .method(method)
         .uri(format!("{}{path}", service.url))
@@ -69,7 +73,9 @@ fn a_restart_is_an_outage_that_is_told_and_ends_by_itself() {
     let asked = json!({"digests": ["A".repeat(43)]});
 
     server.stop().unwrap();
-    until("it is noticed", || call(&service, "GET", "/readyz", &Value::Null).0 == 503);
+    until("it is noticed", || {
+        call(&service, "GET", "/readyz", &Value::Null).0 == 503
+    });
     for (method, path, body) in [
         ("POST", "/admin/v1/tenants", &json!({"id": "ten_b"})),
         ("POST", "/v1/resolve", &asked),
@@ -78,10 +84,21 @@ fn a_restart_is_an_outage_that_is_told_and_ends_by_itself() {
     ] {
         let (status, retry, answer) = call(&service, method, path, body);
         assert_eq!((status, retry.as_str()), (503, "1"), "{path}: {answer}");
-        assert!(answer["detail"].as_str().unwrap().contains("cannot be reached"), "{answer}");
+        assert!(
+            answer["detail"]
+                .as_str()
+                .unwrap()
+                .contains("cannot be reached"),
+            "{answer}"
+        );
     }
     let (_, _, metrics) = call(&service, "GET", "/metrics", &Value::Null);
-    assert!(metrics.as_str().unwrap().contains("keybound_service_database_errors_total{error=\"away\"}"));
+    assert!(
+        metrics
+            .as_str()
+            .unwrap()
+            .contains("keybound_service_database_errors_total{error=\"away\"}")
+    );
 
     server.resume().unwrap();
     until("it is back", || {
@@ -90,7 +107,10 @@ fn a_restart_is_an_outage_that_is_told_and_ends_by_itself() {
     });
     assert_eq!(tenant("ten_b").0, 201);
     let (_, _, page) = call(&service, "GET", "/v1/changes?after=1", &Value::Null);
-    assert_eq!((&page["reset"], &page["changes"][0]["id"]), (&json!(false), &json!("ten_b")));
+    assert_eq!(
+        (&page["reset"], &page["changes"][0]["id"]),
+        (&json!(false), &json!("ten_b"))
+    );
     assert_eq!(call(&service, "POST", "/v1/resolve", &asked).0, 200);
     service.stop();
 }
@@ -123,7 +143,12 @@ fn where_no_writes_are_taken_reads_go_on() {
     });
     until("reads go on", || {
         let body = json!({"digests": [digest(&key["secret"])]}).to_string();
-        let answer = service.send("POST", "/v1/resolve", Some(&service.gateway), Some(body.as_bytes()));
+        let answer = service.send(
+            "POST",
+            "/v1/resolve",
+            Some(&service.gateway),
+            Some(body.as_bytes()),
+        );
         answer.status == 200 && answer.json()["results"][0]["user"]["status"] == "active"
     });
     until("it is ready for what reads", || {
@@ -132,7 +157,9 @@ fn where_no_writes_are_taken_reads_go_on() {
     });
     assert_eq!(service.changes("?after=3")["cursor"], 3);
     set("off");
-    until("writes are taken again", || suspend(&service, "suspended").status == 200);
+    until("writes are taken again", || {
+        suspend(&service, "suspended").status == 200
+    });
     assert_eq!(service.changes("?after=3")["cursor"], 4);
     let ready = service.send("GET", "/readyz", None, None).expect(200);
     assert_eq!(ready["writes"], "ok");
@@ -167,7 +194,12 @@ fn while_another_holds_the_sequence_reads_go_on_and_writes_are_told_to_come_agai
     assert_eq!(service.changes("?after=2")["cursor"], 2);
     // Counts of use wait for no number.
     let body = json!({"reporter": "vm", "batch": 1, "from": 0, "to": 1, "keys": []}).to_string();
-    let counted = service.send("POST", "/v1/usage", Some(&service.gateway), Some(body.as_bytes()));
+    let counted = service.send(
+        "POST",
+        "/v1/usage",
+        Some(&service.gateway),
+        Some(body.as_bytes()),
+    );
     assert_eq!(counted.status, 204, "{}", counted.text);
     let end = format!(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{name}' AND wait_event = 'PgSleep'"
@@ -191,7 +223,11 @@ fn a_full_disk_is_told_and_forgotten_as_soon_as_there_is_room() {
     for _ in 0..3 {
         let refused = suspend(&service, "suspended");
         refused.problem(503);
-        assert!(refused.text.contains("its disk is full"), "{}", refused.text);
+        assert!(
+            refused.text.contains("its disk is full"),
+            "{}",
+            refused.text
+        );
     }
     assert_eq!(service.send("GET", "/readyz", None, None).status, 503);
     assert_eq!(service.changes("?after=2")["cursor"], 2, "reads go on");

@@ -52,7 +52,12 @@ fn tenant(service: &Running, id: &str) -> i64 {
 }
 
 fn changes(service: &Running, after: i64) -> Value {
-    let (status, _, page) = call(service, "GET", &format!("/v1/changes?after={after}"), &Value::Null);
+    let (status, _, page) = call(
+        service,
+        "GET",
+        &format!("/v1/changes?after={after}"),
+        &Value::Null,
+    );
     assert_eq!(status, 200, "{page}");
     page
 }
@@ -77,10 +82,14 @@ fn a_standby_that_was_behind_and_is_promoted_makes_every_follower_start_over() {
     let service = start_on(&primary, folder.path(), &url);
     let kept = tenant(&service, "ten_kept");
     until("the standby has it", || {
-        standby.ask("keys", "SELECT count(*) FROM tenants").is_ok_and(|count| count == "1")
+        standby
+            .ask("keys", "SELECT count(*) FROM tenants")
+            .is_ok_and(|count| count == "1")
     });
     standby.stop().unwrap();
-    let lost: Vec<i64> = (0..5).map(|number| tenant(&service, &format!("ten_lost_{number}"))).collect();
+    let lost: Vec<i64> = (0..5)
+        .map(|number| tenant(&service, &format!("ten_lost_{number}")))
+        .collect();
     let cursor = *lost.last().unwrap();
     assert_eq!(changes(&service, cursor)["reset"], false);
 
@@ -102,13 +111,25 @@ fn a_standby_that_was_behind_and_is_promoted_makes_every_follower_start_over() {
     let new = tenant(&service, "ten_new");
     assert_eq!(new, begin + 1);
     let page = changes(&service, begin);
-    assert_eq!((&page["reset"], &page["changes"][0]["id"]), (&json!(false), &json!("ten_new")));
+    assert_eq!(
+        (&page["reset"], &page["changes"][0]["id"]),
+        (&json!(false), &json!("ten_new"))
+    );
     assert_eq!(changes(&service, cursor)["reset"], true);
     // The log says so, and is whole.
-    let (_, _, audit) = call(&service, "GET", "/admin/v1/audit?kind=database", &Value::Null);
+    let (_, _, audit) = call(
+        &service,
+        "GET",
+        "/admin/v1/audit?kind=database",
+        &Value::Null,
+    );
     assert_eq!(audit["items"][0]["actor"], "key-service");
     service.stop();
-    let verified = crate::program::run(folder.path(), &[("KEYBOUND_DATABASE", &url)], &["audit", "verify"]);
+    let verified = crate::program::run(
+        folder.path(),
+        &[("KEYBOUND_DATABASE", &url)],
+        &["audit", "verify"],
+    );
     assert!(verified.status.success());
 }
 
@@ -118,7 +139,10 @@ fn a_dump_that_is_restored_in_another_cluster_makes_every_follower_start_over() 
         return;
     }
     let version = VERSION.as_deref().unwrap();
-    let (first, second) = (Server::start(version).unwrap(), Server::start(version).unwrap());
+    let (first, second) = (
+        Server::start(version).unwrap(),
+        Server::start(version).unwrap(),
+    );
     first.create("keys").unwrap();
     second.create("keys").unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -131,7 +155,12 @@ fn a_dump_that_is_restored_in_another_cluster_makes_every_follower_start_over() 
     let file = folder.path().join("dump.sql");
     std::fs::write(&file, dump).unwrap();
     let mut restore = second.client("psql", "keys");
-    done(restore.args(["--quiet", "--no-psqlrc", "--file"]).arg(&file)).unwrap();
+    done(
+        restore
+            .args(["--quiet", "--no-psqlrc", "--file"])
+            .arg(&file),
+    )
+    .unwrap();
     let service = start_on(&second, folder.path(), &second.url("keys"));
     until("the numbers are moved on", || {
         metric(&service, "keybound_service_database_origin_changes_total 1")
@@ -144,6 +173,9 @@ fn a_dump_that_is_restored_in_another_cluster_makes_every_follower_start_over() 
     // Where nothing has changed, nothing is moved.
     let again = start_on(&second, folder.path(), &second.url("keys"));
     let next = tenant(&again, "ten_d");
-    assert!(metric(&again, "keybound_service_database_origin_changes_total 0"), "{next}");
+    assert!(
+        metric(&again, "keybound_service_database_origin_changes_total 0"),
+        "{next}"
+    );
     again.stop();
 }

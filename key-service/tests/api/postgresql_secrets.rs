@@ -22,17 +22,28 @@ fn a_password_is_taken_from_url_variable_and_file_and_shown_nowhere() {
     std::fs::write(&file, line).unwrap();
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(&file, private).unwrap();
-    let (open, bare) = (server.guarded_url("keys", PASSWORD), server.guarded_url("keys", ""));
+    let (open, bare) = (
+        server.guarded_url("keys", PASSWORD),
+        server.guarded_url("keys", ""),
+    );
     let file = file.to_str().unwrap();
     for environment in [
         vec![("KEYBOUND_DATABASE", open.as_str())],
-        vec![("KEYBOUND_DATABASE", bare.as_str()), ("PGPASSWORD", PASSWORD)],
+        vec![
+            ("KEYBOUND_DATABASE", bare.as_str()),
+            ("PGPASSWORD", PASSWORD),
+        ],
         vec![("KEYBOUND_DATABASE", bare.as_str()), ("PGPASSFILE", file)],
     ] {
         let mut environment = environment;
         environment.push(("RUST_LOG", "trace"));
         let service = Running::start(folder, &environment);
-        let ready = ureq::get(format!("{}/readyz", service.url)).call().unwrap().body_mut().read_to_string().unwrap();
+        let ready = ureq::get(format!("{}/readyz", service.url))
+            .call()
+            .unwrap()
+            .body_mut()
+            .read_to_string()
+            .unwrap();
         assert!(!ready.contains(PASSWORD), "{ready}");
         let first_lines = service.first_lines.clone();
         let printed = first_lines + &service.stop();
@@ -53,7 +64,15 @@ fn a_password_is_taken_from_url_variable_and_file_and_shown_nowhere() {
         for arguments in [
             &["serve", "--listen", "127.0.0.1:0"][..],
             &["token", "list"],
-            &["serve", "--listen", "127.0.0.1:0", "--log-level", "trace", "--database", url],
+            &[
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--log-level",
+                "trace",
+                "--database",
+                url,
+            ],
         ] {
             let output = run(folder, &[("KEYBOUND_DATABASE", url)], arguments);
             let error = text(&output.stderr);

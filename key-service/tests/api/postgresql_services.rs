@@ -112,8 +112,12 @@ fn a_write_on_one_service_wakes_the_followers_of_the_other() {
     let before = heard(&second, "notify");
     std::thread::scope(|scope| {
         let follower = scope.spawn(|| second.changes("?after=2&wait=60"));
-        until("it waits", || metric(&second, "keybound_service_followers") == 1);
-        first.post("/admin/v1/tenants", &json!({"id": "ten_b"})).expect(201);
+        until("it waits", || {
+            metric(&second, "keybound_service_followers") == 1
+        });
+        first
+            .post("/admin/v1/tenants", &json!({"id": "ten_b"}))
+            .expect(201);
         assert_eq!(follower.join().unwrap()["changes"][0]["id"], "ten_b");
     });
     assert!(heard(&second, "notify") + heard(&second, "poll") > before);
@@ -209,7 +213,9 @@ fn services_that_start_at_once_make_the_tables_and_the_first_token_once() {
     let lines: Vec<String> = std::thread::scope(|scope| {
         let started: Vec<_> = folders
             .iter()
-            .map(|folder| scope.spawn(|| Running::start(folder.path(), &[("KEYBOUND_DATABASE", &url)])))
+            .map(|folder| {
+                scope.spawn(|| Running::start(folder.path(), &[("KEYBOUND_DATABASE", &url)]))
+            })
             .collect();
         started
             .into_iter()
@@ -303,14 +309,27 @@ fn everything_of_a_file_is_copied_and_gateways_start_over() {
     let database = Database::new();
     let run = |arguments: &[&str]| {
         let output = crate::program::run(folder, &[("KEYBOUND_DATABASE", "old.db")], arguments);
-        (output.status.code(), text(&output.stdout), text(&output.stderr))
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
     };
     assert_eq!(run(&["demo"]).0, Some(0));
-    assert_eq!(run(&["token", "create", "--role", "viewer", "--name", "one"]).0, Some(0));
+    assert_eq!(
+        run(&["token", "create", "--role", "viewer", "--name", "one"]).0,
+        Some(0)
+    );
     let url = database.url();
     let migrate = ["migrate-store", "--from", "old.db", "--to", &url];
 
-    let running = Running::start(folder, &[("KEYBOUND_DATABASE", "old.db"), ("KEYBOUND_ADMIN_TOKEN", ADMIN)]);
+    let running = Running::start(
+        folder,
+        &[
+            ("KEYBOUND_DATABASE", "old.db"),
+            ("KEYBOUND_ADMIN_TOKEN", ADMIN),
+        ],
+    );
     let (code, _, error) = run(&migrate);
     assert_eq!(code, Some(1));
     assert!(error.contains("stop the key service first"), "{error}");
@@ -321,7 +340,13 @@ fn everything_of_a_file_is_copied_and_gateways_start_over() {
             let request = agent
                 .get(format!("{}/admin/v1/{what}?limit=500", of.url))
                 .header("authorization", format!("Bearer {ADMIN}"));
-            request.call().unwrap().body_mut().read_json::<Value>().unwrap()["items"].clone()
+            request
+                .call()
+                .unwrap()
+                .body_mut()
+                .read_json::<Value>()
+                .unwrap()["items"]
+                .clone()
         })
     };
     let before = listed(&running);
@@ -329,15 +354,28 @@ fn everything_of_a_file_is_copied_and_gateways_start_over() {
 
     let (code, output, error) = run(&migrate);
     assert_eq!(code, Some(0), "{error}");
-    assert!(output.contains("keys: ") && output.contains("numbers go on from"), "{output}");
+    assert!(
+        output.contains("keys: ") && output.contains("numbers go on from"),
+        "{output}"
+    );
     let (code, _, error) = run(&migrate);
     assert_eq!(code, Some(1));
     assert!(error.contains("not empty"), "{error}");
     let (code, _, error) = run(&["migrate-store", "--from", "none.db", "--to", &url]);
-    assert_eq!((code, error.contains("check --from")), (Some(1), true), "{error}");
-    assert_eq!(run(&["migrate-store", "--from", "old.db", "--to", "new.db"]).0, Some(2));
+    assert_eq!(
+        (code, error.contains("check --from")),
+        (Some(1), true),
+        "{error}"
+    );
+    assert_eq!(
+        run(&["migrate-store", "--from", "old.db", "--to", "new.db"]).0,
+        Some(2)
+    );
 
-    let moved = Running::start(folder, &[("KEYBOUND_DATABASE", &url), ("KEYBOUND_ADMIN_TOKEN", ADMIN)]);
+    let moved = Running::start(
+        folder,
+        &[("KEYBOUND_DATABASE", &url), ("KEYBOUND_ADMIN_TOKEN", ADMIN)],
+    );
     let after = listed(&moved);
     assert_eq!(before[..3], after[..3]);
     let (old, new) = (before[3].as_array().unwrap(), after[3].as_array().unwrap());
@@ -345,11 +383,20 @@ fn everything_of_a_file_is_copied_and_gateways_start_over() {
     assert_eq!(new[1..], old[..]);
     assert!(make(&moved.url, "ten_new"));
     let server = engine::server().unwrap();
-    let number = server.ask(&database.name, "SELECT version FROM tenants WHERE id = 'ten_new'").unwrap();
+    let number = server
+        .ask(
+            &database.name,
+            "SELECT version FROM tenants WHERE id = 'ten_new'",
+        )
+        .unwrap();
     assert!(number.parse::<i64>().unwrap() > 1_000_000_000, "{number}");
     moved.stop();
     let output = crate::program::run(folder, &[("KEYBOUND_DATABASE", &url)], &["audit", "verify"]);
-    assert!(text(&output.stdout).contains("all as they were written"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stdout).contains("all as they were written"),
+        "{}",
+        text(&output.stderr)
+    );
     let tokens = crate::program::run(folder, &[("KEYBOUND_DATABASE", &url)], &["token", "list"]);
     assert!(text(&tokens.stdout).contains("one"));
 }
@@ -360,10 +407,17 @@ fn backup_and_restore_name_the_tools_of_postgresql() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    for (arguments, tool) in [(["backup", "saved"], "pg_dump"), (["restore", "saved"], "pg_restore")] {
+    for (arguments, tool) in [
+        (["backup", "saved"], "pg_dump"),
+        (["restore", "saved"], "pg_restore"),
+    ] {
         let output = crate::program::run(folder.path(), &[], &arguments);
         assert_eq!(output.status.code(), Some(2));
-        assert!(text(&output.stderr).contains(tool), "{}", text(&output.stderr));
+        assert!(
+            text(&output.stderr).contains(tool),
+            "{}",
+            text(&output.stderr)
+        );
     }
 }
 
@@ -375,7 +429,10 @@ fn an_import_takes_the_same_lines_and_its_keys_are_found() {
     let (first, lines) = (Service::furnished(), 500);
     let second = first.replica();
     let text: String = (0..lines)
-        .map(|number| json!({"key": format!("key-of-some-length-{number}"), "user_id": "usr_a"}).to_string() + "\n")
+        .map(|number| {
+            json!({"key": format!("key-of-some-length-{number}"), "user_id": "usr_a"}).to_string()
+                + "\n"
+        })
         .collect();
     let report = first.import(&text).expect(200);
     assert_eq!(report["imported"], lines);

@@ -48,11 +48,16 @@ fn old_entries_of_the_audit_log_go_and_the_rest_is_still_a_chain() {
         (&told["actor"], &told["action"], &told["kind"]),
         (&json!("retention"), &json!("prune"), &json!("database"))
     );
-    assert_eq!(told["after"], json!({"entries": before, "to": begin["id"], "hash": begin["hash"]}));
+    assert_eq!(
+        told["after"],
+        json!({"entries": before, "to": begin["id"], "hash": begin["hash"]})
+    );
     assert_eq!(told["previous_hash"], begin["hash"]);
     assert_eq!(told["id"], begin["id"].as_i64().unwrap() + 1);
 
-    service.post("/admin/v1/tenants", &json!({"id": "ten_b"})).expect(201);
+    service
+        .post("/admin/v1/tenants", &json!({"id": "ten_b"}))
+        .expect(201);
     assert_eq!(entries(&service), 2);
     // The oldest is that of the day on which all was taken out: nothing behind it goes before it does.
     prune(&service, retention, now() + KEPT + 2 * DAY);
@@ -73,7 +78,9 @@ fn what_is_taken_out_beside_it_is_found() {
         };
         prune(&service, retention, now() + KEPT + 2 * DAY);
         for id in ["ten_b", "ten_c"] {
-            service.post("/admin/v1/tenants", &json!({"id": id})).expect(201);
+            service
+                .post("/admin/v1/tenants", &json!({"id": id}))
+                .expect(201);
         }
         entries(&service);
         service.execute(sql);
@@ -95,10 +102,19 @@ fn old_counts_of_use_go_and_the_last_use_stays() {
         audit: None,
         usage: Some(KEPT),
     };
-    let days = || service.get("/admin/v1/keys/key_1").expect(200)["usage"].as_array().unwrap().len();
+    let days = || {
+        service.get("/admin/v1/keys/key_1").expect(200)["usage"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
     prune(&service, Retention::default(), at + 1000 * DAY);
     assert_eq!(days(), 2);
-    assert_eq!(report(&service, "vm", 1, &keys).status, 204, "the report is forgotten by then");
+    assert_eq!(
+        report(&service, "vm", 1, &keys).status,
+        204,
+        "the report is forgotten by then"
+    );
     prune(&service, retention, at + KEPT - 5 * DAY);
     assert_eq!(days(), 1);
     prune(&service, retention, at + KEPT + 2 * DAY);
@@ -110,11 +126,18 @@ fn old_counts_of_use_go_and_the_last_use_stays() {
 #[test]
 fn how_long_things_are_kept_is_thirty_days_at_least() {
     let folder = tempfile::tempdir().unwrap();
-    for (value, told) in [("29d", "must be 30d or more"), ("soon", "must be a duration")] {
+    for (value, told) in [
+        ("29d", "must be 30d or more"),
+        ("soon", "must be a duration"),
+    ] {
         for option in ["--audit-retention", "--usage-retention"] {
             let output = run(folder.path(), &[], &["serve", option, value]);
             assert_eq!(output.status.code(), Some(2));
-            assert!(text(&output.stderr).contains(told), "{}", text(&output.stderr));
+            assert!(
+                text(&output.stderr).contains(told),
+                "{}",
+                text(&output.stderr)
+            );
         }
     }
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use key_service::store::stored::tables;
 use sqlx::{Connection, SqliteConnection};
 
-use crate::engine::is_postgresql;
 use crate::backup::{TOKENS, changes, succeeds};
+use crate::engine::is_postgresql;
 use crate::program::Running;
 
 /// By what the feed calls its records: how many a table has, and the least of their versions.

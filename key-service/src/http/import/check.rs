@@ -51,12 +51,7 @@ struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    fn refuse(
-        &mut self,
-        known: &Known,
-        line: &'a KeyImport,
-        expired: Expired,
-    ) -> Option<Refusal> {
+    fn refuse(&mut self, known: &Known, line: &'a KeyImport, expired: Expired) -> Option<Refusal> {
         let id = line.terms.id.as_deref();
         if let Some(there) = known.digests.get(line.digest.as_str()) {
             return other_id(line, there);

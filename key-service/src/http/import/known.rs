@@ -52,7 +52,9 @@ impl Known {
         let tenants: HashSet<&str> = of_users.chain(of_lines).collect();
         let tenants: Vec<&str> = tenants.into_iter().collect();
         let found: Vec<Tenant> = write.by_ids(&tenants).await?;
-        known.tenants.extend(found.into_iter().map(|tenant| tenant.id));
+        known
+            .tenants
+            .extend(found.into_iter().map(|tenant| tenant.id));
         known
             .users
             .extend(users.into_iter().map(|user| (user.id.clone(), user)));
