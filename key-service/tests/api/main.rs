@@ -29,6 +29,7 @@ mod postgresql_failing;
 mod postgresql_history;
 mod postgresql_secrets;
 mod postgresql_services;
+mod postgresql_tls;
 mod program;
 mod retention;
 mod routes;
