@@ -159,8 +159,10 @@ fn where_no_writes_are_taken_reads_go_on() {
         suspend(&service, "suspended").status == 200
     });
     assert_eq!(service.changes("?after=3")["cursor"], 4);
-    let ready = service.send("GET", "/readyz", None, None).expect(200);
-    assert_eq!(ready["writes"], "ok");
+    until("it is ready for all", || {
+        let ready = service.send("GET", "/readyz", None, None);
+        ready.status == 200 && ready.json()["writes"] == "ok"
+    });
 }
 
 #[test]
