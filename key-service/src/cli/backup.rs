@@ -37,10 +37,10 @@ pub struct Restore {
 }
 
 pub fn save(arguments: &Backup, as_json: bool) -> Outcome {
-    let saved = block_on(unless_stopped(backup::save(
-        &arguments.database.database,
-        &arguments.file,
-    )))?;
+    let database = arguments
+        .database
+        .file("use pg_dump --format=custom, or the provider's backups; see docs/operations.md")?;
+    let saved = block_on(unless_stopped(backup::save(database, &arguments.file)))?;
     if as_json {
         output::json(&json!({
             "file": arguments.file.display().to_string(),
@@ -59,11 +59,12 @@ pub fn save(arguments: &Backup, as_json: bool) -> Outcome {
 }
 
 pub fn restore(arguments: &Restore, as_json: bool) -> Outcome {
-    let restored = block_on(unless_stopped(backup::restore(
-        &arguments.file,
-        &arguments.database.database,
-        now(),
-    )))?;
+    let database = arguments.database.file(
+        "use pg_restore into an empty database: gateways start over by themselves where it is another cluster; see \
+         docs/operations.md",
+    )?;
+    let work = backup::restore(&arguments.file, database, now());
+    let restored = block_on(unless_stopped(work))?;
     if as_json {
         let replaced = restored.replaced.as_ref();
         output::json(&json!({

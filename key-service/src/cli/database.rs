@@ -1,30 +1,53 @@
-//! Commands that work on the database file itself.
+//! Commands that work on the database itself.
 
-use std::path::PathBuf;
+use std::path::Path;
+
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
 use super::outcome::Failure;
 use crate::domain::credential::Digester;
-use crate::store::{Missing, Store, StoreError};
+use crate::store::{Location, Missing, Store, StoreError};
 
 /// Which database.
 #[derive(clap::Args)]
 pub struct Database {
-    /// SQLite file
+    /// SQLite file, or postgres://USER@HOST/DATABASE. A password is better in PGPASSWORD, or in the file that
+    /// PGPASSFILE names, than in the URL, where others see it in the list of processes
     #[arg(
         long,
         env = "KEYBOUND_DATABASE",
         default_value = "keybound.db",
-        value_name = "FILE"
+        value_name = "FILE|URL",
+        value_parser = OsStringValueParser::new().map(Location::from)
     )]
-    pub database: PathBuf,
+    pub database: Location,
 }
 
 impl Database {
     pub async fn open(&self, missing: Missing) -> Result<Store, Failure> {
-        Store::open(&self.database, missing)
-            .await
-            .map_err(Failure::Refused)
+        open(self.database.clone(), missing).await
     }
+
+    /// The SQLite file, for a command that works on nothing else.
+    pub fn file(&self, instead: &str) -> Result<&Path, Failure> {
+        match &self.database {
+            Location::File(path) => Ok(path),
+            Location::Postgres { .. } => Err(Failure::Usage(format!(
+                "this command is for SQLite files; with PostgreSQL, {instead}"
+            ))),
+        }
+    }
+}
+
+/// Opens the database; the error says which.
+pub async fn open(location: Location, missing: Missing) -> Result<Store, Failure> {
+    let shown = match location {
+        // Its errors name the file.
+        Location::File(_) => String::new(),
+        Location::Postgres { .. } => format!("{location}: "),
+    };
+    let opened = Store::open(location, missing).await;
+    opened.map_err(|error| Failure::Refused(format!("{shown}{error}")))
 }
 
 /// How credentials become digests.

@@ -25,6 +25,7 @@ mod issue;
 mod key;
 mod listen;
 mod log_line;
+mod migrate_store;
 mod outcome;
 mod output;
 mod ready;
@@ -78,6 +79,8 @@ enum Command {
     Backup(backup::Backup),
     /// Put a backup in the place of the database; the service must be stopped
     Restore(backup::Restore),
+    /// Copy a SQLite file into a PostgreSQL database; the service must be stopped
+    MigrateStore(migrate_store::Arguments),
     /// Fill a database with demo data: a key for every case that a gateway can meet
     Demo(demo::Arguments),
     /// Tenants: organisations, teams, projects
@@ -114,6 +117,7 @@ pub fn main() -> ExitCode {
         Command::Token(command) => token::run(command, &remote),
         Command::Backup(arguments) => backup::save(&arguments, remote.json),
         Command::Restore(arguments) => backup::restore(&arguments, remote.json),
+        Command::MigrateStore(arguments) => migrate_store::run(arguments, remote.json),
         Command::Demo(arguments) => demo::run(&arguments, &remote),
         Command::Tenant(command) => tenant::run(command, &remote),
         Command::User(command) => user::run(command, &remote),

@@ -11,23 +11,25 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tracing_subscriber::EnvFilter;
 
-use super::database::{Database, Pepper};
+use super::database::{Database, Pepper, open};
 use super::listen::Listen;
 use super::outcome::{Failure, Outcome};
 use super::output::deliver;
 use crate::domain::credential::Digester;
-use crate::domain::time::now;
+use crate::domain::time::{DAY, duration, now};
 use crate::domain::token::{Role, Token};
 use crate::filter::Filter;
 use crate::http::{self, Settings};
+use crate::store::location::{CONNECTIONS, FEWEST_CONNECTIONS};
+use crate::store::retention::Retention;
 use crate::store::{Missing, Store};
 
 /// Requests under way at a stop get this long to finish.
 const LONGEST_STOP: Duration = Duration::from_secs(10);
-/// How soon the feed learns of writes by another process, such as `demo` beside a running service.
-const FOREIGN_WRITES: Duration = Duration::from_millis(500);
 /// How often it is asked whether the database takes writes, where that is in doubt.
 const PROBES: Duration = Duration::from_secs(1);
+/// How often what is older than it is kept for is taken out.
+const PRUNINGS: Duration = Duration::from_secs(3600);
 
 const HELP: &str = "\
 On the first start, an admin token is made and printed to stdout, once. Set KEYBOUND_ADMIN_TOKEN \
@@ -48,6 +50,33 @@ pub struct Arguments {
     listen: Listen,
     #[command(flatten)]
     database: Database,
+    /// Connections to PostgreSQL at most: two listen and look, two write, the others read
+    #[arg(
+        long,
+        env = "KEYBOUND_DATABASE_CONNECTIONS",
+        default_value_t = CONNECTIONS,
+        value_name = "COUNT",
+        value_parser = clap::value_parser!(u32).range(i64::from(FEWEST_CONNECTIONS)..=1000)
+    )]
+    database_connections: u32,
+    /// How long entries of the audit log are kept, 30d or more, such as 400d; forever keeps all
+    #[arg(
+        long,
+        env = "KEYBOUND_AUDIT_RETENTION",
+        default_value = "forever",
+        value_name = "SPAN",
+        value_parser = kept
+    )]
+    audit_retention: Kept,
+    /// How long counts of use are kept, 30d or more; forever keeps all
+    #[arg(
+        long,
+        env = "KEYBOUND_USAGE_RETENTION",
+        default_value = "400d",
+        value_name = "SPAN",
+        value_parser = kept
+    )]
+    usage_retention: Kept,
     #[command(flatten)]
     pepper: Pepper,
     /// The filter's configuration, by which explain finds the verdicts: the JSON that Envoy hands to
@@ -68,6 +97,23 @@ pub struct Arguments {
 enum LogFormat {
     Text,
     Json,
+}
+
+/// A span, or for ever.
+#[derive(Clone, Copy)]
+struct Kept(Option<i64>);
+
+/// Days of use that are shown, and what an audit is for at least.
+const KEPT_AT_LEAST: i64 = 30 * DAY;
+
+fn kept(text: &str) -> Result<Kept, String> {
+    if text == "forever" {
+        return Ok(Kept(None));
+    }
+    match duration(text)? {
+        kept if kept < KEPT_AT_LEAST => Err("must be 30d or more, or forever".to_owned()),
+        kept => Ok(Kept(Some(kept))),
+    }
 }
 
 pub fn run(arguments: Arguments, as_json: bool) -> Outcome {
@@ -113,7 +159,9 @@ async fn serve(arguments: Arguments, as_json: bool) -> Outcome {
     let address = listener.local_addr().map_err(|error| {
         Failure::Refused(format!("cannot listen on {}: {error}", arguments.listen))
     })?;
-    let store = arguments.database.open(Missing::Create).await?;
+    let database = arguments.database.database.clone();
+    let database = database.with_connections(arguments.database_connections);
+    let store = open(database, Missing::Create).await?;
     register_tokens(&store, as_json).await?;
 
     let (stop, stopping) = watch::channel(false);
@@ -126,7 +174,7 @@ async fn serve(arguments: Arguments, as_json: bool) -> Outcome {
     let router = http::router(store.clone(), settings, stopping.clone());
     let server = http::serve(listener, router, head_timeout, stopping);
     tokio::pin!(server);
-    tracing::info!(%address, database = %arguments.database.database.display(), "listening");
+    tracing::info!(%address, database = %arguments.database.database, "listening");
     let url = format!("http://{address}");
     let line = match as_json {
         true => json!({"listening": url}).to_string(),
@@ -136,15 +184,23 @@ async fn serve(arguments: Arguments, as_json: bool) -> Outcome {
     let _ = deliver(&line);
     if store.sequence() == 0 {
         tracing::warn!(
-            database = %arguments.database.database.display(),
+            database = %arguments.database.database,
             "nothing was ever written to this database: if there ought to be keys in it, its volume is not \
              mounted. Until a tenant, user or key is written, gateways are answered 503 instead of \
              \"unknown\""
         );
     }
 
-    let follower = tokio::spawn(follow_foreign_writes(store.clone()));
+    let follower = tokio::spawn({
+        let store = store.clone();
+        async move { store.follow().await }
+    });
     let prober = tokio::spawn(probe(store.clone()));
+    let retention = Retention {
+        audit: arguments.audit_retention.0,
+        usage: arguments.usage_retention.0,
+    };
+    let pruner = tokio::spawn(prune(store.clone(), retention));
     tokio::select! {
         () = &mut server => {}
         name = stop_signal => {
@@ -157,6 +213,7 @@ async fn serve(arguments: Arguments, as_json: bool) -> Outcome {
     }
     follower.abort();
     prober.abort();
+    pruner.abort();
     store.close().await;
     tracing::info!("stopped");
     Ok(())
@@ -190,10 +247,14 @@ async fn register_tokens(store: &Store, as_json: bool) -> Outcome {
     register(store, Role::Gateway, "KEYBOUND_GATEWAY_TOKEN").await?;
     let tokens = store.tokens().await?;
     if !tokens.iter().any(|token| token.role == Role::Admin) {
-        let token = Token::generate(Role::Admin);
         let mut write = store.write("first start", now()).await?;
+        // Another service that starts at the same moment may have made one since.
+        if write.token(FIRST_ADMIN).await?.is_some() {
+            return Ok(());
+        }
+        let token = Token::generate(Role::Admin);
         write
-            .put_token("first-admin", Role::Admin, &token.digest())
+            .put_token(FIRST_ADMIN, Role::Admin, &token.digest())
             .await?;
         // Before it is true: the next start makes one that somebody sees.
         let line = match as_json {
@@ -220,6 +281,9 @@ async fn register_tokens(store: &Store, as_json: bool) -> Outcome {
     Ok(())
 }
 
+/// The name of the token that the first start makes.
+const FIRST_ADMIN: &str = "first-admin";
+
 async fn register(store: &Store, role: Role, variable: &str) -> Outcome {
     let Some(text) = std::env::var_os(variable).filter(|text| !text.is_empty()) else {
         return Ok(());
@@ -230,6 +294,11 @@ async fn register(store: &Store, role: Role, variable: &str) -> Outcome {
         .and_then(Token::chosen)
         .map_err(|message| Failure::Usage(format!("{variable} {message}")))?;
     let name = format!("{}-from-environment", role.as_str());
+    // Where it is there already, a database that takes no writes at the moment is enough.
+    let known = store.token(&token.digest()).await?;
+    if known.is_some_and(|known| known.name == name && known.role == role) {
+        return Ok(());
+    }
     let mut write = store.write("environment", now()).await?;
     if !write.put_token(&name, role, &token.digest()).await? {
         return Err(Failure::Usage(format!(
@@ -240,12 +309,13 @@ async fn register(store: &Store, role: Role, variable: &str) -> Outcome {
     Ok(())
 }
 
-async fn follow_foreign_writes(store: Store) {
-    let mut ticks = tokio::time::interval(FOREIGN_WRITES);
+/// Takes out what is older than it is kept for.
+async fn prune(store: Store, retention: Retention) {
+    let mut ticks = tokio::time::interval(PRUNINGS);
     loop {
         ticks.tick().await;
-        if let Err(error) = store.refresh_sequence().await {
-            tracing::warn!(%error, "the sequence could not be read");
+        if let Err(error) = store.prune(retention, now()).await {
+            tracing::warn!(%error, "what is older than it is kept for was not taken out; tried again in an hour");
         }
     }
 }

@@ -37,8 +37,10 @@ words! {
         Rotate = "rotate",
         /// It was brought along from elsewhere.
         Import = "import",
-        /// It was taken from a backup.
+        /// It was taken from a backup, or goes on from a state before.
         Restore = "restore",
+        /// What is older than it is kept for was taken out.
+        Prune = "prune",
     }
 }
 

@@ -76,9 +76,9 @@ impl App {
     /// What every handler shares from now on.
     pub fn new(store: Store, settings: Settings, stopping: watch::Receiver<bool>) -> Self {
         Self(Arc::new(Parts {
+            metrics: Metrics::new(&store),
             store,
             settings,
-            metrics: Metrics::new(),
             attempts: Attempts::default(),
             stopping,
             missed: AtomicBool::new(false),

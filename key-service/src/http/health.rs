@@ -24,8 +24,12 @@ pub async fn healthz() -> &'static str {
 /// What can be done.
 #[derive(Serialize, ToSchema)]
 pub struct Readiness {
+    /// `sqlite` or `postgresql`.
     database: &'static str,
-    /// `ok`, or `busy` while another process holds the database.
+    /// Whether writes of other services on the same database wake those who follow at once. Where they do not, they
+    /// are found a moment later. With SQLite there are none, and this is true.
+    listening: bool,
+    /// `ok`; `busy` while another process holds the database; `read_only` while it takes none, and answers.
     writes: &'static str,
     /// False: nothing was ever written.
     written: bool,
@@ -52,12 +56,16 @@ pub async fn readyz(State(app): State<App>) -> Result<Json<Readiness>, Problem> 
         return Err(Problem::never_written());
     }
     let refused = app.store.refused_write().map(|refused| refused.failure);
-    if let Some(failure) = refused.filter(|failure| *failure != Failure::Busy) {
-        return Err(Problem::of_database(failure));
-    }
+    let writes = match refused {
+        None => "ok",
+        Some(Failure::Busy) => "busy",
+        Some(Failure::ReadOnly) => "read_only",
+        Some(failure) => return Err(Problem::of_database(failure)),
+    };
     Ok(Json(Readiness {
-        database: "sqlite",
-        writes: if refused.is_some() { "busy" } else { "ok" },
+        database: app.store.engine(),
+        listening: app.store.is_listening(),
+        writes,
         written,
         detail: (!written).then_some(NEVER_WRITTEN),
     }))
@@ -75,6 +83,7 @@ pub async fn metrics(State(app): State<App>) -> Response {
         app.metrics.database_failed(error.failure());
     }
     app.metrics.writable(app.store.refused_write().is_none());
+    app.metrics.connections(app.store.pool_sizes());
     match app.metrics.render() {
         Ok(text) => (
             [(

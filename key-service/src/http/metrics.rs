@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 use super::attempts::Wrong;
 use crate::domain::key::KeyStatus;
 use crate::store::counts::KeyCounts;
+use crate::store::measures::PoolSize;
 use crate::store::{Failure, Store, StoreError};
 
 /// Keys are counted again at the latest after this time, since they expire without a write.
@@ -58,6 +59,17 @@ struct WithinLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConnectionLabels {
+    pool: &'static str,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolLabels {
+    pool: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct VersionLabels {
     version: &'static str,
 }
@@ -75,6 +87,8 @@ pub struct Metrics {
     sequence: Gauge,
     keys: Family<StatusLabels, Gauge>,
     keys_expiring: Family<WithinLabels, Gauge>,
+    connections: Family<ConnectionLabels, Gauge>,
+    connections_most: Family<PoolLabels, Gauge>,
     counted: Mutex<Option<Counted>>,
 }
 
@@ -85,7 +99,7 @@ struct Counted {
 }
 
 impl Metrics {
-    pub fn new() -> Self {
+    pub fn new(store: &Store) -> Self {
         let mut registry = Registry::with_prefix("keybound_service");
         let requests = Family::default();
         let durations = Family::<RouteLabels, Histogram>::new_with_constructor(|| {
@@ -136,18 +150,41 @@ impl Metrics {
             "Active keys without a successor that expire within this time",
             keys_expiring.clone(),
         );
+        let measures = store.measures();
+        registry.register(
+            "write_wait_seconds",
+            "Time until a write was the next",
+            measures.write_wait.clone(),
+        );
+        registry.register(
+            "wakeups",
+            "How often writes of other services on the same database were learnt, by what told of them",
+            measures.wakeups.clone(),
+        );
+        registry.register(
+            "database_origin_changes",
+            "How often the database turned out to have another history, so that gateways started over",
+            measures.origin_changes.clone(),
+        );
+        let connections = Family::default();
+        registry.register(
+            "database_connections",
+            "Connections to the database, by what they are for and whether they are used",
+            connections.clone(),
+        );
+        let connections_most = Family::default();
+        registry.register(
+            "database_connections_max",
+            "Connections to the database that there may be",
+            connections_most.clone(),
+        );
         registry.register("build_info", "The running version", build.clone());
         let version = VersionLabels {
             version: env!("CARGO_PKG_VERSION"),
         };
         build.get_or_create(&version).set(1);
         // There from the start, at nothing: an alert sees the first error as an increase.
-        for failure in [
-            Failure::Busy,
-            Failure::Failed,
-            Failure::Corrupt,
-            Failure::Gone,
-        ] {
+        for failure in Failure::ALL {
             database_errors
                 .get_or_create(&error_labels(failure))
                 .inc_by(0);
@@ -169,6 +206,8 @@ impl Metrics {
             sequence,
             keys,
             keys_expiring,
+            connections,
+            connections_most,
             counted: Mutex::new(None),
         }
     }
@@ -214,6 +253,19 @@ impl Metrics {
     /// Whether the database takes writes.
     pub fn writable(&self, writable: bool) {
         self.writable.set(writable.into());
+    }
+
+    /// How the connections to the database are used.
+    pub fn connections(&self, sizes: [PoolSize; 2]) {
+        for size in sizes {
+            let pool = size.pool;
+            for (state, count) in [("used", size.used), ("idle", size.idle)] {
+                let labels = ConnectionLabels { pool, state };
+                self.connections.get_or_create(&labels).set(count.into());
+            }
+            let most = self.connections_most.get_or_create(&PoolLabels { pool });
+            most.set(size.most.into());
+        }
     }
 
     /// Counts a poll that waits, until what is given is dropped.
@@ -286,6 +338,8 @@ fn error_labels(failure: Failure) -> ErrorLabels {
         Failure::Failed => "failed",
         Failure::Corrupt => "corrupt",
         Failure::Gone => "gone",
+        Failure::Away => "away",
+        Failure::ReadOnly => "read_only",
     };
     ErrorLabels { error }
 }

@@ -268,7 +268,14 @@ impl Problem {
     pub fn of_database(failure: Failure) -> Self {
         match failure {
             Failure::Busy => Self::unavailable(
-                "The database is locked by another write or another process. Try again.",
+                "The database is locked by another write or another process, or slow. Try again.",
+            ),
+            Failure::Away => Self::unavailable(
+                "The database cannot be reached. Try again; the service's log says why.",
+            ),
+            Failure::ReadOnly => Self::unavailable(
+                "The database takes no writes at the moment, as a standby, or a primary that was set to read-only. Try \
+                 again.",
             ),
             Failure::Failed => Self::unavailable(
                 "The database does not do what was asked, as where its disk is full. Try again; the service's \

@@ -1,11 +1,10 @@
 //! Reading the audit log. Writing it is part of each write.
 
-use sqlx::{QueryBuilder, Sqlite};
-
-use super::columns::{json, plain, word};
+use super::columns::{json, word};
 use super::database::Store;
 use super::error::StoreError;
 use super::page::{Page, PageRequest};
+use super::sql::Statement;
 use crate::domain::audit::{Action, AuditEntry, Kind};
 
 /// Which entries to list.
@@ -30,7 +29,7 @@ impl Store {
         filter: &AuditFilter,
         page: PageRequest,
     ) -> Result<Page<AuditEntry>, StoreError> {
-        let mut sql = QueryBuilder::<Sqlite>::new(
+        let mut sql = Statement::new(
             "SELECT id, at, actor, action, kind, entity_id, seq, before, after, previous_hash, hash FROM audit WHERE id < ",
         );
         sql.push_bind(page.after.unwrap_or(i64::MAX));
@@ -51,21 +50,21 @@ impl Store {
         }
         sql.push(" ORDER BY id DESC LIMIT ")
             .push_bind(page.limit_and_one());
-        let rows = sql.build().fetch_all(&self.readers).await?;
+        let rows = sql.fetch_all(&self.readers).await?;
         let mut entries = Vec::with_capacity(rows.len());
         for row in &rows {
             let entry = AuditEntry {
-                id: plain(row, "id")?,
-                at: plain(row, "at")?,
-                actor: plain(row, "actor")?,
+                id: row.get("id")?,
+                at: row.get("at")?,
+                actor: row.get("actor")?,
                 action: word(row, "action", Action::parse)?,
                 kind: word(row, "kind", Kind::parse)?,
-                entity_id: plain(row, "entity_id")?,
-                seq: plain(row, "seq")?,
+                entity_id: row.get("entity_id")?,
+                seq: row.get("seq")?,
                 before: json(row, "before")?,
                 after: json(row, "after")?,
-                previous_hash: plain(row, "previous_hash")?,
-                hash: plain(row, "hash")?,
+                previous_hash: row.get("previous_hash")?,
+                hash: row.get("hash")?,
             };
             entries.push((entry.id, entry));
         }

@@ -6,18 +6,15 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
 
-use super::database::Store;
+use super::database::{MOVED_ON, Store};
 use super::error::StoreError;
 use super::file::beside;
 use super::open::{cannot_open, lock_file, make_private, no_lock, options, sqlite_name};
 use super::schema;
+use super::sql::Statement;
 use super::stored::tables;
 use super::write::Write;
 use crate::domain::audit::{Action, Kind};
-
-/// How far a restored database's numbers are moved on: further than a service can have written since the
-/// backup was made, and far below what JSON numbers hold (2^53).
-const MOVED_ON: i64 = 1_000_000_000;
 
 /// What was saved.
 #[derive(Debug)]
@@ -199,18 +196,15 @@ impl Write {
     /// Adds this to the number of every record and to the sequence. Gives the sequence, and when the last
     /// write before this was made.
     async fn move_on(&mut self, by: i64) -> Result<(i64, Option<i64>), StoreError> {
-        let last_write_at = sqlx::query_scalar("SELECT max(at) FROM audit")
-            .fetch_one(self.connection())
+        let last_write_at = Statement::new("SELECT max(at) FROM audit")
+            .scalar(self.on().await?)
             .await?;
         for table in tables() {
             let sql = table.sql.move_on.as_str();
-            sqlx::query(sql).bind(by).execute(self.connection()).await?;
+            let statement = Statement::new(sql).bind(by);
+            statement.execute(self.on().await?).await?;
         }
-        let sequence: i64 =
-            sqlx::query_scalar("UPDATE sequence SET value = value + ? RETURNING value")
-                .bind(by)
-                .fetch_one(self.connection())
-                .await?;
+        let sequence = self.skip(by).await?;
         let before = json!({"sequence": sequence - by});
         let after = json!({"sequence": sequence});
         self.audit(

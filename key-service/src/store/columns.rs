@@ -3,10 +3,9 @@
 use ipnet::IpNet;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Arguments, ColumnIndex, Decode, Row as _, Sqlite, Type};
 
 use super::error::StoreError;
+use super::sql::{Name, Row, Value};
 use crate::domain::credential::Digest;
 use crate::domain::fence::Hours;
 use crate::domain::key::KeyStatus;
@@ -17,10 +16,10 @@ use crate::domain::words::Status;
 /// A field that one column holds.
 pub(super) trait Column: Sized {
     /// Reads the column at this place.
-    fn read(row: &SqliteRow, at: usize) -> Result<Self, StoreError>;
+    fn read(row: &Row, at: usize) -> Result<Self, StoreError>;
 
-    /// Adds it to the values of a statement.
-    fn add_to(&self, values: &mut SqliteArguments) -> Result<(), StoreError>;
+    /// What the column holds.
+    fn value(&self) -> Result<Value, StoreError>;
 
     /// Bytes that it takes at least in an answer to a gateway; 0 for what is never long there.
     fn bytes(&self) -> usize {
@@ -28,33 +27,22 @@ pub(super) trait Column: Sized {
     }
 }
 
-/// What SQLite holds as it is, by the column's name or place.
-pub(super) fn plain<'r, T>(
-    row: &'r SqliteRow,
-    column: impl ColumnIndex<SqliteRow>,
-) -> Result<T, StoreError>
-where
-    T: Decode<'r, Sqlite> + Type<Sqlite>,
-{
-    Ok(row.try_get(column)?)
-}
-
 /// One of a closed set of words.
 pub(super) fn word<T>(
-    row: &SqliteRow,
-    column: impl ColumnIndex<SqliteRow>,
+    row: &Row,
+    column: impl Name,
     parse: fn(&str) -> Result<T, String>,
 ) -> Result<T, StoreError> {
-    let text: &str = plain(row, column)?;
+    let text: &str = row.get(column)?;
     parse(text).map_err(|_| StoreError::Corrupt(format!("unknown word \"{text}\"")))
 }
 
 /// A JSON text; none is null.
 pub(super) fn json<T: DeserializeOwned>(
-    row: &SqliteRow,
-    column: impl ColumnIndex<SqliteRow>,
+    row: &Row,
+    column: impl Name,
 ) -> Result<Option<T>, StoreError> {
-    plain::<Option<&str>>(row, column)?
+    row.get::<Option<&str>>(column)?
         .map(|text| {
             serde_json::from_str(text).map_err(|error| StoreError::Corrupt(error.to_string()))
         })
@@ -66,23 +54,15 @@ pub(super) fn json_text(value: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
-fn add<'v, T>(values: &mut SqliteArguments, value: T) -> Result<(), StoreError>
-where
-    T: sqlx::Encode<'v, Sqlite> + Type<Sqlite>,
-{
-    let added = values.add(value);
-    added.map_err(|error| StoreError::Database(sqlx::Error::Encode(error)))
-}
-
 macro_rules! plain_columns {
     ($($type:ty),+) => { $(
         impl Column for $type {
-            fn read(row: &SqliteRow, at: usize) -> Result<Self, StoreError> {
-                plain(row, at)
+            fn read(row: &Row, at: usize) -> Result<Self, StoreError> {
+                row.get(at)
             }
 
-            fn add_to(&self, values: &mut SqliteArguments) -> Result<(), StoreError> {
-                add(values, self.clone())
+            fn value(&self) -> Result<Value, StoreError> {
+                Ok(self.clone().into())
             }
         }
     )+ };
@@ -92,12 +72,12 @@ plain_columns!(String, Option<String>, i64, Option<i64>);
 macro_rules! status_columns {
     ($($type:ty),+) => { $(
         impl Column for $type {
-            fn read(row: &SqliteRow, at: usize) -> Result<Self, StoreError> {
+            fn read(row: &Row, at: usize) -> Result<Self, StoreError> {
                 word(row, at, Self::parse)
             }
 
-            fn add_to(&self, values: &mut SqliteArguments) -> Result<(), StoreError> {
-                add(values, self.word())
+            fn value(&self) -> Result<Value, StoreError> {
+                Ok(self.word().into())
             }
         }
     )+ };
@@ -105,12 +85,12 @@ macro_rules! status_columns {
 status_columns!(TenantStatus, UserStatus, KeyStatus);
 
 impl Column for Digest {
-    fn read(row: &SqliteRow, at: usize) -> Result<Self, StoreError> {
-        Ok(Self::stored(plain(row, at)?))
+    fn read(row: &Row, at: usize) -> Result<Self, StoreError> {
+        Ok(Self::stored(row.get(at)?))
     }
 
-    fn add_to(&self, values: &mut SqliteArguments) -> Result<(), StoreError> {
-        add(values, self.as_str().to_owned())
+    fn value(&self) -> Result<Value, StoreError> {
+        Ok(self.as_str().into())
     }
 }
 
@@ -140,12 +120,12 @@ impl Text for Hours {
 }
 
 impl<T: Text> Column for Option<T> {
-    fn read(row: &SqliteRow, at: usize) -> Result<Self, StoreError> {
+    fn read(row: &Row, at: usize) -> Result<Self, StoreError> {
         json(row, at)
     }
 
-    fn add_to(&self, values: &mut SqliteArguments) -> Result<(), StoreError> {
-        add(values, self.as_ref().map(json_text).transpose()?)
+    fn value(&self) -> Result<Value, StoreError> {
+        Ok(self.as_ref().map(json_text).transpose()?.into())
     }
 
     fn bytes(&self) -> usize {
@@ -154,12 +134,12 @@ impl<T: Text> Column for Option<T> {
 }
 
 impl Column for Vec<String> {
-    fn read(row: &SqliteRow, at: usize) -> Result<Self, StoreError> {
+    fn read(row: &Row, at: usize) -> Result<Self, StoreError> {
         Ok(json(row, at)?.unwrap_or_default())
     }
 
-    fn add_to(&self, values: &mut SqliteArguments) -> Result<(), StoreError> {
-        add(values, json_text(self)?)
+    fn value(&self) -> Result<Value, StoreError> {
+        Ok(json_text(self)?.into())
     }
 
     fn bytes(&self) -> usize {

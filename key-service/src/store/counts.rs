@@ -2,6 +2,7 @@
 
 use super::database::Store;
 use super::error::StoreError;
+use super::sql::Statement;
 use crate::domain::time::DAY;
 
 /// How many keys there are, by what an operator wants to know of them.
@@ -16,22 +17,23 @@ pub struct KeyCounts {
 impl Store {
     /// Counts the keys as they are at this time.
     pub async fn key_counts(&self, now: i64) -> Result<KeyCounts, StoreError> {
-        let by_status = sqlx::query_as("SELECT status, count(*) FROM keys GROUP BY status")
+        let by_status = Statement::new("SELECT status, count(*) FROM keys GROUP BY status")
             .fetch_all(&self.readers)
             .await?;
+        let by_status = by_status.iter().map(|row| Ok((row.get(0)?, row.get(1)?)));
         let sql = "SELECT \
-             count(*) FILTER (WHERE expires_at <= ?1 + ?2), \
-             count(*) FILTER (WHERE expires_at <= ?1 + 7 * ?2), \
+             count(*) FILTER (WHERE expires_at <= $1 + $2), \
+             count(*) FILTER (WHERE expires_at <= $1 + 7 * $2), \
              count(*) FROM keys \
-             WHERE expires_at > ?1 AND expires_at <= ?1 + 30 * ?2 AND status = 'active' AND replaced_by IS NULL";
-        let (day, week, month) = sqlx::query_as(sql)
+             WHERE expires_at > $1 AND expires_at <= $1 + 30 * $2 AND status = 'active' AND replaced_by IS NULL";
+        let within = Statement::new(sql)
             .bind(now)
             .bind(DAY)
             .fetch_one(&self.readers)
             .await?;
         Ok(KeyCounts {
-            by_status,
-            expiring: [day, week, month],
+            by_status: by_status.collect::<Result<_, StoreError>>()?,
+            expiring: [within.get(0)?, within.get(1)?, within.get(2)?],
         })
     }
 }

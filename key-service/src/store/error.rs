@@ -1,5 +1,8 @@
 //! What can go wrong with the database while it is in use.
 
+use sqlx::postgres::PgDatabaseError;
+use sqlx::sqlite::SqliteError;
+
 /// What can go wrong with the database while it is in use.
 #[derive(Debug)]
 pub enum StoreError {
@@ -7,6 +10,12 @@ pub enum StoreError {
     Busy(sqlx::Error),
     /// Other writes went first for longer than a request waits.
     Queue,
+    /// It did not answer in time.
+    Slow,
+    /// It cannot be reached, or ends.
+    Away(Option<sqlx::Error>),
+    /// It takes no writes, as a primary that was set to read-only, or a standby.
+    ReadOnly(sqlx::Error),
     /// The file that is open is not the one under its name any more, so that what is written would be lost.
     Gone(String),
     /// The database rolled a transaction back by itself, as it does where the disk is full or fails.
@@ -20,7 +29,7 @@ pub enum StoreError {
 /// What kind of error it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// The database is locked.
+    /// The database is locked, or slow.
     Busy,
     /// It did not do what was asked.
     Failed,
@@ -28,13 +37,31 @@ pub enum Failure {
     Corrupt,
     /// Its file was deleted, moved or replaced.
     Gone,
+    /// It cannot be reached.
+    Away,
+    /// It takes no writes.
+    ReadOnly,
+}
+
+impl Failure {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Busy,
+        Self::Failed,
+        Self::Corrupt,
+        Self::Gone,
+        Self::Away,
+        Self::ReadOnly,
+    ];
 }
 
 impl StoreError {
     /// What kind of error it is.
     pub fn failure(&self) -> Failure {
         match self {
-            Self::Busy(_) | Self::Queue => Failure::Busy,
+            Self::Busy(_) | Self::Queue | Self::Slow => Failure::Busy,
+            Self::Away(_) => Failure::Away,
+            Self::ReadOnly(_) => Failure::ReadOnly,
             Self::Gone(_) => Failure::Gone,
             Self::Database(_) | Self::RolledBack => Failure::Failed,
             Self::Corrupt(_) => Failure::Corrupt,
@@ -47,6 +74,10 @@ impl std::fmt::Display for StoreError {
         match self {
             Self::Busy(error) => write!(formatter, "the database is locked: {error}"),
             Self::Queue => write!(formatter, "other writes went first for too long"),
+            Self::Slow => write!(formatter, "the database did not answer in time"),
+            Self::Away(Some(error)) => write!(formatter, "the database is away: {error}"),
+            Self::Away(None) => write!(formatter, "the database is away"),
+            Self::ReadOnly(error) => write!(formatter, "the database takes no writes: {error}"),
             Self::Gone(what) => write!(
                 formatter,
                 "{what}: put it back, or restart the service on the right file"
@@ -68,18 +99,40 @@ impl std::error::Error for StoreError {}
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        let locked = matches!(result_code(&error), Some(5 | 6));
-        if locked || matches!(error, sqlx::Error::PoolTimedOut) {
-            Self::Busy(error)
-        } else {
-            Self::Database(error)
+        if let Some(state) = sql_state(&error) {
+            return match state {
+                // Read-only transaction.
+                "25006" => Self::ReadOnly(error),
+                // Ended by an operator, shut down, crashed, cannot connect now; connection lost.
+                "57P01" | "57P02" | "57P03" => Self::Away(Some(error)),
+                state if state.starts_with("08") => Self::Away(Some(error)),
+                // Timeouts of locks, statements and idle transactions, deadlock, too many connections.
+                "55P03" | "57014" | "25P03" | "40001" | "40P01" | "53300" => Self::Busy(error),
+                _ => Self::Database(error),
+            };
+        }
+        match error {
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed => {
+                Self::Away(Some(error))
+            }
+            sqlx::Error::PoolTimedOut => Self::Busy(error),
+            error if matches!(result_code(&error), Some(5 | 6)) => Self::Busy(error),
+            error => Self::Database(error),
         }
     }
 }
 
 /// The primary one of SQLite's result codes.
 pub(super) fn result_code(error: &sqlx::Error) -> Option<u32> {
-    let code = error.as_database_error()?.code()?.parse::<u32>().ok()?;
+    let error = error.as_database_error()?;
+    error.try_downcast_ref::<SqliteError>()?;
+    let code = error.code()?.parse::<u32>().ok()?;
     // The low byte is the primary code, the rest narrows it.
     Some(code & 0xff)
+}
+
+/// PostgreSQL's SQLSTATE.
+pub(super) fn sql_state(error: &sqlx::Error) -> Option<&str> {
+    let error = error.as_database_error()?;
+    Some(error.try_downcast_ref::<PgDatabaseError>()?.code())
 }

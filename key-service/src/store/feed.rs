@@ -1,13 +1,15 @@
 //! The change feed: records by the number of their last write. Nothing is kept beside the records
 //! themselves, because only the last change of each needs to be told.
 
-use futures_util::TryStreamExt;
+use futures_util::TryStreamExt as _;
 use keybound::protocol::LONGEST_BODY;
-use sqlx::SqliteConnection;
 
 use super::changes::Changes;
 use super::database::Store;
 use super::error::StoreError;
+use super::lent::in_time;
+use super::pool::Transaction;
+use super::sql::Statement;
 use super::stored::{Change, Table, tables};
 
 /// Bytes of records that are read at most for one answer, and then as much as one record more. An answer
@@ -17,9 +19,18 @@ const MOST_BYTES: usize = LONGEST_BODY;
 impl Store {
     /// At most `limit` changes after this number, from one snapshot.
     pub async fn changes(&self, after: i64, limit: usize) -> Result<Changes, StoreError> {
-        let mut snapshot = self.readers.begin().await?;
-        let as_of: i64 = sqlx::query_scalar("SELECT value FROM sequence")
-            .fetch_one(&mut *snapshot)
+        // Most who ask know everything, and wait.
+        let as_of = self.read_sequence().await?;
+        if after >= as_of {
+            return Ok(Reading::default().changes(as_of, limit));
+        }
+        in_time(self.read_changes(after, limit)).await
+    }
+
+    async fn read_changes(&self, after: i64, limit: usize) -> Result<Changes, StoreError> {
+        let mut snapshot = self.readers.snapshot().await?;
+        let as_of: i64 = Statement::new("SELECT value FROM sequence")
+            .scalar(snapshot.on()?)
             .await?;
         let mut found = Reading::default();
         if after < as_of {
@@ -28,7 +39,7 @@ impl Store {
                 found.read(&mut snapshot, table, (after, most)).await?;
             }
         }
-        snapshot.rollback().await?;
+        snapshot.end().await?;
         Ok(found.changes(as_of, limit))
     }
 
@@ -51,12 +62,13 @@ impl Reading {
     /// Reads one table, until there are `most` or they are large enough together.
     async fn read(
         &mut self,
-        snapshot: &mut SqliteConnection,
+        snapshot: &mut Transaction,
         table: &'static Table,
         (after, most): (i64, i64),
     ) -> Result<(), StoreError> {
         let sql = table.sql.changes.as_str();
-        let mut rows = sqlx::query(sql).bind(after).bind(most).fetch(snapshot);
+        let query = Statement::new(sql).bind(after).bind(most);
+        let mut rows = query.fetch(snapshot.on()?)?;
         let mut bytes = 0;
         while let Some(row) = rows.try_next().await? {
             let change = (table.change)(&row)?;

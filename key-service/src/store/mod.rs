@@ -1,24 +1,33 @@
-//! Records in a SQLite file. Nothing of SQL leaves this folder: another database would be
-//! another folder with the same methods.
+//! Records in a SQLite file or a PostgreSQL database. Nothing of SQL leaves this folder.
 
 pub mod audit;
 pub mod backup;
 pub mod chain;
 pub mod changes;
 mod columns;
+mod connect;
 pub mod counts;
 mod database;
 mod error;
 mod feed;
 mod file;
+mod lent;
+pub mod location;
+pub mod measures;
+pub mod migrate;
 mod open;
 pub mod page;
+mod pool;
+mod postgres;
 mod probe;
 mod queue;
 mod recent;
 pub mod resolve;
+pub mod retention;
 mod schema;
+mod server;
 mod shown;
+mod sql;
 pub mod stored;
 pub mod tokens;
 pub mod usage;
@@ -27,6 +36,7 @@ mod write;
 
 pub use database::{Missing, Store};
 pub use error::{Failure, StoreError};
+pub use location::Location;
 pub use queue::Urgency;
 pub use writable::Refused;
 pub use write::Write;

@@ -1,4 +1,4 @@
-//! Opening and closing the database file.
+//! Opening and closing the database file of SQLite.
 
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,13 +13,16 @@ use sqlx::sqlite::{
 };
 use tokio::sync::watch;
 
-use super::database::{Missing, Store};
+use super::database::{Engine, Missing, OpenFile, Store};
 use super::error::{StoreError, result_code};
 use super::file::{DatabaseFile, beside};
+use super::measures::Measures;
+use super::pool::Pool;
+use super::sql::Statement;
 use super::writable::Writable;
 
 /// How the tables came to be.
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// Connections that read at the same time; each is a thread, and reads are short.
 const READERS: u32 = 4;
@@ -29,8 +32,8 @@ const BUSY: Duration = Duration::from_secs(5);
 const TURN: Duration = Duration::from_secs(5);
 
 impl Store {
-    /// Opens the database and brings its tables up to date. The error is one line for people.
-    pub async fn open(path: &Path, missing: Missing) -> Result<Self, String> {
+    /// Opens a file and brings its tables up to date. The error is one line for people.
+    pub(super) async fn open_file(path: &Path, missing: Missing) -> Result<Self, String> {
         if missing == Missing::Refuse && !path.exists() {
             return Err(format!(
                 "there is no database at {}: check --database, or start the service once to make it",
@@ -79,17 +82,24 @@ impl Store {
             other => format!("cannot bring the database {} up to date: {other}", path.display()),
         })?;
         let read_only = options.pragma("query_only", "on");
+        // What becomes of their transactions says nothing of writes.
+        let readers = pool(READERS, read_only.clone(), Arc::default()).await?;
+        let keeper = pool(1, read_only, Arc::default()).await?;
+        let queue = Arc::default();
         let store = Self {
-            // What becomes of their transactions says nothing of writes.
-            readers: pool(READERS, read_only.clone(), Arc::default()).await?,
-            keeper: pool(1, read_only, Arc::default()).await?,
-            writer,
-            queue: Arc::default(),
+            readers: Pool::Sqlite(readers.clone()),
+            writer: Pool::Sqlite(writer),
+            reports: Arc::clone(&queue),
+            queue,
             writable,
-            file: Arc::clone(&file),
             sequence: watch::Sender::new(0),
             recent: Arc::default(),
-            _in_use: Arc::new(in_use),
+            measures: Measures::default(),
+            engine: Engine::Sqlite(Arc::new(OpenFile {
+                file: Arc::clone(&file),
+                keeper: keeper.clone(),
+                _in_use: in_use,
+            })),
         };
         let unreadable = |error: &dyn std::fmt::Display| {
             format!("cannot read the database {}: {error}", path.display())
@@ -105,15 +115,14 @@ impl Store {
             .await
             .map_err(|error| unreadable(&error))?;
         sqlx::query("SELECT value FROM sequence")
-            .execute(&store.keeper)
+            .execute(&keeper)
             .await
             .map_err(|error| unreadable(&error))?;
         // All at once: should the file be gone later, none can be opened any more, and look-ups go on.
-        let mut readers = Vec::new();
-        while readers.len() < READERS as usize {
-            readers.push(
-                store
-                    .readers
+        let mut opened = Vec::new();
+        while opened.len() < READERS as usize {
+            opened.push(
+                readers
                     .acquire()
                     .await
                     .map_err(|error| unreadable(&error))?,
@@ -123,15 +132,18 @@ impl Store {
         Ok(store)
     }
 
-    /// Writes the log back into the database file and closes it.
+    /// Closes the database; the log of a file is written back into it.
     pub async fn close(&self) {
         self.readers.close().await;
-        self.keeper.close().await;
-        if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .execute(&self.writer)
-            .await
-        {
-            tracing::warn!(%error, "the database was not checkpointed; the next start does it");
+        match &self.engine {
+            Engine::Postgres(server) => server.close().await,
+            Engine::Sqlite(open) => {
+                open.keeper.close().await;
+                let checkpoint = Statement::new("PRAGMA wal_checkpoint(TRUNCATE)");
+                if let Err(error) = checkpoint.execute(&self.writer).await {
+                    tracing::warn!(%error, "the database was not checkpointed; the next start does it");
+                }
+            }
         }
         self.writer.close().await;
     }

@@ -1,11 +1,9 @@
 //! Lists, a page at a time, in the order of creation.
 
-use sqlx::{Encode, QueryBuilder, Sqlite, Type};
-
-use super::columns::plain;
 use super::database::Store;
 use super::error::StoreError;
 use super::shown::{REPORTED, Shown, select};
+use super::sql::{Row, Statement, Value};
 use super::stored::Stored;
 use crate::domain::key::KeyStatus;
 use crate::domain::tenant::{Tenant, TenantStatus};
@@ -161,7 +159,8 @@ impl Filter for KeyFilter {
         if let Some(since) = self.unused_since {
             // Null, which is no match, where use was never reported.
             sql.push(
-                " AND coalesce(key_last_use.at, max(keys.created_at, (SELECT since FROM usage_reporting))) < ",
+                " AND coalesce(key_last_use.at, (SELECT CASE WHEN since > keys.created_at THEN since \
+                 ELSE keys.created_at END FROM usage_reporting)) < ",
             );
             sql.push_bind(since);
         }
@@ -169,14 +168,11 @@ impl Filter for KeyFilter {
 }
 
 /// The conditions of a list.
-pub struct Narrowing(QueryBuilder<Sqlite>);
+pub struct Narrowing(Statement);
 
 impl Narrowing {
     /// Only where the column holds exactly this, if it is given.
-    fn equal<T>(&mut self, column: &str, value: Option<T>)
-    where
-        T: for<'q> Encode<'q, Sqlite> + Type<Sqlite>,
-    {
+    fn equal(&mut self, column: &str, value: Option<impl Into<Value>>) {
         if let Some(value) = value {
             let Self(sql) = self;
             sql.push(" AND ").push(column).push(" = ").push_bind(value);
@@ -199,10 +195,7 @@ impl Narrowing {
         let pattern = format!("%{literal}%");
         let mut before = " AND (";
         for column in columns {
-            sql.push(before)
-                .push("lower(")
-                .push(*column)
-                .push(") LIKE ");
+            sql.push(before).push("lower(").push(column).push(") LIKE ");
             sql.push_bind(pattern.clone()).push(" ESCAPE '\\'");
             before = " OR ";
         }
@@ -226,8 +219,8 @@ impl Store {
         let Narrowing(mut sql) = list;
         sql.push(" ORDER BY ").push(&place).push(" LIMIT ");
         sql.push_bind(page.limit_and_one());
-        let rows = sql.build().fetch_all(&self.readers).await?;
-        let entry = |row| Ok((plain(row, "place")?, F::Item::of_row(row)?));
+        let rows = sql.fetch_all(&self.readers).await?;
+        let entry = |row: &Row| Ok((row.get("place")?, F::Item::of_row(row)?));
         let entries: Result<Vec<_>, StoreError> = rows.iter().map(entry).collect();
         Ok(Page::cut(entries?, page))
     }

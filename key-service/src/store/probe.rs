@@ -4,13 +4,13 @@
 use super::database::Store;
 use super::error::StoreError;
 use super::queue::Urgency;
+use super::sql::Statement;
 use super::writable::Refused;
 
 impl Store {
     /// Why the database takes no writes, if it does not.
     pub fn refused_write(&self) -> Option<Refused> {
-        if let Err(why) = self.file.check() {
-            let error = StoreError::Gone(why);
+        if let Err(error) = self.engine.check() {
             self.writable.failed(&error);
         }
         self.writable.refused()
@@ -35,12 +35,15 @@ impl Store {
         let mut write = self.write_as(Urgency::Change, "probe", 0).await?;
         // After a failure as much as a large write needs: on a full disk a small one may find room in what
         // the log has already.
-        let sql = if failed {
-            "UPDATE probe SET number = number + 1, filler = randomblob(65536)"
-        } else {
-            "UPDATE probe SET number = number + 1"
+        let small = "UPDATE probe SET number = number + 1";
+        let statement = match failed {
+            true => Statement::each(
+                "UPDATE probe SET number = number + 1, filler = randomblob(65536)",
+                small,
+            ),
+            false => Statement::new(small),
         };
-        sqlx::query(sql).execute(write.connection()).await?;
+        statement.execute(write.on().await?).await?;
         write.commit().await
     }
 }

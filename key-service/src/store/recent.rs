@@ -8,7 +8,7 @@ use super::changes::Changes;
 use super::stored::Change;
 
 /// Changes that are kept. Who is further behind reads the database.
-const KEPT: usize = 1000;
+pub(super) const KEPT: usize = 1000;
 /// Bytes of their texts that are kept.
 const KEPT_BYTES: usize = 4 * 1024 * 1024;
 
@@ -27,26 +27,17 @@ struct Log {
 }
 
 impl Recent {
-    /// Adds what one transaction wrote: consecutive numbers.
-    pub(super) fn add(&self, written: Vec<Change>) {
-        let (Some(first), Some(last)) = (
-            written.first().map(Change::seq),
-            written.last().map(Change::seq),
-        ) else {
-            return;
-        };
+    /// Adds what was written after a number and up to another. What is known already is passed over. `false`, and
+    /// nothing is added, where something before it is not known.
+    pub(super) fn add(&self, (after, to): (i64, i64), written: Vec<Change>) -> bool {
         let mut log = self.log();
-        // Another commit overtook this one, and began anew behind it.
-        if first <= log.end {
-            return;
+        if to <= log.end {
+            return true;
         }
-        // Another process wrote in between.
-        if first != log.end + 1 {
-            log.changes.clear();
-            log.bytes = 0;
-            log.begin = first - 1;
+        if after != log.end {
+            return false;
         }
-        log.end = last;
+        log.end = to;
         log.bytes += written.iter().map(Change::bytes).sum::<usize>();
         log.changes.extend(written);
         while log.changes.len() > KEPT || log.bytes > KEPT_BYTES {
@@ -56,6 +47,24 @@ impl Recent {
             log.bytes -= forgotten.bytes();
             log.begin = forgotten.seq();
         }
+        true
+    }
+
+    /// Forgets all, and begins anew after a number.
+    pub(super) fn begin_after(&self, number: i64) {
+        let mut log = self.log();
+        if number > log.end {
+            *log = Log {
+                begin: number,
+                end: number,
+                ..Log::default()
+            };
+        }
+    }
+
+    /// The number up to which changes were added.
+    pub(super) fn end(&self) -> i64 {
+        self.log().end
     }
 
     /// The last change of each record after this number, if all up to `announced` are here.
@@ -102,12 +111,20 @@ mod tests {
         changes.map(|found| found.changes.iter().map(Change::seq).collect())
     }
 
+    /// What one write wrote.
+    fn add(recent: &Recent, changes: Vec<Change>) -> bool {
+        let first = changes.first().unwrap().seq();
+        let range = (first - 1, changes.last().unwrap().seq());
+        recent.add(range, changes)
+    }
+
     #[test]
     fn only_the_last_change_of_a_record_is_given_in_order_and_up_to_the_limit() {
         let recent = Recent::default();
-        recent.add(vec![change("a", 7), change("b", 8)]);
-        recent.add(vec![change("a", 9)]);
-        recent.add(vec![change("c", 10)]);
+        recent.begin_after(6);
+        assert!(add(&recent, vec![change("a", 7), change("b", 8)]));
+        assert!(add(&recent, vec![change("a", 9)]));
+        assert!(add(&recent, vec![change("c", 10)]));
         assert_eq!(seqs(recent.after(6, 10, 9)), Some(vec![8, 9, 10]));
         assert_eq!(seqs(recent.after(8, 10, 9)), Some(vec![9, 10]));
         let cut = recent.after(6, 10, 2).unwrap();
@@ -120,7 +137,8 @@ mod tests {
     fn what_is_not_known_here_is_left_to_the_database() {
         let recent = Recent::default();
         assert_eq!(seqs(recent.after(0, 0, 9)), None);
-        recent.add(vec![change("a", 7)]);
+        recent.begin_after(6);
+        assert!(add(&recent, vec![change("a", 7)]));
         assert_eq!(
             seqs(recent.after(5, 7, 9)),
             None,
@@ -132,30 +150,26 @@ mod tests {
             "another process wrote since"
         );
         assert_eq!(seqs(recent.after(7, 7, 9)), None, "nothing new");
-        recent.add(vec![change("b", 9)]);
-        assert_eq!(
-            seqs(recent.after(6, 9, 9)),
-            None,
-            "another process wrote in between"
-        );
-        assert_eq!(seqs(recent.after(8, 9, 9)), Some(vec![9]));
-        recent.add(vec![change("c", 8)]);
-        assert_eq!(
-            seqs(recent.after(7, 9, 9)),
-            None,
-            "one that was overtaken fills no gap"
-        );
+        assert!(!add(&recent, vec![change("b", 9)]), "8 is not known");
+        assert_eq!(recent.end(), 7);
+        assert!(recent.add((7, 9), vec![change("d", 8), change("b", 9)]));
+        assert_eq!(seqs(recent.after(6, 9, 9)), Some(vec![7, 8, 9]));
+        assert!(add(&recent, vec![change("b", 9)]), "it is known by now");
+        assert_eq!(seqs(recent.after(7, 9, 9)), Some(vec![8, 9]));
+        recent.begin_after(11);
+        assert_eq!(seqs(recent.after(8, 11, 9)), None);
+        assert!(add(&recent, vec![change("e", 12)]));
+        assert_eq!(seqs(recent.after(11, 12, 9)), Some(vec![12]));
+        recent.begin_after(5);
+        assert_eq!(recent.end(), 12, "numbers do not go back");
     }
 
     #[test]
     fn memory_is_bounded_and_what_is_forgotten_is_not_claimed() {
         let recent = Recent::default();
         let number = |count: usize| i64::try_from(count).unwrap();
-        recent.add(
-            (1..=number(KEPT) + 5)
-                .map(|seq| change(&seq.to_string(), seq))
-                .collect(),
-        );
+        let all = (1..=number(KEPT) + 5).map(|seq| change(&seq.to_string(), seq));
+        assert!(add(&recent, all.collect()));
         assert_eq!(recent.log().changes.len(), KEPT);
         assert_eq!(seqs(recent.after(4, 0, 9)), None);
         assert_eq!(seqs(recent.after(5, 0, 2)), Some(vec![6, 7]));

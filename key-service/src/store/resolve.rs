@@ -2,10 +2,11 @@
 
 use std::sync::LazyLock;
 
-use super::columns::{json_text, plain};
+use super::columns::json_text;
 use super::database::Store;
 use super::error::StoreError;
 use super::shown::Shown;
+use super::sql::Statement;
 use super::stored::joined;
 use crate::domain::credential::Digest;
 use crate::domain::key::Key;
@@ -35,26 +36,19 @@ pub struct Resolved {
 impl Store {
     /// Looks a batch up. It is one statement, hence one snapshot, however many digests there are.
     pub async fn resolve(&self, digests: &[Digest]) -> Result<Resolved, StoreError> {
-        static SQL: LazyLock<String> = LazyLock::new(|| {
-            let (keys, users, tenants) = (Key::columns(), User::columns(), Tenant::columns());
-            format!(
-                "SELECT sequence.value AS as_of, {keys}, {users}, {tenants} \
-                 FROM json_each($1) AS asked JOIN sequence \
-                 LEFT JOIN keys ON keys.digest = asked.value \
-                 LEFT JOIN users ON users.id = keys.user_id \
-                 LEFT JOIN tenants ON tenants.id = keys.tenant_id \
-                 ORDER BY asked.key"
-            )
+        static SQLITE: LazyLock<String> = LazyLock::new(|| select("json_each($1) AS asked"));
+        static POSTGRES: LazyLock<String> = LazyLock::new(|| {
+            select("json_array_elements_text($1::json) WITH ORDINALITY AS asked (value, key)")
         });
         let asked: Vec<&str> = digests.iter().map(Digest::as_str).collect();
-        let rows = sqlx::query(SQL.as_str())
+        let rows = Statement::each(SQLITE.as_str(), POSTGRES.as_str())
             .bind(json_text(&asked)?)
             .fetch_all(&self.readers)
             .await?;
         let mut as_of = 0;
         let mut results = Vec::with_capacity(rows.len());
         for row in &rows {
-            as_of = plain(row, "as_of")?;
+            as_of = row.get("as_of")?;
             results.push(match joined(row)? {
                 Some(key) => Some(Found {
                     key,
@@ -66,4 +60,17 @@ impl Store {
         }
         Ok(Resolved { as_of, results })
     }
+}
+
+/// The statement, by what makes rows of the digests asked for.
+fn select(asked: &str) -> String {
+    let (keys, users, tenants) = (Key::columns(), User::columns(), Tenant::columns());
+    format!(
+        "SELECT sequence.value AS as_of, {keys}, {users}, {tenants} \
+         FROM {asked} CROSS JOIN sequence \
+         LEFT JOIN keys ON keys.digest = asked.value \
+         LEFT JOIN users ON users.id = keys.user_id \
+         LEFT JOIN tenants ON tenants.id = keys.tenant_id \
+         ORDER BY asked.key"
+    )
 }

@@ -2,11 +2,8 @@
 
 use std::sync::LazyLock;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Sqlite};
-
-use super::columns::plain;
 use super::error::StoreError;
+use super::sql::{Row, Statement};
 use super::stored::Stored;
 use crate::domain::key::Key;
 use crate::domain::usage::UsedKey;
@@ -23,7 +20,7 @@ pub trait Shown: Sized + Send {
     fn from() -> &'static str;
 
     /// Reads a row of these columns.
-    fn of_row(row: &SqliteRow) -> Result<Self, StoreError>;
+    fn of_row(row: &Row) -> Result<Self, StoreError>;
 }
 
 impl<T: Stored> Shown for T {
@@ -37,7 +34,7 @@ impl<T: Stored> Shown for T {
         T::table().name
     }
 
-    fn of_row(row: &SqliteRow) -> Result<Self, StoreError> {
+    fn of_row(row: &Row) -> Result<Self, StoreError> {
         T::read(row)
     }
 }
@@ -57,11 +54,11 @@ impl Shown for UsedKey {
         "keys LEFT JOIN key_last_use ON key_last_use.key_id = keys.id"
     }
 
-    fn of_row(row: &SqliteRow) -> Result<Self, StoreError> {
+    fn of_row(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
             key: Key::read(row)?,
-            last_used_at: plain(row, "last_used_at")?,
-            usage_reported: plain(row, "usage_reported")?,
+            last_used_at: row.get("last_used_at")?,
+            usage_reported: row.get("usage_reported")?,
         })
     }
 }
@@ -70,7 +67,7 @@ impl Shown for UsedKey {
 pub(super) const REPORTED: &str = "EXISTS (SELECT 1 FROM usage_reporting)";
 
 /// `SELECT … FROM … WHERE `, with these columns before the others.
-pub(super) fn select<T: Shown>(first: &str) -> QueryBuilder<Sqlite> {
+pub(super) fn select<T: Shown>(first: &str) -> Statement {
     let (columns, from) = (T::columns(), T::from());
-    QueryBuilder::new(format!("SELECT {first}{columns} FROM {from} WHERE "))
+    Statement::new(format!("SELECT {first}{columns} FROM {from} WHERE "))
 }

@@ -4,11 +4,10 @@
 use std::sync::LazyLock;
 
 use serde::Serialize;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Column as _, Row as _, SqliteExecutor};
 
-use super::columns::{Column, plain};
+use super::columns::{Column, json_text};
 use super::error::StoreError;
+use super::sql::{On, Row, Statement, Value};
 use crate::domain::audit::Kind;
 use crate::domain::credential::Digest;
 use crate::domain::key::Key;
@@ -33,10 +32,10 @@ pub trait Stored: Clone + PartialEq + Serialize + Send + Sync + Sized + 'static 
     fn stamp(&mut self, version: i64, at: i64);
 
     /// Reads it from a row of `Sql::columns`.
-    fn read(row: &SqliteRow) -> Result<Self, StoreError>;
+    fn read(row: &Row) -> Result<Self, StoreError>;
 
     /// The values of its columns, in the order of [`Table::columns`].
-    fn values(&self) -> Result<SqliteArguments, StoreError>;
+    fn values(&self) -> Result<Vec<Value>, StoreError>;
 
     /// Bytes that it takes at least in an answer to a gateway.
     fn bytes(&self) -> usize;
@@ -55,7 +54,7 @@ pub struct Table {
     /// Its columns, but for `place`.
     pub columns: &'static [&'static str],
     /// Reads what was written from a row of `Sql::columns`.
-    pub(super) change: fn(&SqliteRow) -> Result<Change, StoreError>,
+    pub(super) change: fn(&Row) -> Result<Change, StoreError>,
     /// What is asked of it.
     pub(super) sql: LazyLock<Sql>,
 }
@@ -68,10 +67,14 @@ pub(super) struct Sql {
     pub columns: String,
     /// The record of an id.
     pub by_id: String,
+    /// The records of a JSON list of ids: with SQLite, with PostgreSQL.
+    pub by_ids: [String; 2],
     /// The records with a number after the first value, as many as the second says.
     pub changes: String,
-    /// Writes a record, new or in the place of the one with its id.
+    /// Writes a record, new or in the place of the one with its id, on SQLite.
     pub put: String,
+    /// Writes a JSON list of records likewise, on PostgreSQL: a way over the network for all of them.
+    pub put_all: String,
     /// Adds a number to the versions of all records.
     pub move_on: String,
 }
@@ -86,21 +89,26 @@ impl Sql {
             parts.join(", ")
         };
         let columns = each(&|_, name| format!("{table}.{name} AS {table}_{name}"));
+        let list = names.join(", ");
         let set: Vec<String> = names
             .iter()
             .filter(|name| !FIXED.contains(name))
             .map(|name| format!("{name} = excluded.{name}"))
             .collect();
+        let set = set.join(", ");
         Self {
             by_id: format!("SELECT {columns} FROM {table} WHERE id = $1"),
+            by_ids: among(&columns, table, "id"),
             changes: format!(
                 "SELECT {columns} FROM {table} WHERE version > $1 ORDER BY version LIMIT $2"
             ),
             put: format!(
-                "INSERT INTO {table} ({}) VALUES ({}) ON CONFLICT (id) DO UPDATE SET {}",
-                names.join(", "),
+                "INSERT INTO {table} ({list}) VALUES ({}) ON CONFLICT (id) DO UPDATE SET {set}",
                 each(&|n, _| format!("${n}")),
-                set.join(", ")
+            ),
+            put_all: format!(
+                "INSERT INTO {table} ({list}) SELECT {list} FROM json_populate_recordset(NULL::{table}, $1::json) \
+                 ON CONFLICT (id) DO UPDATE SET {set}"
             ),
             move_on: format!("UPDATE {table} SET version = version + $1"),
             columns,
@@ -108,37 +116,79 @@ impl Sql {
     }
 }
 
+/// The statements that read the rows in whose column there is one of a JSON list of texts: with SQLite, with
+/// PostgreSQL.
+fn among(columns: &str, table: &str, column: &str) -> [String; 2] {
+    [
+        "(SELECT value FROM json_each($1))",
+        "(SELECT json_array_elements_text($1::json))",
+    ]
+    .map(|list| format!("SELECT {columns} FROM {table} WHERE {column} IN {list}"))
+}
+
+/// The records of these ids, as far as there are any.
+pub(super) async fn by_ids<T: Stored>(
+    on: impl Into<On<'_>>,
+    ids: &[&str],
+) -> Result<Vec<T>, StoreError> {
+    let [sqlite, postgres] = &T::table().sql.by_ids;
+    all(Statement::each(sqlite, postgres), on, ids).await
+}
+
+/// The keys of these digests, as far as there are any.
+pub(super) async fn keys_by_digests(
+    on: impl Into<On<'_>>,
+    digests: &[&str],
+) -> Result<Vec<Key>, StoreError> {
+    static SQL: LazyLock<[String; 2]> =
+        LazyLock::new(|| among(&Key::table().sql.columns, "keys", "digest"));
+    let [sqlite, postgres] = &*SQL;
+    all(Statement::each(sqlite, postgres), on, digests).await
+}
+
+async fn all<T: Stored>(
+    statement: Statement,
+    on: impl Into<On<'_>>,
+    texts: &[&str],
+) -> Result<Vec<T>, StoreError> {
+    if texts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = statement.bind(json_text(&texts)?).fetch_all(on).await?;
+    rows.iter().map(T::read).collect()
+}
+
 /// The record of this id.
 pub(super) async fn by_id<T: Stored>(
-    executor: impl SqliteExecutor<'_>,
+    on: impl Into<On<'_>>,
     id: &str,
 ) -> Result<Option<T>, StoreError> {
-    let row = sqlx::query(T::table().sql.by_id.as_str())
+    let row = Statement::new(T::table().sql.by_id.as_str())
         .bind(id)
-        .fetch_optional(executor)
+        .fetch_optional(on)
         .await?;
     row.as_ref().map(T::read).transpose()
 }
 
 /// The key of this digest.
 pub(super) async fn key_by_digest(
-    executor: impl SqliteExecutor<'_>,
+    on: impl Into<On<'_>>,
     digest: &Digest,
 ) -> Result<Option<Key>, StoreError> {
     static SQL: LazyLock<String> = LazyLock::new(|| {
         let columns = &Key::table().sql.columns;
         format!("SELECT {columns} FROM keys WHERE digest = $1")
     });
-    let row = sqlx::query(SQL.as_str())
+    let row = Statement::new(SQL.as_str())
         .bind(digest.as_str())
-        .fetch_optional(executor)
+        .fetch_optional(on)
         .await?;
     row.as_ref().map(Key::read).transpose()
 }
 
 /// The record of a row in which it may be missing, as a joined one is.
-pub(super) fn joined<T: Stored>(row: &SqliteRow) -> Result<Option<T>, StoreError> {
-    match plain::<Option<&str>>(row, T::FIRST)? {
+pub(super) fn joined<T: Stored>(row: &Row) -> Result<Option<T>, StoreError> {
+    match row.get::<Option<&str>>(T::FIRST)? {
         Some(_) => T::read(row).map(Some),
         None => Ok(None),
     }
@@ -147,20 +197,20 @@ pub(super) fn joined<T: Stored>(row: &SqliteRow) -> Result<Option<T>, StoreError
 /// The columns of a record in a row, one after the other as `Sql::columns` has them. The first is found by its
 /// name; to look for each of them would be felt in every answer to a gateway.
 struct Columns<'r> {
-    row: &'r SqliteRow,
+    row: &'r Row,
     next: usize,
 }
 
 impl<'r> Columns<'r> {
-    fn of<T: Stored>(row: &'r SqliteRow) -> Result<Self, StoreError> {
-        let next = row.try_column(T::FIRST)?.ordinal();
+    fn of<T: Stored>(row: &'r Row) -> Result<Self, StoreError> {
+        let next = row.place(T::FIRST)?;
         Ok(Self { row, next })
     }
 
     /// Takes the column that has this name.
     fn take<C: Column>(&mut self, name: &str) -> Result<C, StoreError> {
         let at = self.next;
-        debug_assert_eq!(self.row.column(at).name(), name, "columns are out of order");
+        debug_assert_eq!(self.row.name(at)?, name, "columns are out of order");
         self.next += 1;
         C::read(self.row, at)
     }
@@ -225,17 +275,15 @@ macro_rules! stored {
                 (self.version, self.updated_at) = (version, at);
             }
 
-            fn read(row: &SqliteRow) -> Result<Self, StoreError> {
+            fn read(row: &Row) -> Result<Self, StoreError> {
                 let mut columns = Columns::of::<Self>(row)?;
                 Ok(Self {
                     $($column: columns.take(concat!(stringify!($table), "_", stringify!($column)))?,)+
                 })
             }
 
-            fn values(&self) -> Result<SqliteArguments, StoreError> {
-                let mut values = SqliteArguments::default();
-                $(self.$column.add_to(&mut values)?;)+
-                Ok(values)
+            fn values(&self) -> Result<Vec<Value>, StoreError> {
+                Ok(vec![$(self.$column.value()?),+])
             }
 
             fn bytes(&self) -> usize {

@@ -1,26 +1,27 @@
 //! Bearer tokens: registered, looked up and revoked by digest and name.
 
-use super::columns::{plain, word};
+use super::columns::word;
 use super::database::Store;
 use super::error::StoreError;
+use super::sql::{Row, Statement};
 use super::write::Write;
 use crate::domain::audit::{Action, Kind};
 use crate::domain::token::{Role, TokenDigest, TokenEntry};
 
-fn entry(row: &sqlx::sqlite::SqliteRow) -> Result<TokenEntry, StoreError> {
+fn entry(row: &Row) -> Result<TokenEntry, StoreError> {
     Ok(TokenEntry {
-        name: plain(row, "name")?,
+        name: row.get("name")?,
         role: word(row, "role", Role::parse)?,
-        created_at: plain(row, "created_at")?,
-        revoked_at: plain(row, "revoked_at")?,
+        created_at: row.get("created_at")?,
+        revoked_at: row.get("revoked_at")?,
     })
 }
 
 impl Store {
     /// The token of this digest, unless it is revoked.
     pub async fn token(&self, digest: &TokenDigest) -> Result<Option<TokenEntry>, StoreError> {
-        let sql = "SELECT name, role, created_at, revoked_at FROM tokens WHERE digest = ? AND revoked_at IS NULL";
-        let row = sqlx::query(sql)
+        let sql = "SELECT name, role, created_at, revoked_at FROM tokens WHERE digest = $1 AND revoked_at IS NULL";
+        let row = Statement::new(sql)
             .bind(digest.as_str())
             .fetch_optional(&self.readers)
             .await?;
@@ -30,7 +31,7 @@ impl Store {
     /// All tokens, revoked ones too, oldest first.
     pub async fn tokens(&self) -> Result<Vec<TokenEntry>, StoreError> {
         let sql = "SELECT name, role, created_at, revoked_at FROM tokens ORDER BY created_at, name";
-        let rows = sqlx::query(sql).fetch_all(&self.readers).await?;
+        let rows = Statement::new(sql).fetch_all(&self.readers).await?;
         rows.iter().map(entry).collect()
     }
 }
@@ -38,10 +39,10 @@ impl Store {
 impl Write {
     /// The token of this name, revoked or not.
     pub async fn token(&mut self, name: &str) -> Result<Option<TokenEntry>, StoreError> {
-        let sql = "SELECT name, role, created_at, revoked_at FROM tokens WHERE name = ?";
-        let row = sqlx::query(sql)
+        let sql = "SELECT name, role, created_at, revoked_at FROM tokens WHERE name = $1";
+        let row = Statement::new(sql)
             .bind(name)
-            .fetch_optional(self.connection())
+            .fetch_optional(self.on().await?)
             .await?;
         row.as_ref().map(entry).transpose()
     }
@@ -54,16 +55,17 @@ impl Write {
         role: Role,
         digest: &TokenDigest,
     ) -> Result<bool, StoreError> {
-        let holder: Option<(String, String, Option<i64>)> =
-            sqlx::query_as("SELECT name, role, revoked_at FROM tokens WHERE digest = ?")
-                .bind(digest.as_str())
-                .fetch_optional(self.connection())
-                .await?;
-        if let Some((holder, held_role, revoked_at)) = holder {
-            if holder != name {
+        let holder = Statement::new(
+            "SELECT name, role, created_at, revoked_at FROM tokens WHERE digest = $1",
+        )
+        .bind(digest.as_str())
+        .fetch_optional(self.on().await?)
+        .await?;
+        if let Some(holder) = holder.as_ref().map(entry).transpose()? {
+            if holder.name != name {
                 return Ok(false);
             }
-            if held_role == role.as_str() && revoked_at.is_none() {
+            if holder.role == role && holder.revoked_at.is_none() {
                 return Ok(true);
             }
         }
@@ -74,8 +76,8 @@ impl Write {
             created_at: self.now(),
             revoked_at: None,
         };
-        sqlx::query(
-            "INSERT INTO tokens (name, digest, role, created_at) VALUES (?, ?, ?, ?) \
+        Statement::new(
+            "INSERT INTO tokens (name, digest, role, created_at) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (name) DO UPDATE SET digest = excluded.digest, role = excluded.role, \
              created_at = excluded.created_at, revoked_at = NULL",
         )
@@ -83,7 +85,7 @@ impl Write {
         .bind(digest.as_str())
         .bind(role.as_str())
         .bind(after.created_at)
-        .execute(self.connection())
+        .execute(self.on().await?)
         .await?;
         let action = if before.is_some() {
             Action::Update
@@ -101,10 +103,10 @@ impl Write {
             revoked_at: Some(self.now()),
             ..before.clone()
         };
-        sqlx::query("UPDATE tokens SET revoked_at = ? WHERE name = ?")
+        Statement::new("UPDATE tokens SET revoked_at = $1 WHERE name = $2")
             .bind(after.revoked_at)
             .bind(&before.name)
-            .execute(self.connection())
+            .execute(self.on().await?)
             .await?;
         self.audit(
             Action::Revoke,

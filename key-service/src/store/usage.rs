@@ -1,19 +1,17 @@
 //! Counts of use: written as gateways report them, read beside the records.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Sqlite, SqliteExecutor};
+use std::collections::BTreeMap;
 
-use super::columns::{json_text, plain};
+use super::columns::json_text;
 use super::database::Store;
 use super::error::StoreError;
 use super::page::PageRequest;
 use super::shown::{REPORTED, Shown, select};
+use super::sql::{On, Row, Statement};
 use super::write::Write;
 use crate::domain::time::DAY;
 use crate::domain::usage::{DayCount, KeyUsage, RECENTLY, UsageReport, UsedKey, UserUsage};
 
-/// How long a report is remembered: nobody sends one again after that.
-const REPORTS_KEPT: i64 = 2 * DAY;
 /// Days of use that are shown.
 const DAYS_SHOWN: i64 = 30;
 /// Keys that are named to who would stop them.
@@ -21,6 +19,36 @@ const MOST_SHOWN: PageRequest = PageRequest {
     after: None,
     limit: 100,
 };
+
+/// Adds to the counts of days.
+fn add_days() -> Statement {
+    Statement::each(
+        "INSERT INTO key_usage (key_id, day, allowed, rejected) \
+         SELECT keys.id, counted.value ->> 1, counted.value ->> 2, counted.value ->> 3 \
+         FROM json_each($1) AS counted CROSS JOIN keys ON keys.id = counted.value ->> 0 WHERE true \
+         ON CONFLICT (key_id, day) DO UPDATE SET \
+         allowed = allowed + excluded.allowed, rejected = rejected + excluded.rejected",
+        "INSERT INTO key_usage AS known (key_id, day, allowed, rejected) \
+         SELECT keys.id, (counted.value ->> 1)::bigint, (counted.value ->> 2)::bigint, (counted.value ->> 3)::bigint \
+         FROM json_array_elements($1::json) WITH ORDINALITY AS counted (value, place) \
+         JOIN keys ON keys.id = counted.value ->> 0 ORDER BY counted.place \
+         ON CONFLICT (key_id, day) DO UPDATE SET \
+         allowed = known.allowed + excluded.allowed, rejected = known.rejected + excluded.rejected",
+    )
+}
+
+/// Remembers last uses.
+fn remember_uses() -> Statement {
+    Statement::each(
+        "INSERT INTO key_last_use (key_id, at) SELECT keys.id, counted.value ->> 1 \
+         FROM json_each($1) AS counted CROSS JOIN keys ON keys.id = counted.value ->> 0 WHERE true \
+         ON CONFLICT (key_id) DO UPDATE SET at = max(at, excluded.at)",
+        "INSERT INTO key_last_use AS known (key_id, at) SELECT keys.id, (counted.value ->> 1)::bigint \
+         FROM json_array_elements($1::json) WITH ORDINALITY AS counted (value, place) \
+         JOIN keys ON keys.id = counted.value ->> 0 ORDER BY counted.place \
+         ON CONFLICT (key_id) DO UPDATE SET at = greatest(known.at, excluded.at)",
+    )
+}
 
 /// The keys that a write would stop.
 #[derive(Debug, Clone, Copy)]
@@ -54,12 +82,12 @@ impl Store {
     pub async fn key_usage(&self, id: &str) -> Result<Option<KeyUsage>, StoreError> {
         let mut sql = select::<UsedKey>("");
         sql.push("keys.id = ").push_bind(id.to_owned());
-        let Some(row) = sql.build().fetch_optional(&self.readers).await? else {
+        let Some(row) = sql.fetch_optional(&self.readers).await? else {
             return Ok(None);
         };
         let key = UsedKey::of_row(&row)?;
-        let days = sqlx::query(
-            "SELECT day * 86400 AS day_at, allowed, rejected FROM key_usage WHERE key_id = ? ORDER BY day DESC LIMIT ?",
+        let days = Statement::new(
+            "SELECT day * 86400 AS day_at, allowed, rejected FROM key_usage WHERE key_id = $1 ORDER BY day DESC LIMIT $2",
         );
         let rows = days
             .bind(id)
@@ -75,16 +103,16 @@ impl Store {
         let Some(user) = self.by_id(id).await? else {
             return Ok(None);
         };
-        let last_used_at = sqlx::query_scalar(
+        let last_used_at = Statement::new(
             "SELECT max(key_last_use.at) FROM keys JOIN key_last_use ON key_last_use.key_id = keys.id \
-             WHERE keys.user_id = ?",
+             WHERE keys.user_id = $1",
         )
         .bind(id)
-        .fetch_one(&self.readers)
+        .scalar(&self.readers)
         .await?;
-        let days = sqlx::query(
-            "SELECT day * 86400 AS day_at, sum(allowed) AS allowed, sum(rejected) AS rejected FROM keys JOIN key_usage ON key_usage.key_id = keys.id \
-             WHERE keys.user_id = ? GROUP BY day ORDER BY day DESC LIMIT ?",
+        let days = Statement::new(
+            "SELECT day * 86400 AS day_at, CAST(sum(allowed) AS BIGINT) AS allowed, CAST(sum(rejected) AS BIGINT) AS rejected FROM keys JOIN key_usage ON key_usage.key_id = keys.id \
+             WHERE keys.user_id = $1 GROUP BY day ORDER BY day DESC LIMIT $2",
         );
         let rows = days
             .bind(id)
@@ -101,17 +129,17 @@ impl Store {
     }
 }
 
-async fn reported(executor: impl SqliteExecutor<'_>) -> Result<bool, StoreError> {
-    let mut sql = QueryBuilder::<Sqlite>::new("SELECT ");
-    sql.push(REPORTED);
-    Ok(sql.build_query_scalar().fetch_one(executor).await?)
+async fn reported(on: impl Into<On<'_>>) -> Result<bool, StoreError> {
+    Statement::new(format!("SELECT {REPORTED}"))
+        .scalar(on)
+        .await
 }
 
-fn day_count(row: &SqliteRow) -> Result<DayCount, StoreError> {
+fn day_count(row: &Row) -> Result<DayCount, StoreError> {
     Ok(DayCount {
-        day: plain(row, "day_at")?,
-        allowed: plain(row, "allowed")?,
-        rejected: plain(row, "rejected")?,
+        day: row.get("day_at")?,
+        allowed: row.get("allowed")?,
+        rejected: row.get("rejected")?,
     })
 }
 
@@ -119,59 +147,51 @@ impl Write {
     /// Counts a report, unless it was counted before. Keys that do not exist are left out.
     pub async fn count(&mut self, report: &UsageReport) -> Result<(), StoreError> {
         let now = self.now();
-        sqlx::query("DELETE FROM usage_reports WHERE received_at < ?")
-            .bind(now - REPORTS_KEPT)
-            .execute(self.connection())
-            .await?;
-        let new = sqlx::query(
-            "INSERT INTO usage_reports (reporter, batch, received_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        let new = Statement::new(
+            "INSERT INTO usage_reports (reporter, batch, received_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
         )
         .bind(&report.reporter)
         .bind(report.batch)
         .bind(now)
-        .execute(self.connection())
+        .execute(self.on().await?)
         .await?;
-        if new.rows_affected() == 0 {
+        if new == 0 {
             return Ok(());
         }
-        sqlx::query(
-            "INSERT INTO usage_reporting (only_row, since) VALUES (1, ?) ON CONFLICT DO NOTHING",
+        Statement::new(
+            "INSERT INTO usage_reporting (only_row, since) VALUES (1, $1) ON CONFLICT DO NOTHING",
         )
         .bind(now)
-        .execute(self.connection())
+        .execute(self.on().await?)
         .await?;
-        // Two statements for all keys: every other write waits meanwhile.
-        let counts: Vec<_> = report
-            .keys
+        // In the order of ids: two reports of the same keys then wait for each other, and never each for the other.
+        let mut days = BTreeMap::new();
+        let mut last_uses = BTreeMap::new();
+        for count in &report.keys {
+            // A gateway's clock may be ahead, but nothing was used in the future.
+            let at = count.last_at.min(now);
+            let day: &mut (i64, i64) = days.entry((count.id.as_str(), at / DAY)).or_default();
+            day.0 = day.0.saturating_add(count.allowed);
+            day.1 = day.1.saturating_add(count.rejected);
+            if count.allowed > 0 {
+                let last: &mut i64 = last_uses.entry(count.id.as_str()).or_default();
+                *last = at.max(*last);
+            }
+        }
+        let days: Vec<_> = days
             .iter()
-            .map(|count| {
-                // A gateway's clock may be ahead, but nothing was used in the future.
-                let last_at = count.last_at.min(now);
-                (&count.id, last_at, count.allowed, count.rejected)
-            })
+            .map(|((id, day), (allowed, rejected))| (id, day, allowed, rejected))
             .collect();
-        let counts = json_text(&counts)?;
-        sqlx::query(
-            "INSERT INTO key_usage (key_id, day, allowed, rejected) \
-             SELECT keys.id, (counted.value ->> 1) / ?, counted.value ->> 2, counted.value ->> 3 \
-             FROM json_each(?) AS counted CROSS JOIN keys ON keys.id = counted.value ->> 0 WHERE true \
-             ON CONFLICT (key_id, day) DO UPDATE SET \
-             allowed = allowed + excluded.allowed, rejected = rejected + excluded.rejected",
-        )
-        .bind(DAY)
-        .bind(&counts)
-        .execute(self.connection())
-        .await?;
-        sqlx::query(
-            "INSERT INTO key_last_use (key_id, at) \
-             SELECT keys.id, counted.value ->> 1 \
-             FROM json_each(?) AS counted CROSS JOIN keys ON keys.id = counted.value ->> 0 \
-             WHERE counted.value ->> 2 > 0 \
-             ON CONFLICT (key_id) DO UPDATE SET at = max(at, excluded.at)",
-        )
-        .bind(&counts)
-        .execute(self.connection())
-        .await?;
+        // Two statements for all keys: every other write waits meanwhile.
+        add_days()
+            .bind(json_text(&days)?)
+            .execute(self.on().await?)
+            .await?;
+        let last_uses: Vec<_> = last_uses.iter().collect();
+        remember_uses()
+            .bind(json_text(&last_uses)?)
+            .execute(self.on().await?)
+            .await?;
         Ok(())
     }
 
@@ -179,7 +199,7 @@ impl Write {
     /// use, all that work.
     pub async fn in_use(&mut self, stopped: Stopped<'_>) -> Result<InUse, StoreError> {
         let now = self.now();
-        let reported = reported(self.connection()).await?;
+        let reported = reported(self.on().await?).await?;
         let mut sql = select::<UsedKey>("");
         sql.push("keys.status = 'active' AND (keys.expires_at IS NULL OR keys.expires_at > ");
         sql.push_bind(now).push(")");
@@ -193,9 +213,11 @@ impl Write {
             sql.push(" AND key_last_use.at >= ")
                 .push_bind(now - RECENTLY)
                 .push(" ORDER BY key_last_use.at DESC");
+        } else {
+            sql.push(" ORDER BY keys.place");
         }
         sql.push(" LIMIT ").push_bind(MOST_SHOWN.limit_and_one());
-        let rows = sql.build().fetch_all(self.connection()).await?;
+        let rows = sql.fetch_all(self.on().await?).await?;
         let keys: Result<Vec<_>, _> = rows.iter().map(UsedKey::of_row).collect();
         let mut keys = keys?;
         let more = keys.len() > MOST_SHOWN.limit;

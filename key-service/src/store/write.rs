@@ -1,20 +1,23 @@
-//! The single writer: records, their sequence numbers and the audit log change together or not
-//! at all.
+//! The writer: records, their sequence numbers and the audit log change together or not at all.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::Serialize;
-use sqlx::{Sqlite, SqliteConnection, Transaction};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::chain::{self, End, Entry};
 use super::columns::json_text;
-use super::database::{Store, announce};
+use super::database::{Engine, MOVED_ON, Store, announce};
 use super::error::StoreError;
-use super::file::DatabaseFile;
+use super::measures::Measures;
+use super::pool::Transaction;
 use super::queue::{Turn, Urgency};
 use super::recent::Recent;
-use super::stored::{self, Change, Stored};
+use super::server::{CHANNEL, Sequence};
+use super::sql::{On, Statement, Value};
+use super::stored::{self, Change, Stored, Table};
 use super::writable::Writable;
 use crate::domain::audit::{Action, Kind};
 use crate::domain::credential::Digest;
@@ -23,18 +26,43 @@ use crate::domain::key::Key;
 /// A write under way. Dropped without [`Write::commit`], it has not happened.
 #[derive(Debug)]
 pub struct Write {
-    transaction: Transaction<'static, Sqlite>,
+    transaction: Transaction,
+    engine: Engine,
     sequence: watch::Sender<i64>,
     recent: Arc<Recent>,
     writable: Arc<Writable>,
-    file: Arc<DatabaseFile>,
-    changes: Vec<Change>,
+    measures: Measures,
     actor: String,
     now: i64,
-    /// The last audit entry, once one is written.
-    end_of_chain: Option<End>,
+    head: Option<Head>,
+    records: Vec<Pending>,
+    entries: Vec<(Entry, String)>,
+    changes: Vec<Change>,
     /// Behind the transaction: whoever comes next finds the connection free.
     turn: Turn,
+}
+
+/// The last numbers that were given.
+#[derive(Debug)]
+struct Head {
+    /// That of the database.
+    begin: i64,
+    /// Those of this write included.
+    value: i64,
+    audit: End,
+    /// The history in which they are given, with PostgreSQL.
+    origin: Option<String>,
+    /// It is another one than that of the last write.
+    moved: bool,
+    written: bool,
+}
+
+/// A record that is written with the next ones: over a network, each way counts.
+#[derive(Debug)]
+struct Pending {
+    table: &'static Table,
+    id: String,
+    values: Vec<Value>,
 }
 
 impl Store {
@@ -50,46 +78,56 @@ impl Store {
         actor: &str,
         now: i64,
     ) -> Result<Write, StoreError> {
-        let turn = self.queue.turn(urgency).await.ok_or(StoreError::Queue)?;
-        let begun = async {
-            self.file.check().map_err(StoreError::Gone)?;
-            let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-            Ok::<_, StoreError>(transaction)
+        let asked = Instant::now();
+        let queue = match urgency {
+            Urgency::Usage => &self.reports,
+            _ => &self.queue,
         };
-        match begun.await {
-            Ok(transaction) => Ok(Write::new(transaction, turn, self, actor, now)),
-            Err(error) => {
-                self.writable.failed(&error);
-                Err(error)
+        let turn = queue.turn(urgency).await.ok_or(StoreError::Queue)?;
+        let begun = async {
+            self.engine.check()?;
+            let mut write = Write::new(self.writer.write().await?, turn, self, actor, now);
+            // Counts of use need no number, and must not wait for those that do.
+            if urgency != Urgency::Usage {
+                write.tell_of_another_history().await?;
             }
+            Ok(write)
+        };
+        let begun = begun.await;
+        match &begun {
+            Ok(_) => {
+                let waited = asked.elapsed().as_secs_f64();
+                self.measures.write_wait.observe(waited);
+            }
+            Err(error) => self.writable.failed(error),
         }
+        begun
     }
 }
 
 impl Write {
-    fn new(
-        transaction: Transaction<'static, Sqlite>,
-        turn: Turn,
-        store: &Store,
-        actor: &str,
-        now: i64,
-    ) -> Self {
+    fn new(transaction: Transaction, turn: Turn, store: &Store, actor: &str, now: i64) -> Self {
         Self {
             transaction,
+            engine: store.engine.clone(),
             sequence: store.sequence.clone(),
             recent: Arc::clone(&store.recent),
             writable: Arc::clone(&store.writable),
-            file: Arc::clone(&store.file),
-            changes: Vec::new(),
+            measures: store.measures.clone(),
             actor: actor.to_owned(),
             now,
-            end_of_chain: None,
+            head: None,
+            records: Vec::new(),
+            entries: Vec::new(),
+            changes: Vec::new(),
             turn,
         }
     }
 
-    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
-        &mut self.transaction
+    /// Where statements of this write run, behind what it has written.
+    pub(super) async fn on(&mut self) -> Result<On<'_>, StoreError> {
+        self.flush().await?;
+        self.transaction.on()
     }
 
     /// The time of this write, in Unix seconds.
@@ -104,12 +142,22 @@ impl Write {
 
     /// The record of this id.
     pub async fn by_id<T: Stored>(&mut self, id: &str) -> Result<Option<T>, StoreError> {
-        stored::by_id(self.connection(), id).await
+        stored::by_id(self.on().await?, id).await
     }
 
     /// The key of this digest.
     pub async fn key_by_digest(&mut self, digest: &Digest) -> Result<Option<Key>, StoreError> {
-        stored::key_by_digest(self.connection(), digest).await
+        stored::key_by_digest(self.on().await?, digest).await
+    }
+
+    /// The records of these ids, as far as there are any.
+    pub async fn by_ids<T: Stored>(&mut self, ids: &[&str]) -> Result<Vec<T>, StoreError> {
+        stored::by_ids(self.on().await?, ids).await
+    }
+
+    /// The keys of these digests, as far as there are any.
+    pub async fn keys_by_digests(&mut self, digests: &[&str]) -> Result<Vec<Key>, StoreError> {
+        stored::keys_by_digests(self.on().await?, digests).await
     }
 
     /// Puts a record in the place of `before`. Where nothing differs, nothing is written.
@@ -122,11 +170,13 @@ impl Write {
         if before == Some(&after) {
             return Ok(after);
         }
-        after.stamp(self.next_number().await?, self.now);
+        after.stamp(self.skip(1).await?, self.now);
         let table = T::table();
-        sqlx::query_with(table.sql.put.as_str(), after.values()?)
-            .execute(self.connection())
-            .await?;
+        self.records.push(Pending {
+            table,
+            id: after.id().to_owned(),
+            values: after.values()?,
+        });
         let seq = Some(after.version());
         self.audit(action, table.kind, after.id(), seq, before, &after)
             .await?;
@@ -143,21 +193,46 @@ impl Write {
         }
     }
 
-    async fn commit_now(self) -> Result<(), StoreError> {
-        // Until the end, also of what is told of it.
-        let _turn = self.turn;
-        if let Err(error) = self.transaction.commit().await {
-            let error = StoreError::from(error);
+    async fn commit_now(mut self) -> Result<(), StoreError> {
+        if let Err(error) = self.finish().await {
             self.writable.failed(&error);
             return Err(error);
         }
-        if let Some(last) = self.changes.last().map(Change::seq) {
-            self.recent.add(self.changes);
-            announce(&self.sequence, last);
+        // Until the end, also of what is told of it.
+        let _turn = self.turn;
+        if let Err(error) = self.transaction.commit().await {
+            self.writable.failed(&error);
+            return Err(error);
+        }
+        if self.head.as_ref().is_some_and(|head| head.moved) {
+            self.measures.origin_changes.inc();
+            tracing::warn!(
+                "the database has another history: what was written last before may be lost, and gateways start over"
+            );
+        }
+        let first = self.changes.first().map(Change::seq);
+        if let (Some(first), Some(last)) = (first, self.changes.last().map(Change::seq)) {
+            let range = (first - 1, last);
+            match &self.engine {
+                Engine::Sqlite(_) => {
+                    // Another process wrote in between.
+                    self.recent.begin_after(first - 1);
+                    self.recent.add(range, self.changes);
+                    announce(&self.sequence, last);
+                }
+                Engine::Postgres(server) => {
+                    if self.recent.add(range, self.changes) {
+                        announce(&self.sequence, last);
+                    } else {
+                        server.is_behind();
+                    }
+                }
+            }
         }
         // Obeyed, but perhaps not kept: whoever asked for it must not believe that it is.
-        if let Err(what) = self.file.check() {
-            let error = StoreError::Gone(what);
+        if let Engine::Sqlite(_) = self.engine
+            && let Err(error) = self.engine.check()
+        {
             self.writable.failed(&error);
             return Err(error);
         }
@@ -165,12 +240,18 @@ impl Write {
         Ok(())
     }
 
-    async fn next_number(&mut self) -> Result<i64, StoreError> {
-        Ok(
-            sqlx::query_scalar("UPDATE sequence SET value = value + 1 RETURNING value")
-                .fetch_one(self.connection())
-                .await?,
-        )
+    /// Adds to the number of the last write, and gives what it is then.
+    pub(super) async fn skip(&mut self, by: i64) -> Result<i64, StoreError> {
+        let head = self.head().await?;
+        head.value += by;
+        head.written = true;
+        Ok(head.value)
+    }
+
+    /// The next audit entry comes after this one, of another database.
+    pub(super) async fn take_over(&mut self, end: End) -> Result<(), StoreError> {
+        self.head().await?.audit = end;
+        Ok(())
     }
 
     pub(super) async fn audit<T: Serialize>(
@@ -182,15 +263,13 @@ impl Write {
         before: Option<&T>,
         after: &T,
     ) -> Result<(), StoreError> {
-        let end = match self.end_of_chain.take() {
-            Some(end) => end,
-            None => chain::end(self.connection()).await?,
-        };
+        let (actor, now) = (self.actor.clone(), self.now);
+        let head = self.head().await?;
         let entry = Entry {
-            previous_hash: end.hash,
-            id: end.id + 1,
-            at: self.now,
-            actor: self.actor.clone(),
+            previous_hash: head.audit.hash.take(),
+            id: head.audit.id + 1,
+            at: now,
+            actor,
             action: action.as_str().to_owned(),
             kind: kind.as_str().to_owned(),
             entity_id: entity_id.to_owned(),
@@ -199,27 +278,191 @@ impl Write {
             after: Some(json_text(after)?),
         };
         let hash = entry.hash()?;
-        sqlx::query(
-            "INSERT INTO audit (id, at, actor, action, kind, entity_id, seq, before, after, previous_hash, hash) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(entry.id)
-        .bind(entry.at)
-        .bind(entry.actor)
-        .bind(entry.action)
-        .bind(entry.kind)
-        .bind(entry.entity_id)
-        .bind(entry.seq)
-        .bind(entry.before)
-        .bind(entry.after)
-        .bind(entry.previous_hash)
-        .bind(&hash)
-        .execute(self.connection())
-        .await?;
-        self.end_of_chain = Some(End {
+        head.audit = End {
             id: entry.id,
-            hash: Some(hash),
-        });
+            hash: Some(hash.clone()),
+        };
+        head.written = true;
+        self.entries.push((entry, hash));
         Ok(())
+    }
+
+    /// The last numbers that were given. With PostgreSQL nobody else gives any from now on.
+    async fn head(&mut self) -> Result<&mut Head, StoreError> {
+        let head = match self.head.take() {
+            Some(head) => head,
+            None => match (&mut self.transaction, &self.engine) {
+                (Transaction::Postgres(lent), Engine::Postgres(server)) => {
+                    Head::of(server.lock(lent).await?)
+                }
+                (transaction, _) => {
+                    let value = Statement::new("SELECT value FROM sequence")
+                        .scalar(transaction.on()?)
+                        .await?;
+                    Head {
+                        begin: value,
+                        value,
+                        audit: chain::end(transaction).await?,
+                        origin: None,
+                        moved: false,
+                        written: false,
+                    }
+                }
+            },
+        };
+        Ok(self.head.insert(head))
+    }
+
+    /// Where the server has another history, what it has lost may be known to those who follow: they start over.
+    async fn tell_of_another_history(&mut self) -> Result<(), StoreError> {
+        let head = self.head().await?;
+        if !head.moved {
+            return Ok(());
+        }
+        let (begin, value) = (head.begin, head.value);
+        let actor = std::mem::replace(&mut self.actor, "key-service".to_owned());
+        let [before, after] = [begin, value].map(|value| serde_json::json!({"sequence": value}));
+        self.audit(
+            Action::Restore,
+            Kind::Database,
+            "keybound",
+            Some(value),
+            Some(&before),
+            &after,
+        )
+        .await?;
+        self.actor = actor;
+        Ok(())
+    }
+
+    /// Sends what is to be written.
+    async fn flush(&mut self) -> Result<(), StoreError> {
+        let records = std::mem::take(&mut self.records);
+        let entries = std::mem::take(&mut self.entries);
+        match &self.engine {
+            Engine::Sqlite(_) => {
+                for record in records {
+                    Statement::new(record.table.sql.put.as_str())
+                        .bind_all(record.values)
+                        .execute(self.transaction.on()?)
+                        .await?;
+                }
+                for (entry, hash) in entries {
+                    let on = self.transaction.on()?;
+                    insert_entry(entry, hash).execute(on).await?;
+                }
+            }
+            Engine::Postgres(_) => {
+                for table in stored::tables() {
+                    if let Some(rows) = rows_of(table, &records)? {
+                        Statement::new(table.sql.put_all.as_str())
+                            .bind(rows)
+                            .execute(self.transaction.on()?)
+                            .await?;
+                    }
+                }
+                if !entries.is_empty() {
+                    let rows: Vec<_> = entries
+                        .iter()
+                        .map(|(entry, hash)| Row { entry, hash })
+                        .collect();
+                    Statement::new(INSERT_ENTRIES)
+                        .bind(json_text(&rows)?)
+                        .execute(self.transaction.on()?)
+                        .await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the rest, and the numbers.
+    async fn finish(&mut self) -> Result<(), StoreError> {
+        self.flush().await?;
+        let Some(head) = self.head.as_ref().filter(|head| head.written) else {
+            return Ok(());
+        };
+        let statement = match self.engine {
+            Engine::Sqlite(_) => Statement::new("UPDATE sequence SET value = $1").bind(head.value),
+            Engine::Postgres(_) => Statement::new(
+                "UPDATE sequence SET value = $1, origin = $2, audit_id = $3, audit_hash = $4 \
+                 RETURNING CASE WHEN $5 = 1 THEN pg_notify($6, $1::text) END IS NULL",
+            )
+            .bind(head.value)
+            .bind(head.origin.clone())
+            .bind(head.audit.id)
+            .bind(head.audit.hash.clone())
+            .bind(i64::from(head.value != head.begin))
+            .bind(CHANNEL),
+        };
+        statement.execute(self.transaction.on()?).await?;
+        Ok(())
+    }
+}
+
+impl Head {
+    fn of(sequence: Sequence) -> Self {
+        let moved = sequence.is_of_another_history();
+        let origin = sequence.origin();
+        Self {
+            begin: sequence.value,
+            value: sequence.value + if moved { MOVED_ON } else { 0 },
+            audit: End {
+                id: sequence.audit_id,
+                hash: sequence.audit_hash,
+            },
+            origin,
+            moved,
+            written: false,
+        }
+    }
+}
+
+/// An audit entry as a row.
+#[derive(Serialize)]
+struct Row<'a> {
+    #[serde(flatten)]
+    entry: &'a Entry,
+    hash: &'a str,
+}
+
+const INSERT_ENTRIES: &str = "INSERT INTO audit (id, at, actor, action, kind, entity_id, seq, before, after, previous_hash, hash) \
+     SELECT id, at, actor, action, kind, entity_id, seq, before, after, previous_hash, hash \
+     FROM json_populate_recordset(NULL::audit, $1::json)";
+
+fn insert_entry(entry: Entry, hash: String) -> Statement {
+    Statement::new(
+        "INSERT INTO audit (id, at, actor, action, kind, entity_id, seq, before, after, previous_hash, hash) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    )
+    .bind(entry.id)
+    .bind(entry.at)
+    .bind(entry.actor)
+    .bind(entry.action)
+    .bind(entry.kind)
+    .bind(entry.entity_id)
+    .bind(entry.seq)
+    .bind(entry.before)
+    .bind(entry.after)
+    .bind(entry.previous_hash)
+    .bind(hash)
+}
+
+/// The last of each record of a table, as a JSON list: PostgreSQL writes no row twice in one statement.
+fn rows_of(table: &Table, records: &[Pending]) -> Result<Option<String>, StoreError> {
+    let mut seen = HashSet::new();
+    let mut rows: Vec<serde_json::Map<String, serde_json::Value>> = records
+        .iter()
+        .rev()
+        .filter(|record| record.table.name == table.name && seen.insert(record.id.as_str()))
+        .map(|record| {
+            let names = table.columns.iter().map(|name| (*name).to_owned());
+            names.zip(record.values.iter().map(Into::into)).collect()
+        })
+        .collect();
+    rows.reverse();
+    match rows.is_empty() {
+        true => Ok(None),
+        false => json_text(&rows).map(Some),
     }
 }

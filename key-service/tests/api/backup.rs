@@ -1,10 +1,12 @@
 //! `key-service backup` and `key-service restore`, with the built program.
+//! What is about files alone: with PostgreSQL both name other tools, see `postgresql_store.rs`.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::engine::is_postgresql;
 use crate::program::{Running, run, text};
 
 const ADMIN: &str = "admin-token-number-one";
@@ -85,6 +87,9 @@ pub fn files(folder: &Path) -> Vec<String> {
 
 #[test]
 fn a_restored_service_resets_every_follower_however_many_writes_come_then() {
+    if is_postgresql() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     succeeds(folder, &["demo"]);
@@ -167,6 +172,9 @@ fn a_restored_service_resets_every_follower_however_many_writes_come_then() {
 /// A backup of the restored database, put back over a later state, must reset as well.
 #[test]
 fn numbers_never_go_back_when_a_restore_is_repeated() {
+    if is_postgresql() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     succeeds(folder, &["demo"]);
@@ -185,6 +193,9 @@ fn numbers_never_go_back_when_a_restore_is_repeated() {
 
 #[test]
 fn the_database_before_is_kept_whole_and_all_files_are_private() {
+    if is_postgresql() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     succeeds(folder, &["demo"]);
@@ -214,6 +225,9 @@ fn the_database_before_is_kept_whole_and_all_files_are_private() {
 
 #[test]
 fn a_file_that_cannot_be_restored_leaves_the_database_as_it_was() {
+    if is_postgresql() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     succeeds(folder, &["demo"]);
@@ -255,6 +269,9 @@ fn a_file_that_cannot_be_restored_leaves_the_database_as_it_was() {
 
 #[test]
 fn a_backup_overwrites_nothing_and_needs_a_database() {
+    if is_postgresql() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     refused(folder, &["backup", "saved.db"], "check --database");
@@ -274,6 +291,9 @@ fn a_backup_overwrites_nothing_and_needs_a_database() {
 
 #[test]
 fn a_lost_database_is_restored_too() {
+    if is_postgresql() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     succeeds(folder, &["demo"]);
@@ -302,6 +322,9 @@ fn a_lost_database_is_restored_too() {
 /// The service writes all the time while the backup is made: what is saved is one moment of it.
 #[test]
 fn a_backup_of_a_service_that_writes_is_one_moment_of_it() {
+    if is_postgresql() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     succeeds(folder, &["demo"]);

@@ -9,6 +9,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 
 use crate::backup::{files, refused, succeeds};
+use crate::engine::is_postgresql;
 use crate::program::{program, run, text};
 
 /// Does something to a database that no key service does.
@@ -38,6 +39,9 @@ fn mode(path: &Path) -> u32 {
 
 #[test]
 fn a_name_that_sqlite_reads_in_its_own_way_is_taken_as_it_is() {
+    if is_postgresql() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     succeeds(folder, &["demo"]);
@@ -72,6 +76,9 @@ fn a_name_that_sqlite_reads_in_its_own_way_is_taken_as_it_is() {
 
 #[test]
 fn a_name_that_sqlite_cannot_have_is_refused() {
+    if is_postgresql() {
+        return;
+    }
     use std::os::unix::ffi::OsStrExt;
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -93,6 +100,9 @@ fn a_name_that_sqlite_cannot_have_is_refused() {
 
 #[test]
 fn a_restored_database_is_private_whoever_may_read_the_backup() {
+    if is_postgresql() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     succeeds(folder, &["demo"]);
@@ -105,6 +115,9 @@ fn a_restored_database_is_private_whoever_may_read_the_backup() {
 
 #[test]
 fn a_backup_that_is_stopped_leaves_nothing() {
+    if is_postgresql() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     succeeds(folder, &["demo"]);
@@ -152,6 +165,9 @@ fn a_backup_that_is_stopped_leaves_nothing() {
 
 #[test]
 fn what_no_key_service_made_is_not_restored() {
+    if is_postgresql() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     succeeds(folder, &["demo"]);

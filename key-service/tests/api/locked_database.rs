@@ -4,6 +4,7 @@ use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
 use tokio::runtime::Runtime;
 
+use crate::engine::is_postgresql;
 use crate::support::{Service, digest};
 
 /// Another program that has begun to write and does not end.
@@ -45,6 +46,9 @@ impl Holder {
 
 #[test]
 fn reads_are_answered_and_writes_are_told_to_come_again() {
+    if is_postgresql() {
+        return;
+    }
     let service = Service::furnished();
     let key = service.make_key(&json!({}));
     let digest = digest(&key["secret"]);

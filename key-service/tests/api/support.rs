@@ -7,11 +7,14 @@ use key_service::domain::credential::Credential;
 use key_service::domain::time::now;
 use key_service::domain::token::{Role, Token};
 use key_service::http::{Settings, router, serve};
-use key_service::store::{Missing, Store, Write};
+use key_service::store::{Location, Missing, Store, Write};
 use serde_json::{Value, json};
+use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
+
+use crate::engine::{self, Database};
 
 /// The service on a port of its own. Tests are plain threads; it has its own.
 pub struct Service {
@@ -24,7 +27,9 @@ pub struct Service {
     pub stop: watch::Sender<bool>,
     _listening: watch::Sender<bool>,
     folder: TempDir,
+    /// Before the database: its connections end first.
     runtime: Runtime,
+    database: Option<Database>,
 }
 
 /// An answer, read whole.
@@ -80,6 +85,25 @@ impl Service {
 
     pub fn start_with(settings: Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let (database, location) = engine::database(folder.path());
+        let tokens = [Role::Admin, Role::Viewer, Role::Gateway].map(Token::generate);
+        Self::start_on(settings, folder, (database, location), tokens)
+    }
+
+    /// Another service on the same database, which is PostgreSQL's. It ends before the first.
+    pub fn replica(&self) -> Self {
+        let location = Location::from(self.database().url().as_str());
+        let tokens = [&self.admin, &self.viewer, &self.gateway].map(Token::clone);
+        let folder = tempfile::tempdir().unwrap();
+        Self::start_on(Settings::default(), folder, (None, location), tokens)
+    }
+
+    fn start_on(
+        settings: Settings,
+        folder: TempDir,
+        (database, location): (Option<Database>, Location),
+        [admin, viewer, gateway]: [Token; 3],
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -87,15 +111,12 @@ impl Service {
             .unwrap();
         let (stop, stopping) = watch::channel(false);
         let (listening, closing) = watch::channel(false);
-        let (admin, viewer, gateway) = (
-            Token::generate(Role::Admin),
-            Token::generate(Role::Viewer),
-            Token::generate(Role::Gateway),
-        );
         let (store, url) = runtime.block_on(async {
-            let store = Store::open(&folder.path().join("keybound.db"), Missing::Create)
-                .await
-                .unwrap();
+            let store = Store::open(location, Missing::Create).await.unwrap();
+            if engine::is_postgresql() {
+                let store = store.clone();
+                tokio::spawn(async move { store.follow().await });
+            }
             let mut write = store.write("test", now()).await.unwrap();
             for (name, role, token) in [
                 ("anna", Role::Admin, &admin),
@@ -122,6 +143,7 @@ impl Service {
             _listening: listening,
             folder,
             runtime,
+            database,
         }
     }
 
@@ -142,6 +164,28 @@ impl Service {
 
     pub fn folder(&self) -> PathBuf {
         self.folder.path().to_owned()
+    }
+
+    /// Its database, where the tests run on PostgreSQL.
+    pub fn database(&self) -> &Database {
+        self.database.as_ref().unwrap()
+    }
+
+    /// Another program that writes to its database.
+    pub fn execute(&self, sql: &str) {
+        if let (Some(server), Some(database)) = (engine::server(), &self.database) {
+            server.ask(&database.name, sql).unwrap();
+            return;
+        }
+        let path = self.folder.path().join("keybound.db");
+        Runtime::new().unwrap().block_on(async {
+            let mut connection = SqliteConnection::connect(path.to_str().unwrap())
+                .await
+                .unwrap();
+            let sql = sqlx::AssertSqlSafe(sql.to_owned());
+            sqlx::query(sql).execute(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+        });
     }
 
     pub fn send(
@@ -261,6 +305,11 @@ impl Service {
             None,
         )
         .expect(200)
+    }
+
+    /// Does something with the store.
+    pub fn wait_for<T>(&self, work: impl AsyncFnOnce() -> T) -> T {
+        self.runtime.block_on(work())
     }
 
     /// Does something in one write that the admin API would not do.

@@ -20,7 +20,7 @@ impl Drop for Done<'_> {
 fn lines(name: &str) -> String {
     let mut lines = String::new();
     let mut number = 0;
-    while lines.len() < 250_000 {
+    while lines.len() < 900_000 {
         let line = json!({"key": format!("{name}-key-of-some-length-{number}"), "user_id": "usr_a", "scopes": ["a:b"]});
         lines.push_str(&format!("{line}\n"));
         number += 1;

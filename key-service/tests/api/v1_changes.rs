@@ -224,29 +224,13 @@ fn a_tenant_with_many_keys_is_suspended_by_one_change() {
     const KEYS: i64 = 100_000;
     let service = Service::furnished();
     let key = service.make_key(&json!({}));
-    tokio::runtime::Runtime::new().unwrap().block_on(async {
-        use sqlx::Connection;
-        let path = service.folder().join("keybound.db");
-        let mut connection = sqlx::SqliteConnection::connect(path.to_str().unwrap())
-            .await
-            .unwrap();
-        // By SQL, since making them one by one takes minutes.
-        sqlx::query(
-            "WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?) \
-             INSERT INTO keys (id, version, digest, user_id, tenant_id, status, scopes, created_at, updated_at) \
-             SELECT 'key_' || n, 3 + n, 'digest' || n, 'usr_a', 'ten_a', 'active', '[]', 0, 0 FROM number",
-        )
-        .bind(KEYS)
-        .execute(&mut connection)
-        .await
-        .unwrap();
-        sqlx::query("UPDATE sequence SET value = 3 + ?")
-            .bind(KEYS)
-            .execute(&mut connection)
-            .await
-            .unwrap();
-        connection.close().await.unwrap();
-    });
+    // By SQL, since making them one by one takes minutes.
+    service.execute(&format!(
+        "WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {KEYS}) \
+         INSERT INTO keys (id, version, digest, user_id, tenant_id, status, scopes, created_at, updated_at) \
+         SELECT 'key_' || n, 3 + n, 'digest' || n, 'usr_a', 'ten_a', 'active', '[]', 0, 0 FROM number"
+    ));
+    service.execute(&format!("UPDATE sequence SET value = 3 + {KEYS}"));
     let cursor = service.changes("")["cursor"].as_i64().unwrap();
     assert_eq!(cursor, 3 + KEYS);
     service

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::known::Known;
 use super::line::{id_taken, other_id};
 use super::report::{Done, ImportReport};
 use crate::domain::credential::Digest;
@@ -9,7 +10,10 @@ use crate::domain::key::{Expired, Key, KeyImport};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::now;
 use crate::http::problem::Problem;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
+
+/// Lines for which what is there is read at once.
+const CHECKED: usize = 1000;
 
 /// Refuses all lines if one of them is wrong, alone or beside the others and what is there.
 pub(super) async fn check(
@@ -19,13 +23,17 @@ pub(super) async fn check(
 ) -> Result<(), Problem> {
     let mut report = ImportReport::default();
     let mut seen = Seen::default();
-    for (number, line) in lines {
-        let refused = match line {
-            Ok(line) => seen.refuse(store, line, expired).await?,
-            Err(refusal) => Some(refusal.clone()),
-        };
-        if let Some(refusal) = refused {
-            report.add(*number, Err(refusal));
+    for part in lines.chunks(CHECKED) {
+        let good = part.iter().filter_map(|(_, line)| line.as_ref().ok());
+        let known = Known::keys(store, good).await?;
+        for (number, line) in part {
+            let refused = match line {
+                Ok(line) => seen.refuse(&known, line, expired),
+                Err(refusal) => Some(refusal.clone()),
+            };
+            if let Some(refusal) = refused {
+                report.add(*number, Err(refusal));
+            }
         }
     }
     if report.failed > 0 {
@@ -43,33 +51,27 @@ struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    async fn refuse(
-        &mut self,
-        store: &Store,
-        line: &'a KeyImport,
-        expired: Expired,
-    ) -> Result<Option<Refusal>, StoreError> {
+    fn refuse(&mut self, known: &Known, line: &'a KeyImport, expired: Expired) -> Option<Refusal> {
         let id = line.terms.id.as_deref();
-        let there = store.key_by_digest(&line.digest).await?;
-        if let Some(there) = there {
-            return Ok(other_id(line, &there.id));
+        if let Some(there) = known.digests.get(line.digest.as_str()) {
+            return other_id(line, there);
         }
         if let Some(before) = self.digests.get(line.digest.as_str()) {
             let other = id.is_some() && *before != id;
-            return Ok(other
-                .then(|| Refusal::field("id", "a line before has the same key, and not this id")));
+            return other
+                .then(|| Refusal::field("id", "a line before has the same key, and not this id"));
         }
         if let Some(id) = id
-            && (self.ids.contains(id) || store.by_id::<Key>(id).await?.is_some())
+            && (self.ids.contains(id) || known.ids.contains(id))
         {
-            return Ok(Some(id_taken()));
+            return Some(id_taken());
         }
         if let Err(refusal) = Key::import(line.clone(), expired, None, now()) {
-            return Ok(Some(refusal));
+            return Some(refusal);
         }
         self.digests.insert(line.digest.as_str(), id);
         self.ids.extend(id);
-        Ok(None)
+        None
     }
 }
 

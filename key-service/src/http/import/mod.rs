@@ -4,10 +4,12 @@ use axum::extract::{Request, State};
 use axum::{Extension, Json};
 
 mod check;
+mod known;
 mod line;
 mod report;
 
 use check::{Planned, check};
+use known::Known;
 pub use line::ImportLine;
 use line::{id_taken, other_id, read_line};
 use report::{Done, ImportReport, LineResult};
@@ -20,7 +22,6 @@ use crate::domain::input::input;
 use crate::domain::input::rules::Switch;
 use crate::domain::key::{Expired, Key, KeyImport};
 use crate::domain::refusal::{FieldError, Refusal};
-use crate::domain::tenant::Tenant;
 use crate::domain::time::now;
 use crate::domain::user::User;
 use crate::store::{StoreError, Urgency, Write};
@@ -92,16 +93,21 @@ pub async fn import(
     }
     let mut report = ImportReport::default();
     let mut planned = Planned::default();
-    let mut lines = lines.into_iter().peekable();
-    while lines.peek().is_some() {
+    let mut rest = lines.as_slice();
+    while !rest.is_empty() {
         let mut write = app.store.write_as(Urgency::Import, &actor.0, now()).await?;
-        for (number, line) in lines.by_ref().take(PART) {
-            let outcome = match line {
+        let part = rest.get(..PART).unwrap_or(rest);
+        let good = part.iter().filter_map(|(_, line)| line.as_ref().ok());
+        let mut known = Known::all(&mut write, good).await?;
+        for (number, line) in part {
+            let number = *number;
+            rest = rest.get(1..).unwrap_or_default();
+            let outcome = match line.clone() {
                 Ok(line) => match planned.outcome(&line) {
                     Some(outcome) => outcome,
                     None => {
                         let digest = line.digest.clone();
-                        let outcome = import_line(&mut write, line, expired).await?;
+                        let outcome = import_line(&mut write, &mut known, line, expired).await?;
                         if manner.dry_run {
                             planned.add(&digest, &outcome);
                         }
@@ -140,30 +146,29 @@ fn overtaken(number: usize, refusal: Refusal) -> Problem {
 
 async fn import_line(
     write: &mut Write,
+    known: &mut Known,
     line: KeyImport,
     expired: Expired,
 ) -> Result<Result<Done, Refusal>, StoreError> {
-    if let Some(there) = write.key_by_digest(&line.digest).await? {
-        return Ok(match other_id(&line, &there.id) {
+    if let Some(there) = known.digests.get(line.digest.as_str()) {
+        return Ok(match other_id(&line, there) {
             Some(refusal) => Err(refusal),
-            None => Ok(Done::existing(there.id)),
+            None => Ok(Done::existing(there.clone())),
         });
     }
     if let Some(id) = &line.terms.id
-        && write.by_id::<Key>(id).await?.is_some()
+        && known.ids.contains(id)
     {
         return Ok(Err(id_taken()));
     }
-    let owner = match &line.user_id {
-        Some(id) => write.by_id::<User>(id).await?,
-        None => None,
-    };
-    let key = Key::import(line, expired, owner.as_ref(), write.now());
+    let owner = line.user_id.as_ref().and_then(|id| known.users.get(id));
+    let key = Key::import(line, expired, owner, write.now());
     let key = match key {
         Ok(key) => write.put(Action::Import, None, key).await?,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let warnings = warnings(write, &key, owner.as_ref()).await?;
+    let warnings = warnings(known, &key, owner);
+    known.add(&key);
     Ok(Ok(Done {
         result: LineResult::Imported,
         id: key.id,
@@ -171,11 +176,7 @@ async fn import_line(
     }))
 }
 
-async fn warnings(
-    write: &mut Write,
-    key: &Key,
-    owner: Option<&User>,
-) -> Result<Vec<&'static str>, StoreError> {
+fn warnings(known: &Known, key: &Key, owner: Option<&User>) -> Vec<&'static str> {
     let mut warnings = Vec::new();
     match owner {
         None if key.user_id.is_none() => warnings.push("the key has no user"),
@@ -186,9 +187,9 @@ async fn warnings(
         Some(_) => {}
     }
     if let Some(tenant) = &key.tenant_id
-        && write.by_id::<Tenant>(tenant).await?.is_none()
+        && !known.tenants.contains(tenant)
     {
         warnings.push("there is no tenant of this id");
     }
-    Ok(warnings)
+    warnings
 }
