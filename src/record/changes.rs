@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::fields::{Fields, Malformed, malformed};
 use super::wire::{parse_key, parse_tenant, parse_user};
-use super::{Key, Tenant, User};
+use super::{Key, Tenant, Text, User};
 use crate::credential::digest::Digest;
 use crate::protocol::{MOST_CHANGES, is_name};
 use crate::record::json::Json;
@@ -39,9 +39,9 @@ pub enum Changed {
     /// The key of a digest.
     Key(Digest, Content<Key>),
     /// The user of an id.
-    User(Box<str>, Content<User>),
+    User(Text, Content<User>),
     /// The tenant of an id.
-    Tenant(Box<str>, Content<Tenant>),
+    Tenant(Text, Content<Tenant>),
 }
 
 /// How an entity is after a change.

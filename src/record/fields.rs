@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::Scopes;
+use super::{Scopes, Text};
 use crate::protocol::{LONGEST_NAME, MOST_ENTRIES, is_name};
 use crate::record::json::Json;
 use crate::time::LAST_SECOND;
@@ -116,16 +116,16 @@ impl<'a> Fields<'a> {
         self.string(name)?.ok_or_else(|| self.missing(name))
     }
 
-    pub(super) fn name(&self, name: &str) -> Result<Option<Box<str>>, Malformed> {
+    pub(super) fn name(&self, name: &str) -> Result<Option<Text>, Malformed> {
         match self.string(name)? {
             Some(text) if !is_name(text) => {
                 Err(self.wrong(name, "must be 1 to 128 bytes of visible ASCII"))
             }
-            text => Ok(text.map(Box::from)),
+            text => Ok(text.map(Text::from)),
         }
     }
 
-    pub(super) fn required_name(&self, name: &str) -> Result<Box<str>, Malformed> {
+    pub(super) fn required_name(&self, name: &str) -> Result<Text, Malformed> {
         self.name(name)?.ok_or_else(|| self.missing(name))
     }
 

@@ -9,6 +9,7 @@ mod fields;
 mod hours;
 pub mod json;
 mod networks;
+mod text;
 mod wire;
 
 use crate::closed::closed_set;
@@ -19,21 +20,23 @@ pub use changes::{Change, Changed, Changes, Content, parse_changes};
 pub use fields::Malformed;
 pub use hours::{DAYS, Hours};
 pub use networks::Networks;
+pub use text::Text;
+pub(crate) use text::bytes_apart;
 pub use wire::{Answer, Resolved, parse_answer};
 
 /// A key: what a credential stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key {
     /// Opaque id, 1 to 128 bytes of visible ASCII.
-    pub id: Box<str>,
+    pub id: Text,
     /// Sequence number of its last write.
     pub version: u64,
     /// Who owns it; an orphan has none.
-    pub user_id: Option<Box<str>>,
+    pub user_id: Option<Text>,
     /// The tenant it was made under; none in a system without tenants.
-    pub tenant_id: Option<Box<str>>,
+    pub tenant_id: Option<Text>,
     /// As in "live" or "test".
-    pub environment: Option<Box<str>>,
+    pub environment: Option<Text>,
     /// Whether it may be used.
     pub status: KeyStatus,
     /// Unix seconds before which it is not valid.
@@ -70,17 +73,17 @@ closed_set! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     /// Opaque id, 1 to 128 bytes of visible ASCII.
-    pub id: Box<str>,
+    pub id: Text,
     /// Sequence number of its last write.
     pub version: u64,
     /// The tenant it belongs to; none in a system without tenants.
-    pub tenant_id: Option<Box<str>>,
+    pub tenant_id: Option<Text>,
     /// Whether it may use its keys.
     pub status: UserStatus,
     /// What it may do at most; no narrowing if none.
     pub scopes: Option<Scopes>,
     /// The APIs it is approved for; all if none.
-    pub apis: Option<Box<[Box<str>]>>,
+    pub apis: Option<Box<[Text]>>,
 }
 
 closed_set! {
@@ -107,7 +110,7 @@ closed_set! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tenant {
     /// Opaque id, 1 to 128 bytes of visible ASCII.
-    pub id: Box<str>,
+    pub id: Text,
     /// Sequence number of its last write.
     pub version: u64,
     /// Whether its keys may be used.
@@ -128,7 +131,7 @@ closed_set! {
 
 /// Granted scopes, kept as the identity header shows them: joined by spaces.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Scopes(Box<str>);
+pub struct Scopes(Text);
 
 impl Scopes {
     /// Scopes, each of visible ASCII.
@@ -145,6 +148,11 @@ impl Scopes {
 
     /// All of them, joined by spaces.
     pub fn joined(&self) -> &str {
+        &self.0
+    }
+
+    /// The same, as it is kept.
+    pub(crate) const fn text(&self) -> &Text {
         &self.0
     }
 

@@ -1,7 +1,7 @@
 //! The key service's JSON: the one place where what is loose outside becomes valid inside.
 
 use super::fields::{Fields, Malformed, malformed};
-use super::{Hours, Key, KeyStatus, Networks, Tenant, TenantStatus, User, UserStatus};
+use super::{Hours, Key, KeyStatus, Networks, Tenant, TenantStatus, Text, User, UserStatus};
 use crate::credential::digest::Digest;
 use crate::record::json::Json;
 
@@ -172,7 +172,7 @@ pub(super) fn parse_user(
         scopes: fields.scopes("scopes")?,
         apis: fields
             .strings("apis")?
-            .map(|apis| apis.into_iter().map(Box::from).collect()),
+            .map(|apis| apis.into_iter().map(Text::from).collect()),
     })
 }
 
@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(key.networks, Some(Networks::parse(["10.0.0.0/8"])));
         assert_eq!(key.hours, Some(Hours::parse(["mon"], "08:00", "18:00")));
         assert_eq!(user.scopes, Some(Scopes::default()));
-        assert_eq!(user.apis.as_deref(), Some(&[Box::from("orders")][..]));
+        assert_eq!(user.apis.as_deref(), Some(&[Text::from("orders")][..]));
         assert_eq!(
             (&*tenant.id, tenant.status),
             ("ten_2", TenantStatus::Active)

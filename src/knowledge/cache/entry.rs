@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::local::Weighed;
 use crate::credential::digest::Digest;
 use crate::knowledge::Spread;
-use crate::record::{Changed, Key, Networks, Tenant, User};
+use crate::record::{Changed, Key, Networks, Tenant, Text, User, bytes_apart};
 use crate::time::Instant;
 
 /// What stands for a key, a user or a tenant in the caches: 128 bits of a SHA-256.
@@ -156,11 +156,14 @@ impl Weighed for Instant {
 /// What an allocator takes for itself, and for rounding up, of each allocation.
 const ALLOCATION: usize = 16;
 
-fn text_bytes(text: &str) -> usize {
-    ALLOCATION.saturating_add(text.len())
+fn text_bytes(text: &Text) -> usize {
+    match bytes_apart(text) {
+        0 => 0,
+        bytes => ALLOCATION.saturating_add(bytes),
+    }
 }
 
-fn optional_bytes(text: Option<&str>) -> usize {
+fn optional_bytes(text: Option<&Text>) -> usize {
     text.map_or(0, text_bytes)
 }
 
@@ -178,10 +181,10 @@ fn key_bytes(key: &Key) -> usize {
     };
     [
         text_bytes(&key.id),
-        optional_bytes(key.user_id.as_deref()),
-        optional_bytes(key.tenant_id.as_deref()),
-        optional_bytes(key.environment.as_deref()),
-        text_bytes(key.scopes.joined()),
+        optional_bytes(key.user_id.as_ref()),
+        optional_bytes(key.tenant_id.as_ref()),
+        optional_bytes(key.environment.as_ref()),
+        text_bytes(key.scopes.text()),
         networks,
     ]
     .into_iter()
@@ -189,12 +192,12 @@ fn key_bytes(key: &Key) -> usize {
 }
 
 fn user_bytes(user: &User) -> usize {
-    let scopes = user.scopes.as_ref().map(|scopes| scopes.joined());
+    let scopes = user.scopes.as_ref().map(|scopes| scopes.text());
     let apis = user.apis.iter().flatten();
-    let apis = apis.map(|api| text_bytes(api).saturating_add(size_of::<Box<str>>()));
+    let apis = apis.map(|api| text_bytes(api).saturating_add(size_of::<Text>()));
     [
         text_bytes(&user.id),
-        optional_bytes(user.tenant_id.as_deref()),
+        optional_bytes(user.tenant_id.as_ref()),
         optional_bytes(scopes),
     ]
     .into_iter()

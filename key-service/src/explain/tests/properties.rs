@@ -13,7 +13,7 @@ use keybound::gate::Settings;
 use keybound::policy::{Chosen, Policies, Policy, RequiredScopes, Statement};
 use keybound::record::Chain;
 use keybound::record::{
-    Hours, Key, KeyStatus, Networks, Scopes, Tenant, TenantStatus, User, UserStatus,
+    Hours, Key, KeyStatus, Networks, Scopes, Tenant, TenantStatus, Text, User, UserStatus,
 };
 use keybound::test_util::Sent;
 use keybound::verdict::{Facts, Knowledge, Outcome, decide};
@@ -175,7 +175,7 @@ fn world() -> impl Strategy<Value = World> {
     )
 }
 
-fn boxed(text: &str) -> Box<str> {
+fn text(text: &str) -> Text {
     text.into()
 }
 
@@ -187,8 +187,8 @@ impl World {
             id: "key_1".into(),
             version: 1,
             user_id: named.then(|| "usr_1".into()),
-            tenant_id: self.key_tenant.as_deref().map(boxed),
-            environment: self.environment.as_deref().map(boxed),
+            tenant_id: self.key_tenant.as_deref().map(text),
+            environment: self.environment.as_deref().map(text),
             status: self.key_status,
             not_before: self.not_before,
             expires_at: self.expires_at,
@@ -208,13 +208,13 @@ impl World {
         let user = self.user.as_ref().map(|owner| User {
             id: "usr_1".into(),
             version: 1,
-            tenant_id: owner.tenant.as_deref().map(boxed),
+            tenant_id: owner.tenant.as_deref().map(text),
             status: owner.status,
             scopes: owner.narrowed.as_deref().map(scopes),
             apis: owner
                 .apis
                 .as_ref()
-                .map(|apis| apis.iter().map(|api| boxed(api)).collect()),
+                .map(|apis| apis.iter().map(|api| text(api)).collect()),
         });
         let tenant = self
             .key_tenant
