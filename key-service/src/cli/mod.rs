@@ -17,6 +17,7 @@ mod client;
 mod completions;
 mod connection;
 mod database;
+mod deliver;
 mod demo;
 mod explain;
 mod explained;

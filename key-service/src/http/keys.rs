@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::verdict::{UNKNOWN, verdicts};
 use crate::domain::Patch;
 use crate::domain::audit::Action;
-use crate::domain::credential::{Credential, Digest};
+use crate::domain::credential::{Credential, Digest, FOREIGN};
 use crate::domain::input::input;
 use crate::domain::input::rules::{Switch, object};
 use crate::domain::key::{Key, KeyDraft, KeyPatch, KeyStatus};
@@ -24,9 +24,9 @@ use crate::domain::time::{self, DURATION, now};
 use crate::domain::usage::{KeyUsage, UsedKey};
 use crate::domain::user::User;
 use crate::domain::words::Status as _;
-use crate::store::Urgency;
 use crate::store::page::{KeyFilter, OwnerState, Page, PageRequest};
 use crate::store::usage::Stopped;
+use crate::store::{StoreError, Urgency, Write};
 
 /// How long both keys of a rotation work, unless the request says otherwise.
 const DEFAULT_GRACE: i64 = time::DAY;
@@ -97,6 +97,16 @@ input! {
 input! {
     /// Why to revoke.
     Revocation {
+        /// For the audit log and whoever asks later.
+        reason: Option<String> = optional(LINE),
+    }
+}
+
+input! {
+    /// Which key to revoke, and why.
+    Leaked {
+        /// The key in clear. It is not stored.
+        key: Credential = required(FOREIGN),
         /// For the audit log and whoever asks later.
         reason: Option<String> = optional(LINE),
     }
@@ -284,10 +294,39 @@ pub async fn revoke(
 ) -> Result<Json<Key>, Problem> {
     let mut write = app.store.write_as(Urgency::Stop, &actor.0, now()).await?;
     let before = write.by_id::<Key>(&id).await?.ok_or_else(no_such_key)?;
+    Ok(Json(revoked(write, &before, reason).await?))
+}
+
+/// Revokes the key that is sent, at once and for good: for who found it somewhere and does not know its id.
+#[utoipa::path(
+    post, path = "/admin/v1/keys/revoke", tag = "keys", request_body = Leaked,
+    responses(
+        (status = 200, body = Key),
+        (status = 404, description = "Nobody knows this key", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn revoke_sent(
+    State(app): State<App>,
+    Extension(actor): Extension<Actor>,
+    Body(Leaked { key, reason }): Body<Leaked>,
+) -> Result<Json<Key>, Problem> {
+    let digest = app.settings.digester.digest(&key);
+    let mut write = app.store.write_as(Urgency::Stop, &actor.0, now()).await?;
+    let unknown = || Problem::not_found("Nobody knows this key: there is nothing to revoke.");
+    let before = write.key_by_digest(&digest).await?.ok_or_else(unknown)?;
+    Ok(Json(revoked(write, &before, reason).await?))
+}
+
+async fn revoked(
+    mut write: Write,
+    before: &Key,
+    reason: Option<String>,
+) -> Result<Key, StoreError> {
     let after = before.revoked(reason, write.now());
-    let after = write.put(Action::Revoke, Some(&before), after).await?;
+    let after = write.put(Action::Revoke, Some(before), after).await?;
     write.commit().await?;
-    Ok(Json(after))
+    Ok(after)
 }
 
 fn issued(credential: &Credential, key: Key) -> IssuedKey {
