@@ -19,6 +19,7 @@ mod connection;
 mod database;
 mod deliver;
 mod demo;
+mod documents;
 mod explain;
 mod explained;
 mod import;

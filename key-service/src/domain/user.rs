@@ -40,7 +40,7 @@ pub struct User {
 
 input! {
     /// What the maker of a user chooses.
-    #[derive(Debug, Clone)]
+    #[derive(Debug, Clone, Default)]
     UserDraft {
         /// Id; a new one is made where it is missing.
         id: Option<String> = optional(ID),

@@ -12,6 +12,7 @@ mod backup_files;
 mod check_config;
 mod command_connection;
 mod command_import;
+mod command_import_from;
 mod command_lists;
 mod command_output;
 mod connections;
