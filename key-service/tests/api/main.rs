@@ -16,6 +16,7 @@ mod command_lists;
 mod command_output;
 mod connections;
 mod contract;
+mod directory_fields;
 mod engine;
 mod environment;
 mod every_route;
