@@ -63,6 +63,9 @@ pub enum Command {
         /// Id of a user
         #[arg(long)]
         user: Option<String>,
+        /// Only keys of persons, or only keys of systems
+        #[arg(long, value_parser = ["person", "system"])]
+        kind: Option<String>,
         /// Only keys whose user does not exist (missing), or exists and is not active (inactive)
         #[arg(long, value_parser = ["missing", "inactive"])]
         owner: Option<String>,
@@ -91,7 +94,7 @@ pub enum Command {
         #[command(flatten)]
         fences: Fences,
         /// Take away what is set
-        #[arg(long, value_parser = ["name", "not-before", "expires-at", "networks", "hours"])]
+        #[arg(long, value_parser = ["name", "not-before", "expires-at", "networks", "hours", "purpose", "contact", "rotate-every"])]
         clear: Vec<String>,
     },
     /// Switch a key off
@@ -148,6 +151,15 @@ pub struct Fences {
     /// a span from now such as 90d, or Unix seconds
     #[arg(long, value_parser = expiry, value_name = "TIME")]
     expires: Option<i64>,
+    /// What it is for
+    #[arg(long)]
+    purpose: Option<String>,
+    /// Whom to ask about it, such as an e-mail address
+    #[arg(long)]
+    contact: Option<String>,
+    /// How long after it was made it is to be rotated, such as 90d
+    #[arg(long, value_name = "SPAN")]
+    rotate_every: Option<String>,
 }
 
 impl Fences {
@@ -159,6 +171,9 @@ impl Fences {
             .field("hours", self.hours)
             .field("not_before", self.not_before)
             .field("expires_at", self.expires)
+            .field("purpose", self.purpose)
+            .field("contact", self.contact)
+            .field("rotate_every", self.rotate_every)
     }
 }
 
@@ -197,6 +212,9 @@ const SHOWN: &[Column] = &[
     Column::text("HOURS", "/hours"),
     Column::time("NOT BEFORE", "/not_before"),
     Column::time("EXPIRES", "/expires_at"),
+    Column::text("PURPOSE", "/purpose"),
+    Column::text("CONTACT", "/contact"),
+    Column::text("ROTATE EVERY", "/rotate_every"),
     Column::text("REPLACED BY", "/replaced_by"),
     Column::time("REPLACED", "/replaced_at"),
     Column::time("REVOKED", "/revoked_at"),
@@ -234,6 +252,7 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
             status,
             tenant,
             user,
+            kind,
             owner,
             expires_within,
             search,
@@ -245,6 +264,7 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
                 ("status", status.as_deref()),
                 ("tenant", tenant.as_deref()),
                 ("user", user.as_deref()),
+                ("kind", kind.as_deref()),
                 ("owner", owner.as_deref()),
                 ("expires_within", expires_within.as_deref()),
                 ("search", search.as_deref()),

@@ -22,7 +22,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::text::{ID, LINE, SEARCH};
 use crate::domain::time::{self, DURATION, now};
 use crate::domain::usage::{KeyUsage, UsedKey};
-use crate::domain::user::User;
+use crate::domain::user::{User, UserKind};
 use crate::domain::words::Status as _;
 use crate::store::page::{KeyFilter, OwnerState, Page, PageRequest};
 use crate::store::usage::Stopped;
@@ -42,6 +42,8 @@ input! {
         tenant: Option<String> = optional(ID),
         /// Only those of this user.
         user: Option<String> = optional(ID),
+        /// Only those of persons, or only those of systems.
+        kind: Option<UserKind> = optional(UserKind::RULE),
         /// Only those whose user does not exist, or exists and is not active.
         owner: Option<OwnerState> = optional(OwnerState::RULE),
         /// Only those that expire within this span from now, such as `30d`.
@@ -121,6 +123,7 @@ impl KeysQuery {
             search: self.search,
             tenant: self.tenant,
             user: self.user,
+            kind: self.kind,
             owner: self.owner,
             expires: self.expires_within.map(|span| (now, now + span)),
             never_used: self.never_used,

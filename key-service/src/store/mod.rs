@@ -13,6 +13,7 @@ mod feed;
 mod file;
 mod lent;
 pub mod location;
+mod logins;
 pub mod measures;
 pub mod migrate;
 mod open;

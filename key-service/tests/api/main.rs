@@ -18,6 +18,7 @@ mod command_output;
 mod connections;
 mod contract;
 mod delivery;
+mod directory_fields;
 mod engine;
 mod environment;
 mod every_route;
