@@ -321,6 +321,15 @@ impl Key {
         Ok(key)
     }
 
+    /// Whether this stops the key and changes nothing else.
+    pub fn is_only_stopped_by(&self, after: &Self) -> bool {
+        let as_before = Self {
+            status: self.status,
+            ..after.clone()
+        };
+        after.status != KeyStatus::Active && *self == as_before
+    }
+
     /// The key, revoked. Revoking it again changes nothing but that a reason comes to it where there was
     /// none: the first one stands.
     pub fn revoked(&self, reason: Option<String>, now: i64) -> Self {

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::app::{Actor, App};
 use super::body::{Body, Id, OptionalBody, Query};
 use super::in_use::{StopQuery, refuse_if_in_use};
+use super::key_rules::obey;
 use super::page::{List, PageQuery};
 use super::problem::Problem;
 use super::verdict::{UNKNOWN, verdicts};
@@ -171,6 +172,7 @@ pub async fn list(
     responses(
         (status = 201, body = IssuedKey),
         (status = 409, description = "The id is taken, or the user is deleted", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "It breaks a rule of its tenant", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -192,6 +194,7 @@ pub async fn create(
     let credential = Credential::generate(terms.environment.as_deref());
     let digest = app.settings.digester.digest(&credential);
     let key = Key::issue(terms, &owner, digest, credential.hint(), now)?;
+    obey(&mut write, &key, Some(&owner)).await?;
     let key = write.put(Action::Create, None, key).await?;
     write.commit().await?;
     Ok((StatusCode::CREATED, Json(issued(&credential, key))))
@@ -222,6 +225,7 @@ pub async fn show(
     responses(
         (status = 200, body = Key),
         (status = 409, description = "The key is revoked; or it would be disabled, and is in use", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "It breaks a rule of its tenant", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -241,6 +245,11 @@ pub async fn change(
         None => None,
     };
     let after = before.patched(patch, successor.as_ref(), write.now())?;
+    // What breaks the rules can still be stopped.
+    if !before.is_only_stopped_by(&after) {
+        let owner = owner_of(&mut write, &after).await?;
+        obey(&mut write, &after, owner.as_ref()).await?;
+    }
     if before.status == KeyStatus::Active && after.status != KeyStatus::Active && !stop.force {
         refuse_if_in_use(&mut write, Stopped::Key(&id)).await?;
     }
@@ -257,6 +266,7 @@ pub async fn change(
     responses(
         (status = 201, body = IssuedKey),
         (status = 409, description = "The key is revoked, or replaced already", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "It breaks a rule of its tenant", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -273,6 +283,8 @@ pub async fn rotate(
     let credential = Credential::generate(before.environment.as_deref());
     let digest = app.settings.digester.digest(&credential);
     let (old, new) = before.rotated(grace, digest, credential.hint(), now)?;
+    let owner = owner_of(&mut write, &new).await?;
+    obey(&mut write, &new, owner.as_ref()).await?;
     // The new one first: who follows the changes never sees a successor that is not there.
     let new = write.put(Action::Rotate, None, new).await?;
     write.put(Action::Rotate, Some(&before), old).await?;
@@ -330,6 +342,13 @@ async fn revoked(
     let after = write.put(Action::Revoke, Some(before), after).await?;
     write.commit().await?;
     Ok(after)
+}
+
+async fn owner_of(write: &mut Write, key: &Key) -> Result<Option<User>, StoreError> {
+    match &key.user_id {
+        Some(id) => write.by_id::<User>(id).await,
+        None => Ok(None),
+    }
 }
 
 fn issued(credential: &Credential, key: Key) -> IssuedKey {

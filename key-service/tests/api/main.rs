@@ -2,8 +2,10 @@
 
 mod admin_audit;
 mod admin_explain;
+mod admin_key_rules;
 mod admin_keys;
 mod admin_keys_import;
+mod admin_review;
 mod admin_tenants;
 mod admin_users;
 mod audit_chain;

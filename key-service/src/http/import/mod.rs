@@ -69,6 +69,7 @@ impl ImportQuery {
     responses(
         (status = 200, body = ImportReport),
         (status = 400, description = "A line is wrong, and nothing was imported", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "A line breaks a rule of its tenant, and nothing was imported", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Another write, made meanwhile, forbids a line: lines before it were imported", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
@@ -191,12 +192,11 @@ async fn import_line(
         Ok(new_owner) => new_owner,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let owner = owner.or(new_owner.as_ref());
-    let key = match Key::import(line, manner.expired(), owner, write.now()) {
+    let key = match known.key(line, manner.expired(), new_owner.as_ref(), write.now()) {
         Ok(key) => key,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let warnings = warnings(known, &key, owner);
+    let warnings = warnings(known, &key, owner.or(new_owner.as_ref()));
     let user_created = new_owner.is_some();
     // Before its key: who follows the changes never sees a key without it.
     if let Some(user) = new_owner {
