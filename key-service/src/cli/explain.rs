@@ -125,8 +125,7 @@ pub fn run(arguments: Arguments, remote: &Remote) -> Outcome {
         .map(|file| log_line::choose(&read(file)?, request_id).map_err(Failure::Usage))
         .transpose()?
         .unwrap_or_default();
-    let key = arguments.key_file.as_deref().map(read).transpose()?;
-    let key = key.map(|key| key.trim_end_matches(['\r', '\n']).to_owned());
+    let key = arguments.key_file.as_deref().map(key_of).transpose()?;
     let names_key = arguments.key_id.is_some() || arguments.digest.is_some() || key.is_some();
     let may_carry = !arguments.headers.is_empty() || arguments.path.is_some();
     let key_id = match line.key_id() {
@@ -174,6 +173,11 @@ fn headers(headers: Vec<(String, String)>) -> Option<Value> {
         }
     }
     (!all.is_empty()).then_some(Value::Object(all))
+}
+
+/// The key that a file holds, without line breaks at the end.
+pub fn key_of(file: &Path) -> Result<String, Failure> {
+    Ok(read(file)?.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 fn read(file: &Path) -> Result<String, Failure> {

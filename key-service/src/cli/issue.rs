@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use ureq::http::Method;
 
 use super::client::{Remote, encoded};
+use super::deliver::Destination;
 use super::outcome::{Failure, Outcome};
 use super::output::{self, Column};
 
@@ -16,47 +17,61 @@ const ISSUED: &[Column] = &[
     Column::time("EXPIRES", "/expires_at"),
 ];
 
-/// Creates a key and prints it.
-pub fn create(remote: &Remote, body: Value) -> Outcome {
+/// The same of a key that somebody else keeps.
+const DELIVERED: &[Column] = ISSUED.split_at(1).1;
+
+/// Creates a key and hands it over.
+pub fn create(remote: &Remote, body: Value, to: &Destination) -> Outcome {
+    to.check().map_err(Failure::Refused)?;
     let answer = remote.call(&Method::POST, "/keys", Some(body))?;
-    hand_over(remote, &answer).map_err(|error| {
+    hand_over(remote, &answer, to).map_err(|why| {
         let taken_back = withdraw(remote, &answer);
-        Failure::Refused(format!("{} {taken_back}", unseen(&error)))
+        Failure::Refused(format!("{why}. {taken_back}"))
     })
 }
 
-/// Rotates the key at this path and prints the new one.
-pub fn rotate(remote: &Remote, path: &str, body: Value) -> Outcome {
+/// Rotates the key at this path and hands the new one over.
+pub fn rotate(remote: &Remote, path: &str, body: Value, to: &Destination) -> Outcome {
+    to.check().map_err(Failure::Refused)?;
     let before = remote.call(&Method::GET, path, None)?;
     let answer = remote.call(&Method::POST, &format!("{path}/rotate"), Some(body))?;
-    hand_over(remote, &answer).map_err(|error| {
+    hand_over(remote, &answer, to).map_err(|why| {
         let taken_back = withdraw(remote, &answer);
         let as_before = restore(remote, path, &before);
-        Failure::Refused(format!("{} {taken_back} {as_before}", unseen(&error)))
+        Failure::Refused(format!("{why}. {taken_back} {as_before}"))
     })
 }
 
-fn hand_over(remote: &Remote, answer: &Value) -> std::io::Result<()> {
+/// An error says why nobody has the key.
+fn hand_over(remote: &Remote, answer: &Value, to: &Destination) -> Result<(), String> {
+    if to.is_elsewhere() {
+        let key = answer.get("secret").and_then(Value::as_str);
+        to.deliver(key.ok_or("the service answered without a key")?)?;
+        let mut shown = answer.clone();
+        if let Some(fields) = shown.as_object_mut() {
+            fields.remove("secret");
+        }
+        remote.print(&shown, DELIVERED);
+        return Ok(());
+    }
     let text = match remote.json {
         true => output::json_text(answer),
         false => output::record_text(answer, ISSUED),
     };
-    output::deliver(&text)?;
+    output::deliver(&text).map_err(|error| {
+        format!("the new key could not be written to standard output ({error})")
+    })?;
     if !remote.json {
         output::note("Keep the secret now: it is not stored and cannot be shown again.");
     }
     Ok(())
 }
 
-fn unseen(error: &std::io::Error) -> String {
-    format!("the new key could not be written to standard output ({error}).")
-}
-
 /// Revokes a key that nobody has got, and says what became of that.
 fn withdraw(remote: &Remote, answer: &Value) -> String {
     let id = id_of(answer);
     let path = format!("/keys/{}/revoke", encoded(id));
-    let reason = json!({"reason": "nobody got it: its text could not be written"});
+    let reason = json!({"reason": "nobody got it: it could not be handed over"});
     match remote.call(&Method::POST, &path, Some(reason)) {
         Ok(_) => format!("Nobody has it: {id} is revoked again."),
         Err(failure) => format!(

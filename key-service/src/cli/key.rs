@@ -1,9 +1,13 @@
 //! `key-service key`.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 use ureq::http::Method;
 
 use super::client::{Given, Listing, Paging, Remote};
+use super::deliver::Destination;
+use super::explain::key_of;
 use super::outcome::Outcome;
 use super::output::{self, Column, last_use};
 use super::record::{One, Records, Stop};
@@ -11,12 +15,25 @@ use super::when::{expiry, hours, when};
 use super::{import, issue};
 use crate::domain::key::KeyStatus;
 
+const CREATION: &str = "\
+Examples:
+  key-service key create --user usr_stock-sync --environment live \\
+    --scope stock:read --network 10.0.0.0/8 --hours 'mon-fri 08:00-18:00' --expires 90d
+  key-service key create --user usr_stock-sync --to-command 'vault kv put secret/stock-sync key=-'
+
+Where the key cannot be handed over, it is revoked again, and the exit code is 1.";
+
+const DELIVERY: &str = "\
+Examples:
+  key-service key rotate key_0aB1cD2eF3gH4iJ5 --grace 7d --to-file /run/secrets/stock-sync
+  key-service key rotate key_0aB1cD2eF3gH4iJ5 --to-command 'vault kv put secret/stock-sync key=-'
+
+Where the new key cannot be handed over, it is revoked again, the old one stays as it was, and the exit code is 1.";
+
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Create a key and print it, once
-    #[command(
-        after_help = "Example:\n  key-service key create --user usr_stock-sync --environment live \\\n    --scope stock:read --network 10.0.0.0/8 --hours 'mon-fri 08:00-18:00' --expires 90d"
-    )]
+    #[command(after_help = CREATION)]
     Create {
         /// Id of its user
         #[arg(long)]
@@ -32,6 +49,8 @@ pub enum Command {
         environment: Option<String>,
         #[command(flatten)]
         fences: Fences,
+        #[command(flatten)]
+        to: Destination,
     },
     /// List keys, never their texts
     List {
@@ -44,6 +63,9 @@ pub enum Command {
         /// Id of a user
         #[arg(long)]
         user: Option<String>,
+        /// Only keys of persons, or only keys of systems
+        #[arg(long, value_parser = ["person", "system"])]
+        kind: Option<String>,
         /// Only keys whose user does not exist (missing), or exists and is not active (inactive)
         #[arg(long, value_parser = ["missing", "inactive"])]
         owner: Option<String>,
@@ -72,7 +94,7 @@ pub enum Command {
         #[command(flatten)]
         fences: Fences,
         /// Take away what is set
-        #[arg(long, value_parser = ["name", "not-before", "expires-at", "networks", "hours"])]
+        #[arg(long, value_parser = ["name", "not-before", "expires-at", "networks", "hours", "purpose", "contact", "rotate-every"])]
         clear: Vec<String>,
     },
     /// Switch a key off
@@ -82,7 +104,11 @@ pub enum Command {
     /// Revoke a key, at once and for good
     Revoke {
         /// Id of the key
-        id: String,
+        #[arg(required_unless_present = "key_file", conflicts_with = "key_file")]
+        id: Option<String>,
+        /// File that holds the key itself, where its id is not known; - is standard input
+        #[arg(long, value_name = "FILE")]
+        key_file: Option<PathBuf>,
         /// For the audit log and whoever asks later
         #[arg(long)]
         reason: Option<String>,
@@ -90,12 +116,15 @@ pub enum Command {
     /// Bring keys along that exist elsewhere
     Import(import::Arguments),
     /// Replace a key by a new one, which is printed once; both work for a while
+    #[command(after_help = DELIVERY)]
     Rotate {
         /// Id of the key
         id: String,
         /// How long the old key works on: 24h where it is missing, 0s for not at all
         #[arg(long, value_name = "SPAN")]
         grace: Option<String>,
+        #[command(flatten)]
+        to: Destination,
     },
 }
 
@@ -122,6 +151,15 @@ pub struct Fences {
     /// a span from now such as 90d, or Unix seconds
     #[arg(long, value_parser = expiry, value_name = "TIME")]
     expires: Option<i64>,
+    /// What it is for
+    #[arg(long)]
+    purpose: Option<String>,
+    /// Whom to ask about it, such as an e-mail address
+    #[arg(long)]
+    contact: Option<String>,
+    /// How long after it was made it is to be rotated, such as 90d
+    #[arg(long, value_name = "SPAN")]
+    rotate_every: Option<String>,
 }
 
 impl Fences {
@@ -133,6 +171,9 @@ impl Fences {
             .field("hours", self.hours)
             .field("not_before", self.not_before)
             .field("expires_at", self.expires)
+            .field("purpose", self.purpose)
+            .field("contact", self.contact)
+            .field("rotate_every", self.rotate_every)
     }
 }
 
@@ -171,6 +212,9 @@ const SHOWN: &[Column] = &[
     Column::text("HOURS", "/hours"),
     Column::time("NOT BEFORE", "/not_before"),
     Column::time("EXPIRES", "/expires_at"),
+    Column::text("PURPOSE", "/purpose"),
+    Column::text("CONTACT", "/contact"),
+    Column::text("ROTATE EVERY", "/rotate_every"),
     Column::text("REPLACED BY", "/replaced_by"),
     Column::time("REPLACED", "/replaced_at"),
     Column::time("REVOKED", "/revoked_at"),
@@ -194,6 +238,7 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
             tenant,
             environment,
             fences,
+            to,
         } => {
             let given = Given::default()
                 .field("user_id", Some(user))
@@ -201,12 +246,13 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
                 .field("tenant_id", tenant)
                 .field("environment", environment);
             let body = fences.add_to(given).body();
-            issue::create(remote, body)
+            issue::create(remote, body, &to)
         }
         Command::List {
             status,
             tenant,
             user,
+            kind,
             owner,
             expires_within,
             search,
@@ -218,6 +264,7 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
                 ("status", status.as_deref()),
                 ("tenant", tenant.as_deref()),
                 ("user", user.as_deref()),
+                ("kind", kind.as_deref()),
                 ("owner", owner.as_deref()),
                 ("expires_within", expires_within.as_deref()),
                 ("search", search.as_deref()),
@@ -233,18 +280,32 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
         Command::Import(arguments) => import::run(&arguments, remote),
         Command::Disable(stop) => KEYS.stop(remote, &stop, "disabled"),
         Command::Enable(one) => KEYS.set_status(remote, &one.id, "active"),
-        Command::Revoke { id, reason } => revoke(remote, &id, reason),
-        Command::Rotate { id, grace } => {
+        Command::Revoke {
+            id,
+            key_file,
+            reason,
+        } => {
+            let given = Given::default().field("reason", reason.clone());
+            match (id, key_file) {
+                (None, Some(file)) => {
+                    let body = given.field("key", Some(key_of(&file)?));
+                    revoke(remote, "/keys/revoke", body, reason)
+                }
+                (id, _) => {
+                    let path = format!("{}/revoke", KEYS.path_of(&id.unwrap_or_default()));
+                    revoke(remote, &path, given, reason)
+                }
+            }
+        }
+        Command::Rotate { id, grace, to } => {
             let body = Given::default().field("grace", grace).body();
-            issue::rotate(remote, &KEYS.path_of(&id), body)
+            issue::rotate(remote, &KEYS.path_of(&id), body, &to)
         }
     }
 }
 
-fn revoke(remote: &Remote, id: &str, reason: Option<String>) -> Outcome {
-    let body = Given::default().field("reason", reason.clone()).body();
-    let path = format!("{}/revoke", KEYS.path_of(id));
-    let answer = remote.call(&Method::POST, &path, Some(body))?;
+fn revoke(remote: &Remote, path: &str, given: Given, reason: Option<String>) -> Outcome {
+    let answer = remote.call(&Method::POST, path, Some(given.body()))?;
     remote.print(&answer, SHOWN);
     let stands = answer.get("revoked_reason").and_then(Value::as_str);
     if let (Some(given), Some(stands)) = (reason.as_deref(), stands)

@@ -17,12 +17,15 @@ mod client;
 mod completions;
 mod connection;
 mod database;
+mod deliver;
 mod demo;
+mod documents;
 mod explain;
 mod explained;
 mod import;
 mod issue;
 mod key;
+mod key_rules;
 mod listen;
 mod log_line;
 mod migrate_store;
@@ -30,6 +33,7 @@ mod outcome;
 mod output;
 mod ready;
 mod record;
+mod review;
 mod serve;
 mod tenant;
 mod token;
@@ -92,6 +96,8 @@ enum Command {
     /// Keys
     #[command(subcommand)]
     Key(key::Command),
+    /// Which keys ask for a look, and why
+    Review(review::Arguments),
     /// Why a gateway allows or refuses a request: every check, and what to do
     Explain(explain::Arguments),
     /// Check a configuration of the filter, before a gateway gets it
@@ -122,6 +128,7 @@ pub fn main() -> ExitCode {
         Command::Tenant(command) => tenant::run(command, &remote),
         Command::User(command) => user::run(command, &remote),
         Command::Key(command) => key::run(command, &remote),
+        Command::Review(arguments) => review::run(&arguments, &remote),
         Command::Explain(arguments) => explain::run(arguments, &remote),
         Command::CheckConfig(arguments) => check_config::run(&arguments),
         Command::Audit(command) => audit::run(command, &remote),

@@ -3,6 +3,7 @@
 use ureq::http::Method;
 
 use super::client::{Given, Listing, Paging, Remote};
+use super::key_rules;
 use super::outcome::Outcome;
 use super::output::Column;
 use super::record::{One, Records, Stop};
@@ -44,6 +45,9 @@ pub enum Command {
     Suspend(Stop),
     /// Activate a suspended tenant
     Activate(One),
+    /// What the keys of a tenant must have
+    #[command(subcommand)]
+    Rules(key_rules::Command),
 }
 
 const COLUMNS: &[Column] = &[
@@ -87,6 +91,7 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
             TENANTS.change(remote, &id, Given::default().field("name", name))
         }
         Command::Suspend(stop) => TENANTS.stop(remote, &stop, "suspended"),
+        Command::Rules(command) => key_rules::run(command, remote),
         Command::Activate(one) => TENANTS.set_status(remote, &one.id, "active"),
     }
 }

@@ -34,6 +34,8 @@ pub enum Command {
         /// An API it is approved for; may be given several times. Without any, all are
         #[arg(long = "api", value_name = "API")]
         apis: Vec<String>,
+        #[command(flatten)]
+        who: Who,
     },
     /// List users
     List {
@@ -43,7 +45,10 @@ pub enum Command {
         /// Id of a tenant
         #[arg(long)]
         tenant: Option<String>,
-        /// Only those whose id or name holds this text
+        /// Only persons, or only systems
+        #[arg(long, value_parser = ["person", "system"])]
+        kind: Option<String>,
+        /// Only those whose id, name, full name or login holds this text
         #[arg(long, value_name = "TEXT")]
         search: Option<String>,
         #[command(flatten)]
@@ -51,7 +56,7 @@ pub enum Command {
     },
     /// Show a user
     Show(One),
-    /// Change a user's name, scopes or approved APIs
+    /// Change what a user is called, its scopes or approved APIs
     Update {
         /// Id of the user
         id: String,
@@ -64,8 +69,10 @@ pub enum Command {
         /// Replaces the APIs it is approved for
         #[arg(long = "api", value_name = "API")]
         apis: Vec<String>,
+        #[command(flatten)]
+        who: Who,
         /// Take away what is set: without scopes nothing is narrowed, without apis all are approved
-        #[arg(long, value_parser = ["name", "scopes", "apis"])]
+        #[arg(long, value_parser = ["name", "scopes", "apis", "login", "external-id", "display-name", "contact"])]
         clear: Vec<String>,
     },
     /// Let the user's keys work (again)
@@ -80,6 +87,37 @@ pub enum Command {
     Delete(Stop),
 }
 
+/// Who a user is.
+#[derive(clap::Args)]
+pub struct Who {
+    /// person, who joins and leaves (what a new user is), or system, which stays when people leave
+    #[arg(long, value_parser = ["person", "system"])]
+    kind: Option<String>,
+    /// What it signs in with, such as an e-mail address; unique in its tenant, whatever the case
+    #[arg(long)]
+    login: Option<String>,
+    /// Its id in the directory that it comes from
+    #[arg(long, value_name = "ID")]
+    external_id: Option<String>,
+    /// Its name in full
+    #[arg(long, value_name = "NAME")]
+    display_name: Option<String>,
+    /// Whom to ask about it, such as an e-mail address
+    #[arg(long)]
+    contact: Option<String>,
+}
+
+impl Who {
+    fn add_to(self, given: Given) -> Given {
+        given
+            .field("kind", self.kind)
+            .field("login", self.login)
+            .field("external_id", self.external_id)
+            .field("display_name", self.display_name)
+            .field("contact", self.contact)
+    }
+}
+
 const SHOWN: &[Column] = &[
     Column::text("ID", "/id"),
     Column::text("TENANT", "/tenant_id"),
@@ -87,6 +125,11 @@ const SHOWN: &[Column] = &[
     Column::status("STATUS", "/status"),
     Column::text("SCOPES", "/scopes"),
     Column::text("APIS", "/apis"),
+    Column::text("KIND", "/kind"),
+    Column::text("LOGIN", "/login"),
+    Column::text("EXTERNAL ID", "/external_id"),
+    Column::text("DISPLAY NAME", "/display_name"),
+    Column::text("CONTACT", "/contact"),
     Column::computed("LAST USED", last_use),
     Column::usage("USE", "/usage"),
     Column::time("CREATED", "/created_at"),
@@ -100,6 +143,11 @@ const COLUMNS: &[Column] = &[
     Column::status("STATUS", "/status"),
     Column::text("SCOPES", "/scopes"),
     Column::text("APIS", "/apis"),
+    Column::text("KIND", "/kind"),
+    Column::text("LOGIN", "/login"),
+    Column::text("EXTERNAL ID", "/external_id"),
+    Column::text("DISPLAY NAME", "/display_name"),
+    Column::text("CONTACT", "/contact"),
     Column::time("CREATED", "/created_at"),
     Column::time("UPDATED", "/updated_at"),
 ];
@@ -128,15 +176,16 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
             status,
             scopes,
             apis,
+            who,
         } => {
-            let body = Given::default()
+            let given = Given::default()
                 .field("id", id)
                 .field("tenant_id", tenant)
                 .field("name", name)
                 .field("status", status)
                 .list("scopes", scopes)
-                .list("apis", apis)
-                .body();
+                .list("apis", apis);
+            let body = who.add_to(given).body();
             let user = remote.call(&Method::POST, "/users", Some(body))?;
             remote.print(&user, COLUMNS);
             warn_of_no_tenant(&user, remote);
@@ -145,12 +194,14 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
         Command::List {
             status,
             tenant,
+            kind,
             search,
             paging,
         } => {
             let filters = [
                 ("status", status.as_deref()),
                 ("tenant", tenant.as_deref()),
+                ("kind", kind.as_deref()),
                 ("search", search.as_deref()),
             ];
             remote.list("/users", &paging, &filters, &LISTING)
@@ -161,6 +212,7 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
             name,
             scopes,
             apis,
+            who,
             clear,
         } => {
             let given = Given::default()
@@ -168,7 +220,7 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
                 .field("name", name)
                 .list("scopes", scopes)
                 .list("apis", apis);
-            USERS.change(remote, &id, given)
+            USERS.change(remote, &id, who.add_to(given))
         }
         Command::Activate(one) => USERS.set_status(remote, &one.id, "active"),
         Command::Suspend(stop) => USERS.stop(remote, &stop, "suspended"),

@@ -13,7 +13,7 @@ pub fn when(text: &str) -> Result<i64, String> {
 /// Reads the end of a key's life as [`when`] reads times, but a day as its end: a key works on the day that
 /// is named. What is over already is refused.
 pub fn expiry(text: &str) -> Result<i64, String> {
-    let end = moment(text, Part::End, 1)?;
+    let end = end(text)?;
     if end <= now() {
         return Err(format!(
             "is in the past ({}): the key would not work. Without --expires it works until it is revoked",
@@ -21,6 +21,11 @@ pub fn expiry(text: &str) -> Result<i64, String> {
         ));
     }
     Ok(end)
+}
+
+/// The same, also where it is over already.
+pub fn end(text: &str) -> Result<i64, String> {
+    moment(text, Part::End, 1)
 }
 
 /// Reads the begin of a part of the past: a span is one before now.

@@ -7,7 +7,7 @@ use keybound::credential::{CRC32_LENGTH, crc32};
 
 use serde_json::json;
 
-use super::input::rules::Text;
+use super::input::rules::{Text, any};
 use super::text::random_base62;
 
 /// Random characters of a generated key: 190 bits.
@@ -80,6 +80,12 @@ impl Credential {
         &self.0
     }
 }
+
+/// A key in clear that was made elsewhere.
+pub const FOREIGN: Text<Credential> = Text {
+    parse: Credential::foreign,
+    bounds: any,
+};
 
 /// The digest of a credential, as the protocol writes it: base64url of 32 bytes, no padding.
 #[derive(Clone, PartialEq, Eq, Hash)]

@@ -13,7 +13,7 @@ use super::input::rules::{Rule, Wrong, object, wrong};
 use super::patch::Patch;
 use super::refusal::Refusal;
 use super::text::{ENVIRONMENT, ID, LINE, new_id};
-use super::time::{self, LATEST, SECONDS};
+use super::time::{self, LATEST, SECONDS, SPAN, Span};
 use super::user::{User, UserStatus};
 use super::words::{KeyWords, Status as _};
 
@@ -65,6 +65,13 @@ pub struct Key {
     pub created_at: i64,
     /// When it was last written, in Unix seconds.
     pub updated_at: i64,
+    /// What it is for.
+    pub purpose: Option<String>,
+    /// Whom to ask about it, such as an e-mail address.
+    pub contact: Option<String>,
+    /// How long after it was made it is to be rotated.
+    #[schema(value_type = Option<String>, example = "90d")]
+    pub rotate_every: Option<Span>,
 }
 
 input! {
@@ -100,6 +107,12 @@ input! {
         networks: Option<Vec<IpNet>> = optional(NETWORKS; json!(["10.0.0.0/8"])),
         /// When it may be used; missing is always.
         hours: Option<Hours> = optional(object::<Hours>()),
+        /// What it is for.
+        purpose: Option<String> = optional(LINE),
+        /// Whom to ask about it, such as an e-mail address.
+        contact: Option<String> = optional(LINE),
+        /// How long after it was made it is to be rotated, such as `90d`.
+        rotate_every: Option<Span> = optional(SPAN; "90d"),
     }
 }
 
@@ -145,6 +158,12 @@ input! {
         networks: Patch<Option<Vec<IpNet>>> = patch_nullable(NETWORKS),
         /// When it may be used.
         hours: Patch<Option<Hours>> = patch_nullable(object::<Hours>()),
+        /// What it is for.
+        purpose: Patch<Option<String>> = patch_nullable(LINE),
+        /// Whom to ask about it, such as an e-mail address.
+        contact: Patch<Option<String>> = patch_nullable(LINE),
+        /// How long after it was made it is to be rotated, such as `90d`.
+        rotate_every: Patch<Option<Span>> = patch_nullable(SPAN),
         /// Null alone: takes a rotation back, once the new key is revoked.
         replaced_by: Patch<Option<String>> = patch_nullable(Successor),
     }
@@ -248,6 +267,9 @@ impl Key {
             hours: terms.hours,
             created_at: now,
             updated_at: now,
+            purpose: terms.purpose,
+            contact: terms.contact,
+            rotate_every: terms.rotate_every,
         })
     }
 
@@ -287,6 +309,9 @@ impl Key {
         patch.scopes.apply(&mut key.scopes);
         patch.networks.apply(&mut key.networks);
         patch.hours.apply(&mut key.hours);
+        patch.purpose.apply(&mut key.purpose);
+        patch.contact.apply(&mut key.contact);
+        patch.rotate_every.apply(&mut key.rotate_every);
         patch.replaced_by.apply(&mut key.replaced_by);
         key.replaced_at = key.replaced_at.filter(|_| key.replaced_by.is_some());
         life(key.not_before, key.expires_at)?;
@@ -294,6 +319,15 @@ impl Key {
             begins_alive(key.expires_at, now, NO_LIFE)?;
         }
         Ok(key)
+    }
+
+    /// Whether this stops the key and changes nothing else.
+    pub fn is_only_stopped_by(&self, after: &Self) -> bool {
+        let as_before = Self {
+            status: self.status,
+            ..after.clone()
+        };
+        after.status != KeyStatus::Active && *self == as_before
     }
 
     /// The key, revoked. Revoking it again changes nothing but that a reason comes to it where there was

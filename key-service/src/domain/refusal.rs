@@ -12,6 +12,10 @@ pub struct FieldError {
     pub field: String,
     /// What is wrong and what would be right.
     pub message: String,
+    /// The rule of the key's tenant that is broken, where that is wrong.
+    #[schema(example = "max_lifetime")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<&'static str>,
 }
 
 impl FieldError {
@@ -20,6 +24,7 @@ impl FieldError {
         Self {
             field: field.into(),
             message: message.into(),
+            rule: None,
         }
     }
 }

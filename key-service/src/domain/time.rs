@@ -1,7 +1,9 @@
 //! Unix seconds and durations. Rules take the time as an argument; only the edges ask the clock.
 
+use std::fmt;
 use std::time::SystemTime;
 
+use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use super::input::rules::{Digits, Number, Text};
@@ -27,6 +29,52 @@ pub const DURATION: Text<i64> = Text {
     parse: duration,
     bounds: || json!({"pattern": "^[0-9]+(ms|s|m|h|d)$"}),
 };
+
+/// A span of time that is kept and shown, longer than nothing.
+pub const SPAN: Text<Span> = Text {
+    parse: Span::parse,
+    bounds: DURATION.bounds,
+};
+
+/// A span of time in seconds. It is shown as it is read, in the largest unit that says it in whole numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span(i64);
+
+impl Span {
+    /// A span that was read before.
+    pub const fn stored(seconds: i64) -> Self {
+        Self(seconds)
+    }
+
+    /// Reads a span such as `90d`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match duration(text)? {
+            0 => Err("must be longer than 0s".to_owned()),
+            seconds => Ok(Self(seconds)),
+        }
+    }
+
+    /// Its seconds.
+    pub const fn seconds(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(seconds) = *self;
+        let units = [(DAY, "d"), (3_600, "h"), (60, "m")];
+        let whole = units.into_iter().find(|(unit, _)| seconds % unit == 0);
+        let (unit, name) = whole.unwrap_or((1, "s"));
+        write!(formatter, "{}{name}", seconds / unit)
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
 
 /// Now, in Unix seconds.
 pub fn now() -> i64 {
@@ -60,6 +108,23 @@ pub fn duration(text: &str) -> Result<i64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_span_is_shown_as_it_can_be_read_again() {
+        for (given, shown) in [
+            ("90d", "90d"),
+            ("36h", "36h"),
+            ("48h", "2d"),
+            ("90m", "90m"),
+            ("61s", "61s"),
+            ("3600s", "1h"),
+        ] {
+            let span = Span::parse(given).unwrap();
+            assert_eq!(span.to_string(), shown);
+            assert_eq!(Span::parse(shown), Ok(span));
+        }
+        assert!(Span::parse("0s").is_err());
+    }
 
     #[test]
     fn durations_have_a_number_and_a_unit() {

@@ -11,7 +11,19 @@ use super::input::rules::{List, Text};
 use super::patch::Patch;
 use super::refusal::Refusal;
 use super::text::{API, ID, LINE, new_id};
-use super::words::{Status as _, UserWords};
+use super::words::{Status as _, UserWords, words};
+
+words! {
+    /// Who a user is.
+    #[derive(Default)]
+    UserKind {
+        /// A human being, who joins and leaves.
+        #[default]
+        Person = "person",
+        /// A program, which stays when people leave.
+        System = "system",
+    }
+}
 
 /// A user as it is stored and shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -36,11 +48,27 @@ pub struct User {
     pub created_at: i64,
     /// When it was last written, in Unix seconds.
     pub updated_at: i64,
+    /// Whether it is a person or a system.
+    pub kind: UserKind,
+    /// What it signs in with, such as an e-mail address: unique in its tenant, compared without case.
+    pub login: Option<String>,
+    /// By what logins are compared.
+    #[serde(skip)]
+    pub login_key: Option<String>,
+    /// Its id in the directory that it comes from.
+    pub external_id: Option<String>,
+    /// Its name in full.
+    pub display_name: Option<String>,
+    /// Whom to ask about it, such as an e-mail address.
+    pub contact: Option<String>,
+    /// The status that comes back where a directory takes a deactivation back: what another had set before.
+    #[schema(value_type = Option<UserWords>)]
+    pub status_held: Option<UserStatus>,
 }
 
 input! {
     /// What the maker of a user chooses.
-    #[derive(Debug, Clone)]
+    #[derive(Debug, Clone, Default)]
     UserDraft {
         /// Id; a new one is made where it is missing.
         id: Option<String> = optional(ID),
@@ -54,6 +82,16 @@ input! {
         scopes: Option<Vec<String>> = optional(SCOPES),
         /// The APIs it is approved for; missing is all.
         apis: Option<Vec<String>> = optional(APIS),
+        /// `person` where it is missing.
+        kind: Option<UserKind> = optional(UserKind::RULE),
+        /// What it signs in with: unique in its tenant, compared without case.
+        login: Option<String> = optional(LINE),
+        /// Its id in the directory that it comes from.
+        external_id: Option<String> = optional(LINE),
+        /// Its name in full.
+        display_name: Option<String> = optional(LINE),
+        /// Whom to ask about it, such as an e-mail address.
+        contact: Option<String> = optional(LINE),
     }
 }
 
@@ -69,6 +107,16 @@ input! {
         scopes: Patch<Option<Vec<String>>> = patch_nullable(SCOPES),
         /// The APIs it is approved for; null is all.
         apis: Patch<Option<Vec<String>>> = patch_nullable(APIS),
+        /// Whether it is a person or a system.
+        kind: Patch<UserKind> = patch(UserKind::RULE),
+        /// What it signs in with: unique in its tenant, compared without case.
+        login: Patch<Option<String>> = patch_nullable(LINE),
+        /// Its id in the directory that it comes from.
+        external_id: Patch<Option<String>> = patch_nullable(LINE),
+        /// Its name in full.
+        display_name: Patch<Option<String>> = patch_nullable(LINE),
+        /// Whom to ask about it, such as an e-mail address.
+        contact: Patch<Option<String>> = patch_nullable(LINE),
     }
 }
 
@@ -78,6 +126,11 @@ const APIS: List<Text<String>> = List {
     least: 0,
     most: MOST_ENTRIES,
 };
+
+/// By what a login is compared: its letters without case.
+pub fn login_key(login: &str) -> String {
+    login.to_lowercase()
+}
 
 impl User {
     /// A new user.
@@ -96,6 +149,13 @@ impl User {
             apis: draft.apis,
             created_at: now,
             updated_at: now,
+            kind: draft.kind.unwrap_or_default(),
+            login_key: draft.login.as_deref().map(login_key),
+            login: draft.login,
+            external_id: draft.external_id,
+            display_name: draft.display_name,
+            contact: draft.contact,
+            status_held: None,
         })
     }
 
@@ -113,10 +173,20 @@ impl User {
             ));
         }
         let mut user = self.clone();
+        // Who sets a status has the last word about what was set before.
+        if patch.status != Patch::Keep {
+            user.status_held = None;
+        }
         patch.name.apply(&mut user.name);
         patch.status.apply(&mut user.status);
         patch.scopes.apply(&mut user.scopes);
         patch.apis.apply(&mut user.apis);
+        patch.kind.apply(&mut user.kind);
+        patch.login.apply(&mut user.login);
+        patch.external_id.apply(&mut user.external_id);
+        patch.display_name.apply(&mut user.display_name);
+        patch.contact.apply(&mut user.contact);
+        user.login_key = user.login.as_deref().map(login_key);
         Ok(user)
     }
 

@@ -82,6 +82,7 @@ pub async fn metrics(State(app): State<App>) -> Response {
         tracing::error!(%error, "keys could not be counted");
         app.metrics.database_failed(error.failure());
     }
+    app.metrics.review.refresh(&app.store).await;
     app.metrics.writable(app.store.refused_write().is_none());
     app.metrics.connections(app.store.pool_sizes());
     match app.metrics.render() {

@@ -9,12 +9,13 @@ use utoipa::ToSchema;
 use super::app::{Actor, App};
 use super::body::{Body, Id, OptionalBody, Query};
 use super::in_use::{StopQuery, refuse_if_in_use};
+use super::key_rules::obey;
 use super::page::{List, PageQuery};
 use super::problem::Problem;
 use super::verdict::{UNKNOWN, verdicts};
 use crate::domain::Patch;
 use crate::domain::audit::Action;
-use crate::domain::credential::{Credential, Digest};
+use crate::domain::credential::{Credential, Digest, FOREIGN};
 use crate::domain::input::input;
 use crate::domain::input::rules::{Switch, object};
 use crate::domain::key::{Key, KeyDraft, KeyPatch, KeyStatus};
@@ -22,11 +23,11 @@ use crate::domain::refusal::Refusal;
 use crate::domain::text::{ID, LINE, SEARCH};
 use crate::domain::time::{self, DURATION, now};
 use crate::domain::usage::{KeyUsage, UsedKey};
-use crate::domain::user::User;
+use crate::domain::user::{User, UserKind};
 use crate::domain::words::Status as _;
-use crate::store::Urgency;
 use crate::store::page::{KeyFilter, OwnerState, Page, PageRequest};
 use crate::store::usage::Stopped;
+use crate::store::{StoreError, Urgency, Write};
 
 /// How long both keys of a rotation work, unless the request says otherwise.
 const DEFAULT_GRACE: i64 = time::DAY;
@@ -42,6 +43,8 @@ input! {
         tenant: Option<String> = optional(ID),
         /// Only those of this user.
         user: Option<String> = optional(ID),
+        /// Only those of persons, or only those of systems.
+        kind: Option<UserKind> = optional(UserKind::RULE),
         /// Only those whose user does not exist, or exists and is not active.
         owner: Option<OwnerState> = optional(OwnerState::RULE),
         /// Only those that expire within this span from now, such as `30d`.
@@ -102,6 +105,16 @@ input! {
     }
 }
 
+input! {
+    /// Which key to revoke, and why.
+    Leaked {
+        /// The key in clear. It is not stored.
+        key: Credential = required(FOREIGN),
+        /// For the audit log and whoever asks later.
+        reason: Option<String> = optional(LINE),
+    }
+}
+
 impl KeysQuery {
     /// Which keys, and which part of them.
     fn split(self) -> (KeyFilter, PageRequest) {
@@ -111,6 +124,7 @@ impl KeysQuery {
             search: self.search,
             tenant: self.tenant,
             user: self.user,
+            kind: self.kind,
             owner: self.owner,
             expires: self.expires_within.map(|span| (now, now + span)),
             never_used: self.never_used,
@@ -158,6 +172,7 @@ pub async fn list(
     responses(
         (status = 201, body = IssuedKey),
         (status = 409, description = "The id is taken, or the user is deleted", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "It breaks a rule of its tenant", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -179,6 +194,7 @@ pub async fn create(
     let credential = Credential::generate(terms.environment.as_deref());
     let digest = app.settings.digester.digest(&credential);
     let key = Key::issue(terms, &owner, digest, credential.hint(), now)?;
+    obey(&mut write, &key, Some(&owner)).await?;
     let key = write.put(Action::Create, None, key).await?;
     write.commit().await?;
     Ok((StatusCode::CREATED, Json(issued(&credential, key))))
@@ -209,6 +225,7 @@ pub async fn show(
     responses(
         (status = 200, body = Key),
         (status = 409, description = "The key is revoked; or it would be disabled, and is in use", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "It breaks a rule of its tenant", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -228,6 +245,11 @@ pub async fn change(
         None => None,
     };
     let after = before.patched(patch, successor.as_ref(), write.now())?;
+    // What breaks the rules can still be stopped.
+    if !before.is_only_stopped_by(&after) {
+        let owner = owner_of(&mut write, &after).await?;
+        obey(&mut write, &after, owner.as_ref()).await?;
+    }
     if before.status == KeyStatus::Active && after.status != KeyStatus::Active && !stop.force {
         refuse_if_in_use(&mut write, Stopped::Key(&id)).await?;
     }
@@ -244,6 +266,7 @@ pub async fn change(
     responses(
         (status = 201, body = IssuedKey),
         (status = 409, description = "The key is revoked, or replaced already", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "It breaks a rule of its tenant", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -260,6 +283,8 @@ pub async fn rotate(
     let credential = Credential::generate(before.environment.as_deref());
     let digest = app.settings.digester.digest(&credential);
     let (old, new) = before.rotated(grace, digest, credential.hint(), now)?;
+    let owner = owner_of(&mut write, &new).await?;
+    obey(&mut write, &new, owner.as_ref()).await?;
     // The new one first: who follows the changes never sees a successor that is not there.
     let new = write.put(Action::Rotate, None, new).await?;
     write.put(Action::Rotate, Some(&before), old).await?;
@@ -284,10 +309,46 @@ pub async fn revoke(
 ) -> Result<Json<Key>, Problem> {
     let mut write = app.store.write_as(Urgency::Stop, &actor.0, now()).await?;
     let before = write.by_id::<Key>(&id).await?.ok_or_else(no_such_key)?;
+    Ok(Json(revoked(write, &before, reason).await?))
+}
+
+/// Revokes the key that is sent, at once and for good: for who found it somewhere and does not know its id.
+#[utoipa::path(
+    post, path = "/admin/v1/keys/revoke", tag = "keys", request_body = Leaked,
+    responses(
+        (status = 200, body = Key),
+        (status = 404, description = "Nobody knows this key", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn revoke_sent(
+    State(app): State<App>,
+    Extension(actor): Extension<Actor>,
+    Body(Leaked { key, reason }): Body<Leaked>,
+) -> Result<Json<Key>, Problem> {
+    let digest = app.settings.digester.digest(&key);
+    let mut write = app.store.write_as(Urgency::Stop, &actor.0, now()).await?;
+    let unknown = || Problem::not_found("Nobody knows this key: there is nothing to revoke.");
+    let before = write.key_by_digest(&digest).await?.ok_or_else(unknown)?;
+    Ok(Json(revoked(write, &before, reason).await?))
+}
+
+async fn revoked(
+    mut write: Write,
+    before: &Key,
+    reason: Option<String>,
+) -> Result<Key, StoreError> {
     let after = before.revoked(reason, write.now());
-    let after = write.put(Action::Revoke, Some(&before), after).await?;
+    let after = write.put(Action::Revoke, Some(before), after).await?;
     write.commit().await?;
-    Ok(Json(after))
+    Ok(after)
+}
+
+async fn owner_of(write: &mut Write, key: &Key) -> Result<Option<User>, StoreError> {
+    match &key.user_id {
+        Some(id) => write.by_id::<User>(id).await,
+        None => Ok(None),
+    }
 }
 
 fn issued(credential: &Credential, key: Key) -> IssuedKey {

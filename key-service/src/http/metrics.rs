@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::Mutex;
 
 use super::attempts::Wrong;
+use super::review_counts::ReviewCounts;
 use crate::domain::key::KeyStatus;
 use crate::store::counts::KeyCounts;
 use crate::store::measures::PoolSize;
@@ -90,6 +91,8 @@ pub struct Metrics {
     connections: Family<ConnectionLabels, Gauge>,
     connections_most: Family<PoolLabels, Gauge>,
     counted: Mutex<Option<Counted>>,
+    /// Keys that ask for a look.
+    pub review: ReviewCounts,
 }
 
 /// When keys were counted last.
@@ -150,6 +153,7 @@ impl Metrics {
             "Active keys without a successor that expire within this time",
             keys_expiring.clone(),
         );
+        let review = ReviewCounts::new(&mut registry);
         let measures = store.measures();
         registry.register(
             "write_wait_seconds",
@@ -209,6 +213,7 @@ impl Metrics {
             connections,
             connections_most,
             counted: Mutex::new(None),
+            review,
         }
     }
 

@@ -24,6 +24,7 @@ mod guard;
 mod health;
 mod import;
 mod in_use;
+mod key_rules;
 mod keys;
 mod listen;
 mod metrics;
@@ -32,6 +33,8 @@ mod page;
 mod problem;
 mod record;
 mod resolve;
+mod review;
+mod review_counts;
 mod tenants;
 mod usage;
 mod users;
@@ -53,6 +56,7 @@ pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>)
         .routes(routes!(usage::usage))
         .routes(routes!(tenants::list, tenants::create))
         .routes(routes!(tenants::show, tenants::change))
+        .routes(routes!(key_rules::show, key_rules::put, key_rules::delete))
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::show, users::change, users::delete))
         .routes(routes!(keys::list, keys::create))
@@ -60,6 +64,8 @@ pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>)
         .routes(routes!(import::import))
         .routes(routes!(keys::rotate))
         .routes(routes!(keys::revoke))
+        .routes(routes!(keys::revoke_sent))
+        .routes(routes!(review::review))
         .routes(routes!(explain::explain))
         .routes(routes!(audit::list))
         .routes(routes!(health::healthz))

@@ -23,7 +23,7 @@ input! {
 }
 
 /// The place of the last entry of the page before.
-const PAGE_TOKEN: Text<i64> = Text {
+pub const PAGE_TOKEN: Text<i64> = Text {
     parse: |token| decode(token).ok_or_else(|| "is no page_token of this service".to_owned()),
     bounds: any,
 };

@@ -82,24 +82,36 @@ impl Problem {
         }
     }
 
-    /// 400: the body or the query is wrong in itself.
+    /// 400: the body or the query is wrong in itself. 422: it is not, and the rules of a tenant forbid it.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = errors
             .iter()
-            .map(|error| match error.field.as_str() {
-                "" => error.message.clone(),
-                field => format!("{field}: {}", error.message),
+            .map(|error| {
+                let rule = error
+                    .rule
+                    .map_or(String::new(), |rule| format!(" (rule {})", rule));
+                match error.field.as_str() {
+                    "" => error.message.clone(),
+                    field => format!("{field}: {}{rule}", error.message),
+                }
             })
             .collect::<Vec<_>>()
             .join("; ");
-        Self {
-            errors: errors.into(),
-            ..Self::new(
+        let (status, code, title) = match errors.iter().all(|error| error.rule.is_some()) {
+            true => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "breaks_rules",
+                "Breaks the tenant's key rules",
+            ),
+            false => (
                 StatusCode::BAD_REQUEST,
                 "invalid_request",
                 "Invalid request",
-                detail,
-            )
+            ),
+        };
+        Self {
+            errors: errors.into(),
+            ..Self::new(status, code, title, detail)
         }
     }
 

@@ -18,21 +18,23 @@ use crate::domain::tenant::Tenant;
 use crate::domain::text::{ID, SEARCH};
 use crate::domain::time::now;
 use crate::domain::usage::UserUsage;
-use crate::domain::user::{User, UserDraft, UserPatch, UserStatus};
+use crate::domain::user::{User, UserDraft, UserKind, UserPatch, UserStatus};
 use crate::domain::words::Status as _;
-use crate::store::Urgency;
 use crate::store::page::UserFilter;
 use crate::store::usage::Stopped;
+use crate::store::{Urgency, Write};
 
 input! {
     /// Which users to list.
     UsersQuery {
         /// Only those of this status.
         status: Option<UserStatus> = optional(UserStatus::RULE),
-        /// Only those whose id or name holds this text, in any case of its letters.
+        /// Only those whose id, name, full name or login holds this text, in any case of its letters.
         search: Option<String> = optional(SEARCH),
         /// Only those of this tenant.
         tenant: Option<String> = optional(ID),
+        /// Only persons, or only systems.
+        kind: Option<UserKind> = optional(UserKind::RULE),
         /// Which part of them.
         page: PageQuery = inline(object::<PageQuery>()),
     }
@@ -54,6 +56,7 @@ pub async fn list(
         status: query.status,
         search: query.search,
         tenant: query.tenant,
+        kind: query.kind,
     };
     let page = app.store.page(&filter, query.page.into()).await?;
     Ok(Json(page.into()))
@@ -64,7 +67,7 @@ pub async fn list(
     post, path = "/admin/v1/users", tag = "users", request_body = UserDraft,
     responses(
         (status = 201, body = User),
-        (status = 409, description = "The id is taken", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The id or the login is taken", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -86,6 +89,7 @@ pub async fn create(
     {
         return Err(Refusal::field("tenant_id", "there is no tenant of this id").into());
     }
+    refuse_taken_login(&mut write, &user).await?;
     let user = write.put(Action::Create, None, user).await?;
     write.commit().await?;
     Ok((StatusCode::CREATED, Json(user)))
@@ -105,13 +109,13 @@ pub async fn show(State(app): State<App>, Id(id): Id) -> Result<Json<UserUsage>,
     ))
 }
 
-/// Changes a user's name, status, scopes or approved APIs.
+/// Changes a user: its status, scopes and approved APIs, and what it is called.
 #[utoipa::path(
     patch, path = "/admin/v1/users/{id}", tag = "users", params(("id" = String, Path), StopQuery),
     request_body = UserPatch,
     responses(
         (status = 200, body = User),
-        (status = 409, description = "The user is deleted; or it would be stopped, and its keys are in use", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The user is deleted; or its login is taken; or it would be stopped, and its keys are in use", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -127,6 +131,7 @@ pub async fn change(
     let mut write = app.store.write_as(urgency, &actor.0, now()).await?;
     let before = write.by_id::<User>(&id).await?.ok_or_else(no_such_user)?;
     let after = before.patched(patch)?;
+    refuse_taken_login(&mut write, &after).await?;
     if before.is_stopped_by(&after) && !stop.force {
         refuse_if_in_use(&mut write, Stopped::OfUser(&id)).await?;
     }
@@ -159,6 +164,16 @@ pub async fn delete(
     let after = write.put(Action::Delete, Some(&before), after).await?;
     write.commit().await?;
     Ok(Json(after))
+}
+
+/// A login names one user of its tenant.
+async fn refuse_taken_login(write: &mut Write, user: &User) -> Result<(), Problem> {
+    match write.other_of_login(user).await? {
+        None => Ok(()),
+        Some(other) => Err(Problem::conflict(format!(
+            "The user {other} has this login already: it names one user of its tenant, whatever the case of its letters."
+        ))),
+    }
 }
 
 fn no_such_user() -> Problem {

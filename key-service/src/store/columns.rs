@@ -10,7 +10,8 @@ use crate::domain::credential::Digest;
 use crate::domain::fence::Hours;
 use crate::domain::key::KeyStatus;
 use crate::domain::tenant::TenantStatus;
-use crate::domain::user::UserStatus;
+use crate::domain::time::Span;
+use crate::domain::user::{UserKind, UserStatus};
 use crate::domain::words::Status;
 
 /// A field that one column holds.
@@ -83,6 +84,39 @@ macro_rules! status_columns {
     )+ };
 }
 status_columns!(TenantStatus, UserStatus, KeyStatus);
+
+impl Column for Option<UserStatus> {
+    fn read(row: &Row, at: usize) -> Result<Self, StoreError> {
+        match row.get::<Option<&str>>(at)? {
+            Some(_) => UserStatus::read(row, at).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn value(&self) -> Result<Value, StoreError> {
+        Ok(self.map(|status| status.word().to_owned()).into())
+    }
+}
+
+impl Column for UserKind {
+    fn read(row: &Row, at: usize) -> Result<Self, StoreError> {
+        word(row, at, Self::parse)
+    }
+
+    fn value(&self) -> Result<Value, StoreError> {
+        Ok(self.as_str().into())
+    }
+}
+
+impl Column for Option<Span> {
+    fn read(row: &Row, at: usize) -> Result<Self, StoreError> {
+        Ok(row.get::<Option<i64>>(at)?.map(Span::stored))
+    }
+
+    fn value(&self) -> Result<Value, StoreError> {
+        Ok(self.map(Span::seconds).into())
+    }
+}
 
 impl Column for Digest {
     fn read(row: &Row, at: usize) -> Result<Self, StoreError> {

@@ -57,6 +57,7 @@ fn copied() -> Vec<Copied> {
                 "hash",
             ],
         ),
+        ("key_rules", &["tenant_id", "rules"]),
         ("key_usage", &["key_id", "day", "allowed", "rejected"]),
         ("key_last_use", &["key_id", "at"]),
         ("usage_reports", &["reporter", "batch", "received_at"]),

@@ -8,7 +8,7 @@ use super::stored::Stored;
 use crate::domain::key::KeyStatus;
 use crate::domain::tenant::{Tenant, TenantStatus};
 use crate::domain::usage::UsedKey;
-use crate::domain::user::{User, UserStatus};
+use crate::domain::user::{User, UserKind, UserStatus};
 use crate::domain::words::words;
 
 /// Which part of a list to give.
@@ -63,10 +63,12 @@ pub struct TenantFilter {
 pub struct UserFilter {
     /// Only those of this status.
     pub status: Option<UserStatus>,
-    /// Only those whose id or name holds this text.
+    /// Only those whose id, name or login holds this text.
     pub search: Option<String>,
     /// Only those of this tenant.
     pub tenant: Option<String>,
+    /// Only those of this kind.
+    pub kind: Option<UserKind>,
 }
 
 words! {
@@ -90,6 +92,8 @@ pub struct KeyFilter {
     pub tenant: Option<String>,
     /// Only those of this user.
     pub user: Option<String>,
+    /// Only those of users of this kind.
+    pub kind: Option<UserKind>,
     /// Only those whose owner is in this state.
     pub owner: Option<OwnerState>,
     /// Only those that expire from the first of these times on and before the second.
@@ -123,8 +127,15 @@ impl Filter for UserFilter {
 
     fn narrow(&self, list: &mut Narrowing) {
         list.equal("users.status", self.status.map(UserStatus::word));
-        list.hold(&["users.id", "users.name"], self.search.as_deref());
+        let texts = [
+            "users.id",
+            "users.name",
+            "users.login",
+            "users.display_name",
+        ];
+        list.hold(&texts, self.search.as_deref());
         list.equal("users.tenant_id", self.tenant.clone());
+        list.equal("users.kind", self.kind.map(UserKind::as_str));
     }
 }
 
@@ -138,6 +149,12 @@ impl Filter for KeyFilter {
         list.equal("keys.tenant_id", self.tenant.clone());
         list.equal("keys.user_id", self.user.clone());
         let Narrowing(sql) = list;
+        if let Some(kind) = self.kind {
+            sql.push(
+                " AND EXISTS (SELECT 1 FROM users WHERE users.id = keys.user_id AND users.kind = ",
+            );
+            sql.push_bind(kind.as_str()).push(")");
+        }
         match self.owner {
             None => {}
             Some(OwnerState::Missing) => {

@@ -2,8 +2,10 @@
 
 mod admin_audit;
 mod admin_explain;
+mod admin_key_rules;
 mod admin_keys;
 mod admin_keys_import;
+mod admin_review;
 mod admin_tenants;
 mod admin_users;
 mod audit_chain;
@@ -12,10 +14,13 @@ mod backup_files;
 mod check_config;
 mod command_connection;
 mod command_import;
+mod command_import_from;
 mod command_lists;
 mod command_output;
 mod connections;
 mod contract;
+mod delivery;
+mod directory_fields;
 mod engine;
 mod environment;
 mod every_route;

@@ -261,6 +261,9 @@ impl Case {
             hours: None,
             created_at: LONG_AGO,
             updated_at: LONG_AGO,
+            purpose: None,
+            contact: None,
+            rotate_every: None,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::domain::audit::Action;
 use crate::domain::key::Key;
 use crate::domain::tenant::{Tenant, TenantStatus};
 use crate::domain::time::now;
-use crate::domain::user::{User, UserStatus};
+use crate::domain::user::{User, UserKind, UserStatus};
 use crate::store::{Missing, Write};
 use cases::{CASES, LONG_AGO, Special, TENANTS, USERS};
 
@@ -118,6 +118,13 @@ async fn put_user(write: &mut Write, id: &str, tenant: &str, status: UserStatus)
         apis: None,
         created_at: before.as_ref().map_or(LONG_AGO, |before| before.created_at),
         updated_at: before.as_ref().map_or(LONG_AGO, |before| before.updated_at),
+        kind: UserKind::Person,
+        login: None,
+        login_key: None,
+        external_id: None,
+        display_name: None,
+        contact: None,
+        status_held: None,
     };
     write.put(Action::Create, before.as_ref(), user).await?;
     Ok(())

@@ -6,7 +6,7 @@ use super::known::Known;
 use super::line::{id_taken, other_id};
 use super::report::{Done, ImportReport};
 use crate::domain::credential::Digest;
-use crate::domain::key::{Expired, Key, KeyImport};
+use crate::domain::key::{Expired, KeyImport};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::now;
 use crate::http::problem::Problem;
@@ -25,7 +25,7 @@ pub(super) async fn check(
     let mut seen = Seen::default();
     for part in lines.chunks(CHECKED) {
         let good = part.iter().filter_map(|(_, line)| line.as_ref().ok());
-        let known = Known::keys(store, good).await?;
+        let known = Known::now(store, good).await?;
         for (number, line) in part {
             let refused = match line {
                 Ok(line) => seen.refuse(&known, line, expired),
@@ -66,7 +66,7 @@ impl<'a> Seen<'a> {
         {
             return Some(id_taken());
         }
-        if let Err(refusal) = Key::import(line.clone(), expired, None, now()) {
+        if let Err(refusal) = known.key(line.clone(), expired, None, now()) {
             return Some(refusal);
         }
         self.digests.insert(line.digest.as_str(), id);

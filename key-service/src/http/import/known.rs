@@ -3,7 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::domain::key::{Key, KeyImport};
+use crate::domain::key::{Expired, Key, KeyImport};
+use crate::domain::key_rules::{Checks, KeyRules};
+use crate::domain::refusal::Refusal;
 use crate::domain::tenant::Tenant;
 use crate::domain::user::User;
 use crate::store::{Store, StoreError, Write};
@@ -19,17 +21,22 @@ pub(super) struct Known {
     pub users: HashMap<String, User>,
     /// The ids of tenants.
     pub tenants: HashSet<String>,
+    /// What keys of tenants must have, by the tenants' ids.
+    rules: HashMap<String, Checks>,
 }
 
 impl Known {
-    /// Keys alone, as they are now.
-    pub(super) async fn keys<'a>(
+    /// Keys, users and rules, as they are now.
+    pub(super) async fn now<'a>(
         store: &Store,
         lines: impl Iterator<Item = &'a KeyImport> + Clone,
     ) -> Result<Self, StoreError> {
         let mut known = Self::default();
         known.add_keys(store.keys_by_digests(&digests(lines.clone())).await?);
-        known.add_keys(store.by_ids(&ids(lines)).await?);
+        known.add_keys(store.by_ids(&ids(lines.clone())).await?);
+        known.add_users(store.by_ids(&owners(lines.clone())).await?);
+        let rules = store.key_rules_of(&known.tenants_of(lines)).await?;
+        known.add_rules(rules);
         Ok(known)
     }
 
@@ -41,24 +48,55 @@ impl Known {
         let mut known = Self::default();
         known.add_keys(write.keys_by_digests(&digests(lines.clone())).await?);
         known.add_keys(write.by_ids(&ids(lines.clone())).await?);
-        let owners: HashSet<&str> = lines
-            .clone()
-            .filter_map(|line| line.user_id.as_deref())
-            .collect();
-        let owners: Vec<&str> = owners.into_iter().collect();
-        let users: Vec<User> = write.by_ids(&owners).await?;
-        let of_users = users.iter().filter_map(|user| user.tenant_id.as_deref());
+        known.add_users(write.by_ids(&owners(lines.clone())).await?);
+        let tenants = known.tenants_of(lines);
+        let found: Vec<Tenant> = write.by_ids(&tenants).await?;
+        let rules = write.key_rules_of(&tenants).await?;
+        let found = found.into_iter().map(|tenant| tenant.id);
+        known.tenants = found.collect();
+        known.add_rules(rules);
+        Ok(known)
+    }
+
+    /// The key of a line, held to the rules of its tenant. Its user is `new_owner` where it is made with it.
+    pub(super) fn key(
+        &self,
+        line: KeyImport,
+        expired: Expired,
+        new_owner: Option<&User>,
+        now: i64,
+    ) -> Result<Key, Refusal> {
+        let owner = line.user_id.as_ref().and_then(|id| self.users.get(id));
+        let owner = owner.or(new_owner);
+        let key = Key::import(line, expired, owner, now)?;
+        if let Some(rules) = key.tenant_id.as_ref().and_then(|id| self.rules.get(id)) {
+            rules.check(&key, owner)?;
+        }
+        Ok(key)
+    }
+
+    /// Those of the lines and of their users.
+    fn tenants_of<'k, 'l: 'k>(
+        &'k self,
+        lines: impl Iterator<Item = &'l KeyImport>,
+    ) -> Vec<&'k str> {
+        let of_users = self.users.values();
+        let of_users = of_users.filter_map(|user| user.tenant_id.as_deref());
         let of_lines = lines.filter_map(|line| line.terms.tenant_id.as_deref());
         let tenants: HashSet<&str> = of_users.chain(of_lines).collect();
-        let tenants: Vec<&str> = tenants.into_iter().collect();
-        let found: Vec<Tenant> = write.by_ids(&tenants).await?;
-        known
-            .tenants
-            .extend(found.into_iter().map(|tenant| tenant.id));
-        known
-            .users
-            .extend(users.into_iter().map(|user| (user.id.clone(), user)));
-        Ok(known)
+        tenants.into_iter().collect()
+    }
+
+    fn add_users(&mut self, users: Vec<User>) {
+        let users = users.into_iter().map(|user| (user.id.clone(), user));
+        self.users.extend(users);
+    }
+
+    fn add_rules(&mut self, rules: HashMap<String, KeyRules>) {
+        let rules = rules
+            .into_iter()
+            .map(|(tenant, rules)| (tenant, rules.checks()));
+        self.rules.extend(rules);
     }
 
     fn add_keys(&mut self, keys: Vec<Key>) {
@@ -73,6 +111,11 @@ impl Known {
         self.digests
             .insert(key.digest.as_str().to_owned(), key.id.clone());
     }
+}
+
+fn owners<'a>(lines: impl Iterator<Item = &'a KeyImport>) -> Vec<&'a str> {
+    let owners: HashSet<&str> = lines.filter_map(|line| line.user_id.as_deref()).collect();
+    owners.into_iter().collect()
 }
 
 fn digests<'a>(lines: impl Iterator<Item = &'a KeyImport>) -> Vec<&'a str> {

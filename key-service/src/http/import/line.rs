@@ -1,7 +1,7 @@
 //! A line of an import.
 
-use crate::domain::credential::{Credential, DIGEST, Digest, Digester};
-use crate::domain::input::rules::{Text, any, object};
+use crate::domain::credential::{Credential, DIGEST, Digest, Digester, FOREIGN};
+use crate::domain::input::rules::object;
 use crate::domain::input::{input, read};
 use crate::domain::key::{KeyImport, KeyStatus, KeyTerms};
 use crate::domain::refusal::Refusal;
@@ -26,12 +26,6 @@ input! {
         terms: KeyTerms = inline(object::<KeyTerms>()),
     }
 }
-
-/// A key in clear that was made elsewhere.
-const FOREIGN: Text<Credential> = Text {
-    parse: Credential::foreign,
-    bounds: any,
-};
 
 /// The refusal of an id that another key has.
 pub fn id_taken() -> Refusal {

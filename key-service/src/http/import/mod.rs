@@ -22,8 +22,9 @@ use crate::domain::input::input;
 use crate::domain::input::rules::Switch;
 use crate::domain::key::{Expired, Key, KeyImport};
 use crate::domain::refusal::{FieldError, Refusal};
+use crate::domain::text::ID;
 use crate::domain::time::now;
-use crate::domain::user::User;
+use crate::domain::user::{User, UserDraft};
 use crate::store::{StoreError, Urgency, Write};
 
 /// The path, whose requests take as long as their lines do.
@@ -41,6 +42,19 @@ input! {
         dry_run: bool = or_default(Switch),
         /// Take keys that have expired already. Default false: their time is taken for a mistake.
         allow_expired: bool = or_default(Switch),
+        /// Make the users that do not exist, in the tenant of their first key. Default false.
+        create_users: bool = or_default(Switch),
+        /// Id of the tenant of all keys whose line names none; without it, it is that of their users.
+        tenant: Option<String> = optional(ID),
+    }
+}
+
+impl ImportQuery {
+    fn expired(&self) -> Expired {
+        match self.allow_expired {
+            true => Expired::Take,
+            false => Expired::Refuse,
+        }
     }
 }
 
@@ -55,6 +69,7 @@ input! {
     responses(
         (status = 200, body = ImportReport),
         (status = 400, description = "A line is wrong, and nothing was imported", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "A line breaks a rule of its tenant, and nothing was imported", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Another write, made meanwhile, forbids a line: lines before it were imported", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
@@ -65,10 +80,6 @@ pub async fn import(
     Extension(actor): Extension<Actor>,
     request: Request,
 ) -> Result<Json<ImportReport>, Problem> {
-    let expired = match manner.allow_expired {
-        true => Expired::Take,
-        false => Expired::Refuse,
-    };
     let media = media_type(request.headers());
     if media.is_some_and(|media| {
         !["application/x-ndjson", "application/ndjson"].contains(&media.as_str())
@@ -87,9 +98,15 @@ pub async fn import(
         .enumerate()
         .filter(|(_, line)| !line.trim_ascii().is_empty())
         .map(|(index, line)| (index + 1, read_line(line, &app.settings.digester)))
+        .map(|(number, line)| {
+            (
+                number,
+                line.map(|line| of_tenant(line, manner.tenant.as_ref())),
+            )
+        })
         .collect();
     if !manner.partial {
-        check(&app.store, &lines, expired).await?;
+        check(&app.store, &lines, manner.expired()).await?;
     }
     let mut report = ImportReport::default();
     let mut planned = Planned::default();
@@ -107,7 +124,7 @@ pub async fn import(
                     Some(outcome) => outcome,
                     None => {
                         let digest = line.digest.clone();
-                        let outcome = import_line(&mut write, &mut known, line, expired).await?;
+                        let outcome = import_line(&mut write, &mut known, line, &manner).await?;
                         if manner.dry_run {
                             planned.add(&digest, &outcome);
                         }
@@ -148,7 +165,7 @@ async fn import_line(
     write: &mut Write,
     known: &mut Known,
     line: KeyImport,
-    expired: Expired,
+    manner: &ImportQuery,
 ) -> Result<Result<Done, Refusal>, StoreError> {
     if let Some(there) = known.digests.get(line.digest.as_str()) {
         return Ok(match other_id(&line, there) {
@@ -162,18 +179,52 @@ async fn import_line(
         return Ok(Err(id_taken()));
     }
     let owner = line.user_id.as_ref().and_then(|id| known.users.get(id));
-    let key = Key::import(line, expired, owner, write.now());
-    let key = match key {
-        Ok(key) => write.put(Action::Import, None, key).await?,
+    let new_owner = match (&line.user_id, owner) {
+        (Some(id), None) if manner.create_users => {
+            Some(new_user(id, line.terms.tenant_id.as_ref()))
+        }
+        _ => None,
+    };
+    let new_owner = match new_owner
+        .map(|draft| User::create(draft, write.now()))
+        .transpose()
+    {
+        Ok(new_owner) => new_owner,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let warnings = warnings(known, &key, owner);
+    let key = match known.key(line, manner.expired(), new_owner.as_ref(), write.now()) {
+        Ok(key) => key,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let warnings = warnings(known, &key, owner.or(new_owner.as_ref()));
+    let user_created = new_owner.is_some();
+    // Before its key: who follows the changes never sees a key without it.
+    if let Some(user) = new_owner {
+        let user = write.put(Action::Create, None, user).await?;
+        known.users.insert(user.id.clone(), user);
+    }
+    let key = write.put(Action::Import, None, key).await?;
     known.add(&key);
     Ok(Ok(Done {
         result: LineResult::Imported,
         id: key.id,
+        user_created,
         warnings,
     }))
+}
+
+fn of_tenant(mut line: KeyImport, tenant: Option<&String>) -> KeyImport {
+    let terms = &mut line.terms;
+    terms.tenant_id = terms.tenant_id.take().or_else(|| tenant.cloned());
+    line
+}
+
+fn new_user(id: &str, tenant: Option<&String>) -> UserDraft {
+    UserDraft {
+        id: Some(id.to_owned()),
+        tenant_id: tenant.cloned(),
+        ..UserDraft::default()
+    }
 }
 
 fn warnings(known: &Known, key: &Key, owner: Option<&User>) -> Vec<&'static str> {

@@ -25,6 +25,9 @@ pub struct LineReport {
     pub result: LineResult,
     /// Id of the key.
     pub id: Option<String>,
+    /// Its user did not exist, and was made.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub user_created: bool,
     /// Why gateways will refuse the key although it was imported.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<&'static str>,
@@ -45,6 +48,7 @@ pub enum LineResult {
 pub struct Done {
     pub result: LineResult,
     pub id: String,
+    pub user_created: bool,
     pub warnings: Vec<&'static str>,
 }
 
@@ -53,6 +57,7 @@ impl Done {
         Self {
             result: LineResult::Existing,
             id,
+            user_created: false,
             warnings: Vec::new(),
         }
     }
@@ -65,6 +70,7 @@ impl ImportReport {
                 line,
                 result: done.result,
                 id: Some(done.id),
+                user_created: done.user_created,
                 warnings: done.warnings,
                 errors: Vec::new(),
             },
@@ -72,6 +78,7 @@ impl ImportReport {
                 line,
                 result: LineResult::Failed,
                 id: None,
+                user_created: false,
                 warnings: Vec::new(),
                 errors: refusal.within(""),
             },

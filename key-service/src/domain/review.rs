@@ -1,0 +1,121 @@
+//! Which keys ask for a look, and why: the only place that says so, for the API, the command and the metrics.
+
+use super::key::{Key, KeyStatus};
+use super::key_rules::Checks;
+use super::time::DAY;
+use super::user::{UserKind, UserStatus};
+use super::words::words;
+
+words! {
+    /// Why a key asks for a look.
+    #[derive(PartialOrd, Ord)]
+    ReviewReason {
+        /// It has no user, or one that does not exist.
+        Orphaned = "orphaned",
+        /// Its user is not active.
+        OwnerInactive = "owner_inactive",
+        /// It was not used for long.
+        Dormant = "dormant",
+        /// It was never used, and is not new.
+        NeverUsed = "never_used",
+        /// It expires never.
+        NoExpiry = "no_expiry",
+        /// It expires soon, and nothing has taken its place.
+        ExpiresSoon = "expires_soon",
+        /// It is older than it is to be, and nothing has taken its place.
+        RotationDue = "rotation_due",
+        /// It breaks a rule of its tenant.
+        BreaksRules = "breaks_rules",
+        /// It has the scope `*`.
+        EverythingAllowed = "everything_allowed",
+    }
+}
+
+/// Unused for this long, a key is dormant.
+pub const DORMANT_AFTER: i64 = 90 * DAY;
+/// What expires within this time does so soon.
+pub const EXPIRES_WITHIN: i64 = 30 * DAY;
+/// A key that is younger need not have been used.
+const NEW: i64 = 30 * DAY;
+
+/// A key with what a review looks at beside it.
+#[derive(Debug)]
+pub struct Candidate {
+    /// The key.
+    pub key: Key,
+    /// Its user, if there is one.
+    pub owner: Option<(UserStatus, UserKind)>,
+    /// When it was last used, in Unix seconds, as far as use is reported.
+    pub last_used_at: Option<i64>,
+}
+
+/// How a review looks.
+#[derive(Debug, Clone, Copy)]
+pub struct Review {
+    /// Now, in Unix seconds.
+    pub now: i64,
+    /// Seconds without use after which a key is dormant.
+    pub dormant_after: i64,
+    /// Seconds within which an end is soon.
+    pub expires_within: i64,
+    /// Since when gateways report use; before, nobody knows whether a key is used.
+    pub reported_since: Option<i64>,
+}
+
+impl Review {
+    /// Every reason to look at a key; none where it is over.
+    pub fn reasons(&self, of: &Candidate, rules: Option<&Checks>) -> Vec<ReviewReason> {
+        let (key, now) = (&of.key, self.now);
+        let is_over = key.expires_at.is_some_and(|end| end <= now);
+        if key.status == KeyStatus::Revoked || is_over {
+            return Vec::new();
+        }
+        // What ends because another has taken its place is meant to.
+        let stays = key.replaced_by.is_none();
+        let known_since = self.reported_since.map(|since| since.max(key.created_at));
+        let is_due = |span: i64| key.created_at.saturating_add(span) <= now;
+        let asked = [
+            (ReviewReason::Orphaned, of.owner.is_none()),
+            (
+                ReviewReason::OwnerInactive,
+                of.owner
+                    .is_some_and(|(status, _)| status != UserStatus::Active),
+            ),
+            (
+                ReviewReason::Dormant,
+                of.last_used_at
+                    .is_some_and(|at| at < now - self.dormant_after),
+            ),
+            (
+                ReviewReason::NeverUsed,
+                of.last_used_at.is_none() && known_since.is_some_and(|since| since < now - NEW),
+            ),
+            (ReviewReason::NoExpiry, key.expires_at.is_none()),
+            (
+                ReviewReason::ExpiresSoon,
+                stays
+                    && key
+                        .expires_at
+                        .is_some_and(|end| end <= now + self.expires_within),
+            ),
+            (
+                ReviewReason::RotationDue,
+                stays && key.rotate_every.is_some_and(|span| is_due(span.seconds())),
+            ),
+            (
+                ReviewReason::BreaksRules,
+                rules.is_some_and(|rules| {
+                    !rules
+                        .broken_by(key, of.owner.map(|(_, kind)| kind))
+                        .is_empty()
+                }),
+            ),
+            (
+                ReviewReason::EverythingAllowed,
+                key.scopes.iter().any(|scope| scope == "*"),
+            ),
+        ];
+        let found = asked.into_iter().filter(|(_, asks)| *asks);
+        found.map(|(reason, _)| reason).collect()
+    }
+}

@@ -1,0 +1,89 @@
+//! `/admin/v1/tenants/{id}/key-rules`, and the one place where a key is held to them.
+
+use axum::extract::State;
+use axum::{Extension, Json};
+
+use super::app::{Actor, App};
+use super::body::{Body, Id};
+use super::problem::Problem;
+use crate::domain::key::Key;
+use crate::domain::key_rules::KeyRules;
+use crate::domain::tenant::Tenant;
+use crate::domain::time::now;
+use crate::domain::user::User;
+use crate::store::Write;
+
+/// Refuses a key that breaks the rules of its tenant.
+pub async fn obey(write: &mut Write, key: &Key, owner: Option<&User>) -> Result<(), Problem> {
+    let Some(tenant) = &key.tenant_id else {
+        return Ok(());
+    };
+    match write.key_rules(tenant).await? {
+        Some(rules) => Ok(rules.checks().check(key, owner)?),
+        None => Ok(()),
+    }
+}
+
+/// Shows what the keys of a tenant must have.
+#[utoipa::path(
+    get, path = "/admin/v1/tenants/{id}/key-rules", tag = "key_rules", params(("id" = String, Path)),
+    responses(
+        (status = 200, body = KeyRules),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn show(State(app): State<App>, Id(id): Id) -> Result<Json<KeyRules>, Problem> {
+    let tenant = app.store.by_id::<Tenant>(&id).await?;
+    tenant.ok_or_else(no_such_tenant)?;
+    let rules = app.store.key_rules(&id).await?;
+    Ok(Json(rules.unwrap_or_default()))
+}
+
+/// Says what the keys of a tenant must have, in the place of what was said before. Keys that are there stay as they
+/// are; `/admin/v1/review` names those that break the rules.
+#[utoipa::path(
+    put, path = "/admin/v1/tenants/{id}/key-rules", tag = "key_rules", params(("id" = String, Path)),
+    request_body = KeyRules,
+    responses(
+        (status = 200, body = KeyRules),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn put(
+    State(app): State<App>,
+    Id(id): Id,
+    Extension(actor): Extension<Actor>,
+    Body(rules): Body<KeyRules>,
+) -> Result<Json<KeyRules>, Problem> {
+    set(&app, &actor, &id, Some(&rules)).await?;
+    Ok(Json(rules))
+}
+
+/// Takes the rules of a tenant away.
+#[utoipa::path(
+    delete, path = "/admin/v1/tenants/{id}/key-rules", tag = "key_rules", params(("id" = String, Path)),
+    responses(
+        (status = 200, body = KeyRules),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn delete(
+    State(app): State<App>,
+    Id(id): Id,
+    Extension(actor): Extension<Actor>,
+) -> Result<Json<KeyRules>, Problem> {
+    set(&app, &actor, &id, None).await?;
+    Ok(Json(KeyRules::default()))
+}
+
+async fn set(app: &App, actor: &Actor, id: &str, rules: Option<&KeyRules>) -> Result<(), Problem> {
+    let mut write = app.store.write(&actor.0, now()).await?;
+    let tenant = write.by_id::<Tenant>(id).await?;
+    tenant.ok_or_else(no_such_tenant)?;
+    write.put_key_rules(id, rules).await?;
+    Ok(write.commit().await?)
+}
+
+fn no_such_tenant() -> Problem {
+    Problem::not_found("There is no tenant of this id.")
+}

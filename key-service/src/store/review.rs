@@ -1,0 +1,128 @@
+//! What a review looks at, a part at a time, in the order of creation.
+
+use std::collections::HashMap;
+
+use super::columns::word;
+use super::database::Store;
+use super::error::StoreError;
+use super::shown::Shown as _;
+use super::sql::{Row, Statement};
+use super::stored::Stored as _;
+use crate::domain::key::Key;
+use crate::domain::key_rules::Checks;
+use crate::domain::review::{Candidate, Review, ReviewReason};
+use crate::domain::user::{UserKind, UserStatus};
+use crate::domain::words::Status as _;
+
+/// Keys that are read at once.
+const PART: i64 = 2000;
+
+/// A key that asks for a look.
+#[derive(Debug)]
+pub struct Found {
+    /// Its place in lists.
+    pub place: i64,
+    /// The key.
+    pub of: Candidate,
+    /// Why.
+    pub reasons: Vec<ReviewReason>,
+}
+
+/// A review under way.
+#[derive(Debug)]
+pub struct Reviewing<'s> {
+    store: &'s Store,
+    review: Review,
+    tenant: Option<String>,
+    rules: HashMap<String, Checks>,
+    /// The place of the last key that was looked at.
+    after: i64,
+    done: bool,
+}
+
+impl Store {
+    /// Since when gateways report use; none where none has yet.
+    pub async fn usage_reported_since(&self) -> Result<Option<i64>, StoreError> {
+        let row = Statement::new("SELECT since FROM usage_reporting")
+            .fetch_optional(&self.readers)
+            .await?;
+        row.map(|row| row.get("since")).transpose()
+    }
+
+    /// Begins a review of the keys of all tenants, or of one, behind this place.
+    pub async fn review(
+        &self,
+        review: Review,
+        tenant: Option<String>,
+        after: i64,
+    ) -> Result<Reviewing<'_>, StoreError> {
+        let rules = self.all_key_rules().await?.into_iter();
+        Ok(Reviewing {
+            store: self,
+            review,
+            tenant,
+            rules: rules
+                .map(|(tenant, rules)| (tenant, rules.checks()))
+                .collect(),
+            after,
+            done: false,
+        })
+    }
+}
+
+impl Reviewing<'_> {
+    /// The place of the last key that was looked at.
+    pub fn after(&self) -> i64 {
+        self.after
+    }
+
+    /// The keys of the next part that ask for a look; nothing where all were looked at.
+    pub async fn next(&mut self) -> Result<Option<Vec<Found>>, StoreError> {
+        if self.done {
+            return Ok(None);
+        }
+        let columns = Key::columns();
+        let mut sql = Statement::new(format!(
+            "SELECT keys.place AS place, key_last_use.at AS last_used_at, users.status AS owner_status, \
+             users.kind AS owner_kind, {columns} FROM keys LEFT JOIN users ON users.id = keys.user_id \
+             LEFT JOIN key_last_use ON key_last_use.key_id = keys.id WHERE keys.place > "
+        ));
+        sql.push_bind(self.after);
+        if let Some(tenant) = &self.tenant {
+            sql.push(" AND keys.tenant_id = ").push_bind(tenant);
+        }
+        sql.push(" ORDER BY keys.place LIMIT ").push_bind(PART);
+        let rows = sql.fetch_all(&self.store.readers).await?;
+        self.done = i64::try_from(rows.len()).is_ok_and(|count| count < PART);
+        let mut found = Vec::new();
+        for row in &rows {
+            self.after = row.get("place")?;
+            let of = candidate(row)?;
+            let rules = of.key.tenant_id.as_ref().and_then(|id| self.rules.get(id));
+            let reasons = self.review.reasons(&of, rules);
+            if !reasons.is_empty() {
+                found.push(Found {
+                    place: self.after,
+                    of,
+                    reasons,
+                });
+            }
+        }
+        Ok(Some(found))
+    }
+}
+
+fn candidate(row: &Row) -> Result<Candidate, StoreError> {
+    let owner = match row.get::<Option<&str>>("owner_status")? {
+        Some(_) => Some((
+            word(row, "owner_status", UserStatus::parse)?,
+            word(row, "owner_kind", UserKind::parse)?,
+        )),
+        None => None,
+    };
+    Ok(Candidate {
+        key: Key::read(row)?,
+        owner,
+        last_used_at: row.get("last_used_at")?,
+    })
+}
