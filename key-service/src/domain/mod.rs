@@ -8,6 +8,7 @@ pub mod input;
 pub mod key;
 mod near;
 mod patch;
+pub mod reach;
 pub mod refusal;
 pub mod tenant;
 pub mod text;

@@ -201,7 +201,7 @@ impl Problem {
                 StatusCode::TOO_MANY_REQUESTS,
                 "too_many_attempts",
                 "Too many attempts",
-                "The bearer token is unknown or revoked, and so were those of many requests before. Check the token \
+                "The bearer token is unknown, revoked or expired, and so were those of many requests before. Check the token \
                  and try again later.",
             )
         }
@@ -254,6 +254,11 @@ impl From<serde_json::Error> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        if matches!(error, StoreError::OutOfReach) {
+            return Self::forbidden(
+                "The token is for one tenant or user alone, and this is not theirs. Use a token that reaches it.",
+            );
+        }
         tracing::error!(%error, "the database failed");
         let failure = error.failure();
         Self {

@@ -32,6 +32,7 @@ mod postgresql_secrets;
 mod postgresql_services;
 mod postgresql_tls;
 mod program;
+mod reach;
 mod retention;
 mod routes;
 mod secrets;

@@ -9,8 +9,8 @@ mod question;
 use std::rc::Rc;
 
 use crate::explain::{Explanation, Known, Question, Subject};
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use keybound::credential::{Fault, find};
 use keybound::host::{Circumstances, Header};
 use keybound::record::Chain;
@@ -31,6 +31,7 @@ use super::resolve::answer;
 use crate::domain::credential::Digest;
 use crate::domain::key::Key;
 use crate::domain::refusal::Refusal;
+use crate::store::View;
 use crate::store::resolve::{Found, Resolved as Answered};
 
 /// The only call with a body that changes nothing.
@@ -96,18 +97,13 @@ struct List<'a> {
 )]
 pub async fn explain(
     State(app): State<App>,
+    Extension(view): Extension<View>,
     Body(question): Body<ExplainQuestion>,
 ) -> Result<Json<ExplainAnswer>, Problem> {
     let asked = Asked::of(question)?;
     asked.refuse_two_credentials(&app)?;
     let digest = match &asked.about {
-        About::KeyId(id) => Some(
-            app.store
-                .by_id::<Key>(id)
-                .await?
-                .ok_or_else(no_such_key)?
-                .digest,
-        ),
+        About::KeyId(id) => Some(view.by_id::<Key>(id).await?.ok_or_else(no_such_key)?.digest),
         About::Digest(digest) => Some(digest.clone()),
         About::Request | About::Key(_) => asked
             .credential(&app)
@@ -116,12 +112,12 @@ pub async fn explain(
     let digests: Vec<Digest> = digest.into_iter().collect();
     let found = match digests.as_slice() {
         [] => None,
-        digests => Some(app.store.resolve(digests).await?),
+        digests => Some(view.resolve(digests).await?),
     };
     let trails = match first(found.as_ref()) {
         Some(Found { key, .. }) => {
             let (user, tenant) = (key.user_id.as_deref(), key.tenant_id.as_deref());
-            Some(Trails::read(&app.store, &key.id, user, tenant).await?)
+            Some(Trails::read(&view, &key.id, user, tenant).await?)
         }
         None => None,
     };

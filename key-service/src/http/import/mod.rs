@@ -11,10 +11,10 @@ mod report;
 use check::{Planned, check};
 use known::Known;
 pub use line::ImportLine;
-use line::{id_taken, other_id, read_line};
+use line::{id_taken, key_taken, no_owner, other_id, read_line, within};
 use report::{Done, ImportReport, LineResult};
 
-use super::app::{Actor, App};
+use super::app::App;
 use super::body::{Query, bytes, media_type};
 use super::problem::Problem;
 use crate::domain::audit::Action;
@@ -24,7 +24,7 @@ use crate::domain::key::{Expired, Key, KeyImport};
 use crate::domain::refusal::{FieldError, Refusal};
 use crate::domain::time::now;
 use crate::domain::user::User;
-use crate::store::{StoreError, Urgency, Write};
+use crate::store::{StoreError, Urgency, View, Write};
 
 /// The path, whose requests take as long as their lines do.
 pub const PATH: &str = "/admin/v1/keys/import";
@@ -61,8 +61,8 @@ input! {
 )]
 pub async fn import(
     State(app): State<App>,
+    Extension(view): Extension<View>,
     Query(manner): Query<ImportQuery>,
-    Extension(actor): Extension<Actor>,
     request: Request,
 ) -> Result<Json<ImportReport>, Problem> {
     let expired = match manner.allow_expired {
@@ -86,19 +86,22 @@ pub async fn import(
         .split(|byte| *byte == b'\n')
         .enumerate()
         .filter(|(_, line)| !line.trim_ascii().is_empty())
-        .map(|(index, line)| (index + 1, read_line(line, &app.settings.digester)))
+        .map(|(index, line)| {
+            let line = read_line(line, &app.settings.digester);
+            (index + 1, line.and_then(|line| within(view.reach(), line)))
+        })
         .collect();
     if !manner.partial {
-        check(&app.store, &lines, expired).await?;
+        check(&view, &lines, expired).await?;
     }
     let mut report = ImportReport::default();
     let mut planned = Planned::default();
     let mut rest = lines.as_slice();
     while !rest.is_empty() {
-        let mut write = app.store.write_as(Urgency::Import, &actor.0, now()).await?;
+        let mut write = view.write_as(Urgency::Import, now()).await?;
         let part = rest.get(..PART).unwrap_or(rest);
         let good = part.iter().filter_map(|(_, line)| line.as_ref().ok());
-        let mut known = Known::all(&mut write, good).await?;
+        let mut known = Known::all(&mut write, view.reach(), good).await?;
         for (number, line) in part {
             let number = *number;
             rest = rest.get(1..).unwrap_or_default();
@@ -151,10 +154,16 @@ async fn import_line(
     expired: Expired,
 ) -> Result<Result<Done, Refusal>, StoreError> {
     if let Some(there) = known.digests.get(line.digest.as_str()) {
+        let Some(there) = there else {
+            return Ok(Err(key_taken()));
+        };
         return Ok(match other_id(&line, there) {
             Some(refusal) => Err(refusal),
             None => Ok(Done::existing(there.clone())),
         });
+    }
+    if known.lacks_owner(&line) {
+        return Ok(Err(no_owner()));
     }
     if let Some(id) = &line.terms.id
         && known.ids.contains(id)
