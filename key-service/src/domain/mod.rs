@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod credential;
+pub mod directory;
 pub mod fence;
 pub mod input;
 pub mod key;

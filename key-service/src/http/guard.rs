@@ -52,6 +52,9 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
         Ok(request) => answer(&app, &route, request, next).await,
         Err(refused) => refused.answer(&app, area, began),
     };
+    if area == Area::Scim {
+        response = super::scim::fault::told(response);
+    }
     if area == Area::Protocol {
         response
             .headers_mut()

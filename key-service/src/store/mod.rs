@@ -19,6 +19,7 @@ pub mod measures;
 pub mod migrate;
 mod open;
 pub mod page;
+pub mod people;
 mod pool;
 mod postgres;
 mod probe;

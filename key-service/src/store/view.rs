@@ -41,6 +41,10 @@ impl View {
         &self.reach
     }
 
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// The record of this id.
     pub async fn by_id<T: Stored>(&self, id: &str) -> Result<Option<T>, StoreError> {
         let found = self.store.by_id::<T>(id).await?;

@@ -1,6 +1,6 @@
 //! The writer: records, their sequence numbers and the audit log change together or not at all.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -196,7 +196,28 @@ impl Write {
         &mut self,
         action: Action,
         before: Option<&T>,
+        after: T,
+    ) -> Result<T, StoreError> {
+        self.put_with(action, before, after, None).await
+    }
+
+    /// The same, with a number beside the record in the audit log.
+    pub async fn put_noting<T: Stored>(
+        &mut self,
+        action: Action,
+        before: &T,
+        after: T,
+        note: (&'static str, i64),
+    ) -> Result<T, StoreError> {
+        self.put_with(action, Some(before), after, Some(note)).await
+    }
+
+    async fn put_with<T: Stored>(
+        &mut self,
+        action: Action,
+        before: Option<&T>,
         mut after: T,
+        note: Option<(&'static str, i64)>,
     ) -> Result<T, StoreError> {
         if before == Some(&after) {
             return Ok(after);
@@ -216,7 +237,11 @@ impl Write {
             values: after.values()?,
         });
         let seq = Some(after.version());
-        self.audit(action, table.kind, after.id(), seq, before, &after)
+        let noted = Noted {
+            record: &after,
+            note: note.into_iter().collect(),
+        };
+        self.audit(action, table.kind, after.id(), seq, before, &noted)
             .await?;
         self.changes.push(after.clone().into_change());
         Ok(after)
@@ -292,14 +317,14 @@ impl Write {
         Ok(())
     }
 
-    pub(super) async fn audit<T: Serialize>(
+    pub(super) async fn audit(
         &mut self,
         action: Action,
         kind: Kind,
         entity_id: &str,
         seq: Option<i64>,
-        before: Option<&T>,
-        after: &T,
+        before: Option<&impl Serialize>,
+        after: &impl Serialize,
     ) -> Result<(), StoreError> {
         let (actor, now) = (self.actor.clone(), self.now);
         let head = self.head().await?;
@@ -454,6 +479,15 @@ impl Head {
             written: false,
         }
     }
+}
+
+/// A record, and what the audit log notes beside it.
+#[derive(Serialize)]
+struct Noted<'a, T> {
+    #[serde(flatten)]
+    record: &'a T,
+    #[serde(flatten)]
+    note: HashMap<&'static str, i64>,
 }
 
 /// An audit entry as a row.

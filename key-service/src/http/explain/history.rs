@@ -165,6 +165,16 @@ impl Trails {
         })
     }
 
+    /// When the status of the key's user was last changed, and by whom.
+    pub fn user_status(&self) -> Option<(i64, &str)> {
+        let status = |record: &Option<Value>| record.as_ref()?.get("status").cloned();
+        let mut entries = self.user.entries.iter();
+        let last = entries.find(|entry| {
+            entry.before.is_some() && status(&entry.before) != status(&entry.after)
+        })?;
+        Some((last.at, &last.actor))
+    }
+
     /// The records as they were within a second, in the order of time: there are several where they changed in
     /// it. Nothing where the log does not reach back so far.
     pub fn during(&self, second: i64) -> Vec<Past> {

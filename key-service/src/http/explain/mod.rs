@@ -8,7 +8,7 @@ mod question;
 
 use std::rc::Rc;
 
-use crate::explain::{Explanation, Known, Question, Subject};
+use crate::explain::{Explanation, Known, Owner, Question, Subject};
 use axum::extract::State;
 use axum::{Extension, Json};
 use keybound::credential::{Fault, find};
@@ -31,6 +31,7 @@ use super::resolve::answer;
 use crate::domain::credential::Digest;
 use crate::domain::key::Key;
 use crate::domain::refusal::Refusal;
+use crate::domain::token::DIRECTORY;
 use crate::store::View;
 use crate::store::resolve::{Found, Resolved as Answered};
 
@@ -196,7 +197,11 @@ impl Asked {
             Some(answered) => chain(&answer(digests, answered)?)?,
             None => None,
         };
-        let known = chain.as_ref().zip(first(answered)).map(known);
+        let known = chain.as_ref().zip(first(answered)).map(|(chain, found)| {
+            let mut known = known((chain, found));
+            known.owner = owner(found, trails);
+            known
+        });
         let explanation = question.explain(known);
         let then = match (self.earlier, trails, digests.first()) {
             (Some(second), Some(trails), Some(digest)) => {
@@ -250,6 +255,7 @@ fn on(question: &Question<'_, Sent>, past: &Past, digest: &Digest) -> Option<Exp
         replaced_by: text("replaced_by"),
         revoked_at: field("revoked_at").and_then(Value::as_u64),
         revoked_reason: text("revoked_reason"),
+        owner: None,
     });
     Some(question.explain(known))
 }
@@ -286,7 +292,21 @@ fn known<'a>((chain, found): (&'a Chain, &'a Found)) -> Known<'a> {
         replaced_by: replaced_by.as_deref(),
         revoked_at: revoked_at.and_then(|at| u64::try_from(at).ok()),
         revoked_reason: revoked_reason.as_deref(),
+        owner: None,
     }
+}
+
+/// Who said that the user of a key is gone, where that was a directory: it knows who has left.
+fn owner<'a>(found: &Found, trails: Option<&'a Trails>) -> Option<Owner<'a>> {
+    let (since, by) = trails?.user_status()?;
+    if !by.starts_with(DIRECTORY) {
+        return None;
+    }
+    Some(Owner {
+        kind: found.user.as_ref()?.kind.as_str(),
+        since: u64::try_from(since).ok()?,
+        by,
+    })
 }
 
 fn told(
