@@ -120,12 +120,12 @@ run: $(if $(NATIVE),native,wasm) service envoy ## Start a gateway on 127.0.0.1:1
 	@exec target/debug/demo
 
 .PHONY: test
-test: build native-all envoy $(OLDEST_ENVOY) tools node contract tomcat postgresql ## Run every test: core, core under Node, key service, real Envoy
+test: build native-all envoy $(OLDEST_ENVOY) tools node contract scim tomcat postgresql ## Run every test: core, core under Node, key service, real Envoy
 	@PATH="$$PATH:$(CURDIR)/target/node/bin" WASM_RUNNER="$(CURDIR)/$(TOOLS)/bin/wasm-bindgen-test-runner" \
 	  OLDEST_ENVOY='$(CURDIR)/$(dir $(OLDEST_ENVOY))bin/envoy-$(OLDEST_NATIVE)' tests/run
 
 .PHONY: fetch
-fetch: envoy $(OLDEST_ENVOY) node contract tomcat promtool postgresql target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_VERSION) ## Fetch what the tests need besides crates
+fetch: envoy $(OLDEST_ENVOY) node contract scim tomcat promtool postgresql target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_VERSION) ## Fetch what the tests need besides crates
 
 SIMULATE := cargo run --quiet --profile simulation -p keybound-simulation --
 SOAK_SECONDS := 60
@@ -368,14 +368,15 @@ target/postgresql/is-$(POSTGRESQL_VERSION):
 	@mv target/postgresql.partial target/postgresql
 	@touch $@
 
-# What holds the key service to its OpenAPI description, each file of it by its hash.
-.PHONY: contract
+# What holds the key service to its OpenAPI description, and to SCIM, each file of it by its hash.
+.PHONY: contract scim
 contract: target/contract/is-installed
+scim: target/scim/is-installed
 
-target/contract/is-installed: tools/contract/requirements.txt
-	@mkdir -p target && rm -rf target/contract
-	$(PYTHON) -m venv target/contract
-	target/contract/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+target/contract/is-installed target/scim/is-installed: target/%/is-installed: tools/%/requirements.txt
+	@mkdir -p target && rm -rf target/$*
+	$(PYTHON) -m venv target/$*
+	target/$*/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
 	  --require-hashes --requirement $<
 	@touch $@
 

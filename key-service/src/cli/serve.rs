@@ -17,7 +17,7 @@ use super::outcome::{Failure, Outcome};
 use super::output::deliver;
 use crate::domain::credential::Digester;
 use crate::domain::time::{DAY, duration, now};
-use crate::domain::token::{Role, Token};
+use crate::domain::token::{Role, Token, TokenEntry};
 use crate::filter::Filter;
 use crate::http::{self, Settings};
 use crate::store::location::{CONNECTIONS, FEWEST_CONNECTIONS};
@@ -246,7 +246,9 @@ async fn register_tokens(store: &Store, as_json: bool) -> Outcome {
     register(store, Role::Admin, "KEYBOUND_ADMIN_TOKEN").await?;
     register(store, Role::Gateway, "KEYBOUND_GATEWAY_TOKEN").await?;
     let tokens = store.tokens().await?;
-    if !tokens.iter().any(|token| token.role == Role::Admin) {
+    let of_all =
+        |token: &TokenEntry| token.grant.role == Role::Admin && token.grant.tenant_id.is_none();
+    if !tokens.iter().any(of_all) {
         let mut write = store.write("first start", now()).await?;
         // Another service that starts at the same moment may have made one since.
         if write.token(FIRST_ADMIN).await?.is_some() {
@@ -271,7 +273,7 @@ async fn register_tokens(store: &Store, as_json: bool) -> Outcome {
     }
     if !tokens
         .iter()
-        .any(|token| token.role == Role::Gateway && token.revoked_at.is_none())
+        .any(|token| token.grant.role == Role::Gateway && token.revoked_at.is_none())
     {
         tracing::warn!(
             "there is no gateway token, so every gateway is refused: make one with \
@@ -295,8 +297,8 @@ async fn register(store: &Store, role: Role, variable: &str) -> Outcome {
         .map_err(|message| Failure::Usage(format!("{variable} {message}")))?;
     let name = format!("{}-from-environment", role.as_str());
     // Where it is there already, a database that takes no writes at the moment is enough.
-    let known = store.token(&token.digest()).await?;
-    if known.is_some_and(|known| known.name == name && known.role == role) {
+    let known = store.token(&token.digest(), now()).await?;
+    if known.is_some_and(|known| known.name == name && known.grant == role.into()) {
         return Ok(());
     }
     let mut write = store.write("environment", now()).await?;

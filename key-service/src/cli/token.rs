@@ -6,22 +6,34 @@ use super::client::Remote;
 use super::database::{Database, block_on};
 use super::outcome::{Failure, Outcome};
 use super::output::{self, Column, print_line};
+use crate::domain::tenant::Tenant;
 use crate::domain::text;
-use crate::domain::time::now;
-use crate::domain::token::{Role, Token};
-use crate::store::Missing;
+use crate::domain::time::{Span, now};
+use crate::domain::token::{DIRECTORY, Grant, Role, Token};
+use crate::domain::user::{User, UserStatus};
+use crate::store::{Missing, Write};
 
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Make a token and print it, once
-    #[command(after_help = "Example:\n  key-service token create --role gateway --name envoy-1")]
+    #[command(after_help = EXAMPLES)]
     Create {
-        /// gateway: the protocol under /v1; admin: everything under /admin/v1; viewer: reading there
+        /// gateway: the protocol under /v1; admin: everything under /admin/v1; viewer: reading there; scim: the users
+        /// of one tenant under /scim/v2, for a directory; developer: one user's own keys
         #[arg(long, value_parser = role)]
         role: Role,
         /// Names the holder; stands in the audit log
         #[arg(long, value_parser = text::line)]
         name: String,
+        /// Id of a tenant: an admin or viewer sees and changes that one alone; a directory must have one
+        #[arg(long)]
+        tenant: Option<String>,
+        /// Id of the user whose keys a developer sees and makes
+        #[arg(long)]
+        user: Option<String>,
+        /// How long it is good, such as 90d; for ever where it is missing
+        #[arg(long, value_name = "SPAN", value_parser = Span::parse)]
+        expires: Option<Span>,
         #[command(flatten)]
         database: Database,
     },
@@ -39,6 +51,14 @@ pub enum Command {
     },
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  key-service token create --role gateway --name envoy-1
+  key-service token create --role admin --name anna --expires 90d
+  key-service token create --role admin --name shop-admins --tenant ten_shop
+  key-service token create --role scim --name okta --tenant ten_shop
+  key-service token create --role developer --name ben --user usr_ben";
+
 fn role(text: &str) -> Result<Role, String> {
     Role::parse(text)
 }
@@ -49,15 +69,34 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
             Command::Create {
                 role,
                 name,
+                tenant,
+                user,
+                expires,
                 database,
-            } => create(role, &name, remote.json, &database).await,
+            } => {
+                let grant = Grant {
+                    role,
+                    tenant_id: tenant,
+                    user_id: user,
+                    expires_at: expires.map(|span| now() + span.seconds()),
+                };
+                create(grant, &name, remote.json, &database).await
+            }
             Command::List { database } => list(remote.json, &database).await,
             Command::Revoke { name, database } => revoke(&name, remote.json, &database).await,
         }
     })
 }
 
-async fn create(role: Role, name: &str, json: bool, database: &Database) -> Outcome {
+async fn create(grant: Grant, name: &str, json: bool, database: &Database) -> Outcome {
+    grant
+        .check()
+        .map_err(|message| Failure::Usage(message.to_owned()))?;
+    if name.starts_with(DIRECTORY) {
+        return Err(Failure::Usage(format!(
+            "a name must not begin with {DIRECTORY}, as that of each directory's token does in the audit log"
+        )));
+    }
     let store = database.open(Missing::Create).await?;
     let mut write = store.write("command line", now()).await?;
     if write.token(name).await?.is_some() {
@@ -65,11 +104,17 @@ async fn create(role: Role, name: &str, json: bool, database: &Database) -> Outc
             "there is or was a token named {name}: choose another name"
         )));
     }
-    let token = Token::generate(role);
-    write.put_token(name, role, &token.digest()).await?;
+    refuse_nobody(&mut write, &grant).await?;
+    let token = Token::generate(grant.role);
+    write
+        .put_token(name, grant.clone(), &token.digest())
+        .await?;
     // Before it is true: a token that nobody got is not made, and its name stays free.
     let text = match json {
-        true => output::json_text(&json!({"name": name, "role": role, "token": token.reveal()})),
+        true => output::json_text(&json!({
+            "name": name, "role": grant.role, "tenant_id": grant.tenant_id, "user_id": grant.user_id,
+            "expires_at": grant.expires_at, "token": token.reveal(),
+        })),
         false => token.reveal().to_owned(),
     };
     output::deliver(&text).map_err(|error| {
@@ -83,6 +128,26 @@ async fn create(role: Role, name: &str, json: bool, database: &Database) -> Outc
         ))
     })?;
     store.close().await;
+    Ok(())
+}
+
+/// Refuses a token for a tenant or user that does not exist: it would be somebody's who gets that id later.
+async fn refuse_nobody(write: &mut Write, grant: &Grant) -> Outcome {
+    if let Some(id) = &grant.tenant_id
+        && write.by_id::<Tenant>(id).await?.is_none()
+    {
+        return Err(Failure::Refused(format!(
+            "there is no tenant {id}: see key-service tenant list"
+        )));
+    }
+    if let Some(id) = &grant.user_id {
+        let user = write.by_id::<User>(id).await?;
+        if user.is_none_or(|user| user.status == UserStatus::Deleted) {
+            return Err(Failure::Refused(format!(
+                "there is no user {id}: see key-service user list"
+            )));
+        }
+    }
     Ok(())
 }
 
@@ -100,7 +165,10 @@ async fn list(json: bool, database: &Database) -> Outcome {
             &[
                 Column::text("NAME", "/name"),
                 Column::text("ROLE", "/role"),
+                Column::text("TENANT", "/tenant_id"),
+                Column::text("USER", "/user_id"),
                 Column::time("CREATED", "/created_at"),
+                Column::time("EXPIRES", "/expires_at"),
                 Column::time("REVOKED", "/revoked_at"),
             ],
         );

@@ -3,12 +3,14 @@
 
 pub mod audit;
 pub mod credential;
+pub mod directory;
 pub mod fence;
 pub mod input;
 pub mod key;
 pub mod key_rules;
 mod near;
 mod patch;
+pub mod reach;
 pub mod refusal;
 pub mod review;
 pub mod tenant;

@@ -19,6 +19,56 @@ words! {
         Admin = "admin",
         /// Reading under `/admin/v1`.
         Viewer = "viewer",
+        /// The users of one tenant under `/scim/v2`, for the directory that they come from.
+        Scim = "scim",
+        /// One user's own keys under `/admin/v1`.
+        Developer = "developer",
+    }
+}
+
+/// What a token is good for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Grant {
+    /// What it is for.
+    pub role: Role,
+    /// The tenant that it sees and changes alone; null is no such bound.
+    pub tenant_id: Option<String>,
+    /// The user whose own keys it sees and makes alone.
+    pub user_id: Option<String>,
+    /// From when on it is good for nothing, in Unix seconds.
+    pub expires_at: Option<i64>,
+}
+
+impl From<Role> for Grant {
+    /// Of everything that the role is for, and for ever.
+    fn from(role: Role) -> Self {
+        Self {
+            role,
+            tenant_id: None,
+            user_id: None,
+            expires_at: None,
+        }
+    }
+}
+
+impl Grant {
+    /// Refuses bounds that the role does not have, and lacks of those that it must have. The error is for people.
+    pub fn check(&self) -> Result<(), &'static str> {
+        match (self.role, &self.tenant_id, &self.user_id) {
+            (Role::Developer, None, Some(_))
+            | (Role::Scim, Some(_), None)
+            | (Role::Admin | Role::Viewer, _, None)
+            | (Role::Gateway, None, None) => Ok(()),
+            (Role::Developer, _, None) => Err("a developer's token is for one user: give --user"),
+            (Role::Developer, Some(_), _) => Err(
+                "a developer's token is for one user, who has a tenant already: leave --tenant out",
+            ),
+            (Role::Scim, None, _) => Err("a directory's token is for one tenant: give --tenant"),
+            (Role::Gateway, Some(_), _) => {
+                Err("a gateway asks about the keys of all tenants: leave --tenant out")
+            }
+            (_, _, Some(_)) => Err("--user is for tokens of the role developer alone"),
+        }
     }
 }
 
@@ -96,12 +146,26 @@ impl TokenDigest {
 pub struct TokenEntry {
     /// Names the holder; stands in the audit log as the actor.
     pub name: String,
-    /// What it is for.
-    pub role: Role,
+    /// What it is good for.
+    #[serde(flatten)]
+    pub grant: Grant,
     /// When it was registered, in Unix seconds.
     pub created_at: i64,
     /// When it was revoked.
     pub revoked_at: Option<i64>,
+}
+
+/// What the name of a directory's token has before it in the audit log.
+pub const DIRECTORY: &str = "scim:";
+
+impl TokenEntry {
+    /// The name of whoever uses it, in the audit log.
+    pub fn actor(&self) -> String {
+        match self.grant.role {
+            Role::Scim => format!("{DIRECTORY}{}", self.name),
+            _ => self.name.clone(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -130,6 +194,34 @@ mod tests {
                 Token::from_authorization(bad.as_bytes()).is_none(),
                 "{bad:?}"
             );
+        }
+    }
+
+    #[test]
+    fn each_role_has_its_bounds() {
+        let some = || Some("x".to_owned());
+        for role in Role::WORDS.iter().map(|(_, role)| *role) {
+            let allowed = [
+                (None, None),
+                (some(), None),
+                (None, some()),
+                (some(), some()),
+            ]
+            .map(|(tenant_id, user_id)| {
+                let grant = Grant {
+                    tenant_id,
+                    user_id,
+                    ..role.into()
+                };
+                grant.check().is_ok()
+            });
+            let right = match role {
+                Role::Gateway => [true, false, false, false],
+                Role::Admin | Role::Viewer => [true, true, false, false],
+                Role::Scim => [false, true, false, false],
+                Role::Developer => [false, false, true, false],
+            };
+            assert_eq!(allowed, right, "{role:?}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! A user: the person or system account that keys belong to.
 
 use keybound::protocol::MOST_ENTRIES;
+use keybound::record::Scopes;
 pub use keybound::record::UserStatus;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -9,7 +10,7 @@ use super::fence::SCOPES;
 use super::input::input;
 use super::input::rules::{List, Text};
 use super::patch::Patch;
-use super::refusal::Refusal;
+use super::refusal::{FieldError, Refusal};
 use super::text::{API, ID, LINE, new_id};
 use super::words::{Status as _, UserWords, words};
 
@@ -188,6 +189,25 @@ impl User {
         patch.contact.apply(&mut user.contact);
         user.login_key = user.login.as_deref().map(login_key);
         Ok(user)
+    }
+
+    /// Refuses scopes that the user's own do not cover. A user without any is not narrowed.
+    pub fn refuse_wider_scopes(&self, scopes: &[String]) -> Result<(), Refusal> {
+        let Some(own) = &self.scopes else {
+            return Ok(());
+        };
+        let own = Scopes::new(own.iter().map(String::as_str));
+        let wider = scopes
+            .iter()
+            .enumerate()
+            .filter(|(_, scope)| !own.cover(scope));
+        let errors = wider.map(|(index, _)| {
+            FieldError::new(
+                format!("scopes[{index}]"),
+                "is more than the user itself may do: see the user's scopes",
+            )
+        });
+        Refusal::unless_empty(errors.collect())
     }
 
     /// Whether this stops the user, or stops it in another way: what was locked for an hour and is then

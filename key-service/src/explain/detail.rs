@@ -1,7 +1,7 @@
 //! Words about each check of a key that is known, and what it looks at.
 
 use super::expectations::Asked;
-use super::{Known, Question, words};
+use super::{Known, Owner, Question, words};
 use keybound::host::Circumstances;
 use keybound::policy::Chosen;
 use keybound::record::{DAYS, Key, UserStatus};
@@ -32,7 +32,7 @@ impl<C: Circumstances> Question<'_, C> {
             | Reason::UserDeactivated
             | Reason::UserSuspended
             | Reason::UserLocked
-            | Reason::UserPending => user_status(outcome, known),
+            | Reason::UserPending => self.user_status(outcome, known),
             Reason::TenantMissing => tenant_missing(outcome, known),
             Reason::TenantSuspended => tenant_status(known),
             Reason::UserMismatch => self.expectation(Asked::User, known.chain, policies),
@@ -53,6 +53,34 @@ impl<C: Circumstances> Question<'_, C> {
             }
             Reason::PolicyUnknown => String::new(),
         }
+    }
+
+    fn user_status(&self, outcome: Outcome, known: Known<'_>) -> String {
+        let Some(user) = &known.chain.user else {
+            return "Not looked at: there is no user whose status could be.".to_owned();
+        };
+        let gone = matches!(user.status, UserStatus::Deactivated | UserStatus::Deleted);
+        if let (Some(Owner { kind, since, by }), Outcome::Failed, true) =
+            (known.owner, outcome, gone)
+        {
+            let left = match kind {
+                "person" => "left",
+                _ => "was taken out of service",
+            };
+            return format!(
+                "The {kind} {} {left} on {}, {} by {}.",
+                user.id,
+                (self.utc)(since),
+                user.status.word(),
+                by,
+            );
+        }
+        let status = match (user.status, outcome) {
+            (UserStatus::Pending, Outcome::Failed) => "pending: not verified yet",
+            (UserStatus::Locked, Outcome::Failed) => "locked: too many log-ins failed",
+            (status, _) => status.word(),
+        };
+        format!("The key's user {} is {status}.", user.id)
     }
 
     fn revoked(&self, known: Known<'_>) -> String {
@@ -199,18 +227,6 @@ fn user_missing(known: Known<'_>) -> String {
             format!("The user {user} of the key {} does not exist.", key.id)
         }
     }
-}
-
-fn user_status(outcome: Outcome, known: Known<'_>) -> String {
-    let Some(user) = &known.chain.user else {
-        return "Not looked at: there is no user whose status could be.".to_owned();
-    };
-    let status = match (user.status, outcome) {
-        (UserStatus::Pending, Outcome::Failed) => "pending: not verified yet",
-        (UserStatus::Locked, Outcome::Failed) => "locked: too many log-ins failed",
-        (status, _) => status.word(),
-    };
-    format!("The key's user {} is {status}.", user.id)
 }
 
 fn tenant_missing(outcome: Outcome, known: Known<'_>) -> String {

@@ -67,6 +67,19 @@ pub struct Known<'a> {
     pub revoked_at: Option<u64>,
     /// Why it was revoked.
     pub revoked_reason: Option<&'a str>,
+    /// How its user came to its status, where a directory says so.
+    pub owner: Option<Owner<'a>>,
+}
+
+/// A user whose status a directory changed.
+#[derive(Debug, Clone, Copy)]
+pub struct Owner<'a> {
+    /// `person` or `system`.
+    pub kind: &'static str,
+    /// When its status was last changed, in Unix seconds.
+    pub since: u64,
+    /// By whom.
+    pub by: &'a str,
 }
 
 /// The answer.

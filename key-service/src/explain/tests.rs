@@ -28,6 +28,7 @@ fn known(chain: &Chain) -> Known<'_> {
         replaced_by: None,
         revoked_at: None,
         revoked_reason: None,
+        owner: None,
     }
 }
 

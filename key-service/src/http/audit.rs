@@ -1,9 +1,7 @@
 //! `/admin/v1/audit`.
 
-use axum::Json;
-use axum::extract::State;
+use axum::{Extension, Json};
 
-use super::app::App;
 use super::body::Query;
 use super::page::{List, PageQuery};
 use super::problem::Problem;
@@ -12,6 +10,7 @@ use crate::domain::input::input;
 use crate::domain::input::rules::object;
 use crate::domain::text::LINE;
 use crate::domain::time::SECONDS_IN_QUERY;
+use crate::store::View;
 use crate::store::audit::AuditFilter;
 
 input! {
@@ -41,7 +40,7 @@ input! {
     ),
 )]
 pub async fn list(
-    State(app): State<App>,
+    Extension(view): Extension<View>,
     Query(query): Query<AuditQuery>,
 ) -> Result<Json<List<AuditEntry>>, Problem> {
     let filter = AuditFilter {
@@ -51,6 +50,6 @@ pub async fn list(
         since: query.since,
         until: query.until,
     };
-    let page = app.store.audit(&filter, query.page.into()).await?;
+    let page = view.audit(&filter, query.page.into()).await?;
     Ok(Json(page.into()))
 }

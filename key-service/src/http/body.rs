@@ -69,6 +69,14 @@ impl<T: Input> FromRequest<App> for OptionalBody<T> {
     }
 }
 
+/// The JSON object of a request, whatever its members.
+pub async fn json_object(request: Request, app: &App) -> Result<Value, Problem> {
+    match json_body(request, app).await? {
+        Some(body @ Value::Object(_)) => Ok(body),
+        _ => Err(Refusal::field("", "the body must be a JSON object").into()),
+    }
+}
+
 /// The JSON of a request, if it has a body.
 async fn json_body(request: Request, app: &App) -> Result<Option<Value>, Problem> {
     let is_json = media_type(request.headers())

@@ -1,5 +1,5 @@
 //! What happens to every request: who sends it, may they, how long may it take, and what is
-//! counted and logged. Nothing under `/v1` or `/admin` is reached without a token, not even a 404.
+//! counted and logged. Nothing under `/v1`, `/admin` or `/scim` is reached without a token, not even a 404.
 
 use std::time::Instant;
 
@@ -12,14 +12,18 @@ use keybound::protocol::MARKER;
 use super::app::{Actor, App};
 use super::attempts::Wrong;
 use super::problem::Problem;
-use crate::domain::token::{Role, Token, TokenDigest, TokenEntry};
-use crate::store::StoreError;
+use crate::domain::reach::Reach;
+use crate::domain::time::now;
+use crate::domain::token::{Grant, Role, Token, TokenDigest};
+use crate::domain::user::{User, UserStatus};
+use crate::store::{Store, StoreError, View};
 
 /// The parts of the service, by who may enter.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Area {
     Protocol,
     Admin,
+    Scim,
     Open,
 }
 
@@ -28,6 +32,7 @@ impl Area {
         match path.split('/').nth(1) {
             Some("v1") => Self::Protocol,
             Some("admin") => Self::Admin,
+            Some("scim") => Self::Scim,
             _ => Self::Open,
         }
     }
@@ -47,6 +52,9 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
         Ok(request) => answer(&app, &route, request, next).await,
         Err(refused) => refused.answer(&app, area, began),
     };
+    if area == Area::Scim {
+        response = super::scim::fault::told(response);
+    }
     if area == Area::Protocol {
         response
             .headers_mut()
@@ -90,9 +98,11 @@ async fn answer(app: &App, route: &str, request: Request, next: Next) -> Respons
 
 /// The refusal of a request whose token was revoked while it waited: it is told of no change any more.
 async fn still_admitted(app: &App, token: Option<TokenDigest>) -> Option<Response> {
-    match app.store.token(&token?).await {
+    match app.store.token(&token?, now()).await {
         Ok(Some(_)) => None,
-        Ok(None) => Some(Problem::unauthorized("The bearer token is revoked.").into_response()),
+        Ok(None) => Some(
+            Problem::unauthorized("The bearer token is revoked or has expired.").into_response(),
+        ),
         Err(error) => Some(Problem::from(error).into_response()),
     }
 }
@@ -109,16 +119,43 @@ async fn admit(
     }
     let token = presented(&request).map_err(|problem| Refused::of(Wrong::Missing, problem))?;
     let digest = token.digest();
-    let Some(entry) = app.store.token(&digest).await.map_err(Refused::unsaid)? else {
-        let problem = Problem::unauthorized("The bearer token is unknown or revoked.");
+    let known = app.store.token(&digest, now()).await;
+    let Some(entry) = known.map_err(Refused::unsaid)? else {
+        let problem = Problem::unauthorized("The bearer token is unknown, revoked or expired.");
         return Err(Refused::of(Wrong::Unknown, problem));
     };
-    let method = request.method();
-    let reads = method == Method::GET || method == Method::HEAD || route == super::explain::PATH;
-    permit(area, &entry, reads).map_err(|problem| Refused::of(Wrong::Forbidden, problem))?;
-    request.extensions_mut().insert(Actor(entry.name));
+    let forbidden = |problem| Refused::of(Wrong::Forbidden, problem);
+    let role = entry.grant.role;
+    permit(area, role, request.method(), route).map_err(forbidden)?;
+    if area == Area::Protocol {
+        request.extensions_mut().insert(Actor(entry.name));
+    } else {
+        let reach = reach(&app.store, &entry.grant).await;
+        let reach = reach.map_err(Refused::unsaid)?.ok_or_else(|| {
+            let detail = "The user of the bearer token is gone or not active, so that the token opens nothing.";
+            forbidden(Problem::unauthorized(detail))
+        })?;
+        let view = View::new(app.store.clone(), reach, entry.actor());
+        request.extensions_mut().insert(view);
+        request.extensions_mut().insert(role);
+    }
     request.extensions_mut().insert(digest);
     Ok(request)
+}
+
+/// How far a token reaches; nothing where it is that of a user who may not do anything.
+async fn reach(store: &Store, grant: &Grant) -> Result<Option<Reach>, StoreError> {
+    let Some(id) = &grant.user_id else {
+        let tenant = grant.tenant_id.clone().map(Reach::Tenant);
+        let all = matches!(grant.role, Role::Admin | Role::Viewer).then_some(Reach::Everything);
+        return Ok(tenant.or(all));
+    };
+    let user = store.by_id::<User>(id).await?;
+    let active = user.filter(|user| user.status == UserStatus::Active);
+    Ok(active.map(|user| Reach::User {
+        id: user.id,
+        tenant: user.tenant_id,
+    }))
 }
 
 /// A request that does not pass.
@@ -155,7 +192,7 @@ impl Refused {
             tracing::warn!(
                 path_area = area,
                 more_since_last_line = more,
-                "a request came with an unknown or revoked token"
+                "a request came with an unknown, revoked or expired token"
             );
         }
         match app.attempts.count(now) {
@@ -170,6 +207,7 @@ impl Area {
         match self {
             Self::Protocol => "/v1",
             Self::Admin => "/admin",
+            Self::Scim => "/scim",
             Self::Open => "/",
         }
     }
@@ -190,19 +228,43 @@ fn presented(request: &Request) -> Result<Token, Problem> {
     }
 }
 
-fn permit(area: Area, entry: &TokenEntry, reads: bool) -> Result<(), Problem> {
-    match (area, entry.role) {
-        (Area::Open, _) | (Area::Protocol, Role::Gateway) | (Area::Admin, Role::Admin) => Ok(()),
-        (Area::Admin, Role::Viewer) if reads => Ok(()),
-        (Area::Admin, Role::Viewer) => Err(Problem::forbidden(
-            "A viewer's token may only read. Use an admin's token.",
-        )),
-        (Area::Admin, Role::Gateway) => Err(Problem::forbidden(
+/// What a developer may ask for, beside what only reads.
+const DEVELOPERS: [(&Method, &str); 3] = [
+    (&Method::POST, super::keys::PATH),
+    (&Method::POST, super::keys::ROTATE),
+    (&Method::POST, super::keys::REVOKE),
+];
+
+/// Refuses what a role is not for. How far the token reaches within it is the view's to say.
+fn permit(area: Area, role: Role, method: &Method, route: &str) -> Result<(), Problem> {
+    let reads = method == Method::GET || method == Method::HEAD || route == super::explain::PATH;
+    let forbidden = |detail: &str| Err(Problem::forbidden(detail));
+    match (area, role) {
+        (Area::Open, _)
+        | (Area::Protocol, Role::Gateway)
+        | (Area::Admin, Role::Admin)
+        | (Area::Scim, Role::Scim) => Ok(()),
+        (Area::Admin, Role::Viewer | Role::Developer) if reads => Ok(()),
+        (Area::Admin, Role::Viewer) => {
+            forbidden("A viewer's token may only read. Use an admin's token.")
+        }
+        (Area::Admin, Role::Developer) if DEVELOPERS.contains(&(method, route)) => Ok(()),
+        (Area::Admin, Role::Developer) => forbidden(
+            "A developer's token may read, and make, rotate and revoke the user's own keys. Use an admin's token.",
+        ),
+        (Area::Admin, Role::Gateway) => forbidden(
             "A gateway's token does not open the admin API. Use an admin's or viewer's token.",
-        )),
-        (Area::Protocol, Role::Admin | Role::Viewer) => Err(Problem::forbidden(format!(
+        ),
+        (Area::Admin, Role::Scim) => {
+            forbidden("A directory's token opens /scim/v2 alone. Use an admin's or viewer's token.")
+        }
+        (Area::Protocol, role) => Err(Problem::forbidden(format!(
             "The token's role is {}. Gateways need a token of the role gateway.",
-            entry.role.as_str()
+            role.as_str()
+        ))),
+        (Area::Scim, role) => Err(Problem::forbidden(format!(
+            "The token's role is {}. Directories need a token of the role scim.",
+            role.as_str()
         ))),
     }
 }

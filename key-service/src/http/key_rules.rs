@@ -1,9 +1,7 @@
 //! `/admin/v1/tenants/{id}/key-rules`, and the one place where a key is held to them.
 
-use axum::extract::State;
 use axum::{Extension, Json};
 
-use super::app::{Actor, App};
 use super::body::{Body, Id};
 use super::problem::Problem;
 use crate::domain::key::Key;
@@ -11,7 +9,7 @@ use crate::domain::key_rules::KeyRules;
 use crate::domain::tenant::Tenant;
 use crate::domain::time::now;
 use crate::domain::user::User;
-use crate::store::Write;
+use crate::store::{View, Write};
 
 /// Refuses a key that breaks the rules of its tenant.
 pub async fn obey(write: &mut Write, key: &Key, owner: Option<&User>) -> Result<(), Problem> {
@@ -32,10 +30,11 @@ pub async fn obey(write: &mut Write, key: &Key, owner: Option<&User>) -> Result<
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn show(State(app): State<App>, Id(id): Id) -> Result<Json<KeyRules>, Problem> {
-    let tenant = app.store.by_id::<Tenant>(&id).await?;
-    tenant.ok_or_else(no_such_tenant)?;
-    let rules = app.store.key_rules(&id).await?;
+pub async fn show(
+    Extension(view): Extension<View>,
+    Id(id): Id,
+) -> Result<Json<KeyRules>, Problem> {
+    let rules = view.key_rules(&id).await?.ok_or_else(no_such_tenant)?;
     Ok(Json(rules.unwrap_or_default()))
 }
 
@@ -50,12 +49,11 @@ pub async fn show(State(app): State<App>, Id(id): Id) -> Result<Json<KeyRules>, 
     ),
 )]
 pub async fn put(
-    State(app): State<App>,
+    Extension(view): Extension<View>,
     Id(id): Id,
-    Extension(actor): Extension<Actor>,
     Body(rules): Body<KeyRules>,
 ) -> Result<Json<KeyRules>, Problem> {
-    set(&app, &actor, &id, Some(&rules)).await?;
+    set(&view, &id, Some(&rules)).await?;
     Ok(Json(rules))
 }
 
@@ -68,16 +66,15 @@ pub async fn put(
     ),
 )]
 pub async fn delete(
-    State(app): State<App>,
+    Extension(view): Extension<View>,
     Id(id): Id,
-    Extension(actor): Extension<Actor>,
 ) -> Result<Json<KeyRules>, Problem> {
-    set(&app, &actor, &id, None).await?;
+    set(&view, &id, None).await?;
     Ok(Json(KeyRules::default()))
 }
 
-async fn set(app: &App, actor: &Actor, id: &str, rules: Option<&KeyRules>) -> Result<(), Problem> {
-    let mut write = app.store.write(&actor.0, now()).await?;
+async fn set(view: &View, id: &str, rules: Option<&KeyRules>) -> Result<(), Problem> {
+    let mut write = view.write(now()).await?;
     let tenant = write.by_id::<Tenant>(id).await?;
     tenant.ok_or_else(no_such_tenant)?;
     write.put_key_rules(id, rules).await?;

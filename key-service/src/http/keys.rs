@@ -6,7 +6,7 @@ use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::app::{Actor, App};
+use super::app::App;
 use super::body::{Body, Id, OptionalBody, Query};
 use super::in_use::{StopQuery, refuse_if_in_use};
 use super::key_rules::obey;
@@ -19,6 +19,7 @@ use crate::domain::credential::{Credential, Digest, FOREIGN};
 use crate::domain::input::input;
 use crate::domain::input::rules::{Switch, object};
 use crate::domain::key::{Key, KeyDraft, KeyPatch, KeyStatus};
+use crate::domain::reach::Reach;
 use crate::domain::refusal::Refusal;
 use crate::domain::text::{ID, LINE, SEARCH};
 use crate::domain::time::{self, DURATION, now};
@@ -27,10 +28,17 @@ use crate::domain::user::{User, UserKind};
 use crate::domain::words::Status as _;
 use crate::store::page::{KeyFilter, OwnerState, Page, PageRequest};
 use crate::store::usage::Stopped;
-use crate::store::{StoreError, Urgency, Write};
+use crate::store::{StoreError, Urgency, View, Write};
 
 /// How long both keys of a rotation work, unless the request says otherwise.
 const DEFAULT_GRACE: i64 = time::DAY;
+
+/// Where keys are listed and made.
+pub const PATH: &str = "/admin/v1/keys";
+/// Where a key is rotated.
+pub const ROTATE: &str = "/admin/v1/keys/{id}/rotate";
+/// Where a key is revoked.
+pub const REVOKE: &str = "/admin/v1/keys/{id}/revoke";
 
 input! {
     /// Which keys to list.
@@ -136,24 +144,24 @@ impl KeysQuery {
 
 /// Lists keys, oldest first.
 #[utoipa::path(
-    get, path = "/admin/v1/keys", tag = "keys", params(KeysQuery),
+    get, path = PATH, tag = "keys", params(KeysQuery),
     responses(
         (status = 200, body = KeyList),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub async fn list(
-    State(app): State<App>,
+    Extension(view): Extension<View>,
     Query(query): Query<KeysQuery>,
 ) -> Result<Json<KeyList>, Problem> {
     let (filter, page) = query.split();
-    let page = app.store.page(&filter, page).await?;
+    let page = view.page(&filter, page).await?;
     let digests: Vec<Digest> = page
         .items
         .iter()
         .map(|item| item.key.digest.clone())
         .collect();
-    let verdicts = verdicts(&app, &digests).await?;
+    let verdicts = verdicts(&view, &digests).await?;
     let judged = page.items.into_iter().zip(verdicts);
     let items = judged.map(|(key, verdict)| JudgedKey { key, verdict });
     let list = Page {
@@ -162,13 +170,13 @@ pub async fn list(
     };
     Ok(Json(KeyList {
         list: list.into(),
-        usage_reported: app.store.usage_reported().await?,
+        usage_reported: view.usage_reported().await?,
     }))
 }
 
 /// Creates a key for a user. The answer holds the credential, once.
 #[utoipa::path(
-    post, path = "/admin/v1/keys", tag = "keys", request_body = KeyDraft,
+    post, path = PATH, tag = "keys", request_body = KeyDraft,
     responses(
         (status = 201, body = IssuedKey),
         (status = 409, description = "The id is taken, or the user is deleted", body = Problem, content_type = "application/problem+json"),
@@ -178,18 +186,22 @@ pub async fn list(
 )]
 pub async fn create(
     State(app): State<App>,
-    Extension(actor): Extension<Actor>,
+    Extension(view): Extension<View>,
     Body(KeyDraft { user_id, terms }): Body<KeyDraft>,
 ) -> Result<(StatusCode, Json<IssuedKey>), Problem> {
     let now = now();
-    let mut write = app.store.write(&actor.0, now).await?;
+    let mut write = view.write(now).await?;
     let Some(owner) = write.by_id::<User>(&user_id).await? else {
         return Err(Refusal::field("user_id", "there is no user of this id").into());
     };
     if let Some(id) = &terms.id
-        && write.by_id::<Key>(id).await?.is_some()
+        && write.is_taken::<Key>(id).await?
     {
         return Err(Problem::conflict(format!("There is a key {id} already.")));
+    }
+    // Who makes keys for themselves cannot give them more than they have.
+    if let Reach::User { .. } = view.reach() {
+        owner.refuse_wider_scopes(&terms.scopes)?;
     }
     let credential = Credential::generate(terms.environment.as_deref());
     let digest = app.settings.digester.digest(&credential);
@@ -209,11 +221,11 @@ pub async fn create(
     ),
 )]
 pub async fn show(
-    State(app): State<App>,
+    Extension(view): Extension<View>,
     Id(id): Id,
 ) -> Result<Json<JudgedKey<KeyUsage>>, Problem> {
-    let key = app.store.key_usage(&id).await?.ok_or_else(no_such_key)?;
-    let verdicts = verdicts(&app, std::slice::from_ref(&key.key.key.digest)).await?;
+    let key = view.key_usage(&id).await?.ok_or_else(no_such_key)?;
+    let verdicts = verdicts(&view, std::slice::from_ref(&key.key.key.digest)).await?;
     let verdict = verdicts.into_iter().next().unwrap_or(UNKNOWN);
     Ok(Json(JudgedKey { key, verdict }))
 }
@@ -230,15 +242,14 @@ pub async fn show(
     ),
 )]
 pub async fn change(
-    State(app): State<App>,
+    Extension(view): Extension<View>,
     Id(id): Id,
     Query(stop): Query<StopQuery>,
-    Extension(actor): Extension<Actor>,
     Body(patch): Body<KeyPatch>,
 ) -> Result<Json<Key>, Problem> {
     let stops = matches!(patch.status, Patch::Set(status) if status != KeyStatus::Active);
     let urgency = Urgency::of_change(stops);
-    let mut write = app.store.write_as(urgency, &actor.0, now()).await?;
+    let mut write = view.write_as(urgency, now()).await?;
     let before = write.by_id::<Key>(&id).await?.ok_or_else(no_such_key)?;
     let successor = match &before.replaced_by {
         Some(id) => write.by_id::<Key>(id).await?,
@@ -261,7 +272,7 @@ pub async fn change(
 /// Replaces a key by a new one with the same owner and fences. The answer is the new key, and
 /// holds its credential, once.
 #[utoipa::path(
-    post, path = "/admin/v1/keys/{id}/rotate", tag = "keys", params(("id" = String, Path)),
+    post, path = ROTATE, tag = "keys", params(("id" = String, Path)),
     request_body = Option<Rotation>,
     responses(
         (status = 201, body = IssuedKey),
@@ -272,13 +283,13 @@ pub async fn change(
 )]
 pub async fn rotate(
     State(app): State<App>,
+    Extension(view): Extension<View>,
     Id(id): Id,
-    Extension(actor): Extension<Actor>,
     OptionalBody(rotation): OptionalBody<Rotation>,
 ) -> Result<(StatusCode, Json<IssuedKey>), Problem> {
     let grace = rotation.grace.unwrap_or(DEFAULT_GRACE);
     let now = now();
-    let mut write = app.store.write(&actor.0, now).await?;
+    let mut write = view.write(now).await?;
     let before = write.by_id::<Key>(&id).await?.ok_or_else(no_such_key)?;
     let credential = Credential::generate(before.environment.as_deref());
     let digest = app.settings.digester.digest(&credential);
@@ -294,7 +305,7 @@ pub async fn rotate(
 
 /// Revokes a key, at once and for good. Revoking it again changes nothing.
 #[utoipa::path(
-    post, path = "/admin/v1/keys/{id}/revoke", tag = "keys", params(("id" = String, Path)),
+    post, path = REVOKE, tag = "keys", params(("id" = String, Path)),
     request_body = Option<Revocation>,
     responses(
         (status = 200, body = Key),
@@ -302,12 +313,11 @@ pub async fn rotate(
     ),
 )]
 pub async fn revoke(
-    State(app): State<App>,
+    Extension(view): Extension<View>,
     Id(id): Id,
-    Extension(actor): Extension<Actor>,
     OptionalBody(Revocation { reason }): OptionalBody<Revocation>,
 ) -> Result<Json<Key>, Problem> {
-    let mut write = app.store.write_as(Urgency::Stop, &actor.0, now()).await?;
+    let mut write = view.write_as(Urgency::Stop, now()).await?;
     let before = write.by_id::<Key>(&id).await?.ok_or_else(no_such_key)?;
     Ok(Json(revoked(write, &before, reason).await?))
 }
@@ -323,11 +333,11 @@ pub async fn revoke(
 )]
 pub async fn revoke_sent(
     State(app): State<App>,
-    Extension(actor): Extension<Actor>,
+    Extension(view): Extension<View>,
     Body(Leaked { key, reason }): Body<Leaked>,
 ) -> Result<Json<Key>, Problem> {
     let digest = app.settings.digester.digest(&key);
-    let mut write = app.store.write_as(Urgency::Stop, &actor.0, now()).await?;
+    let mut write = view.write_as(Urgency::Stop, now()).await?;
     let unknown = || Problem::not_found("Nobody knows this key: there is nothing to revoke.");
     let before = write.key_by_digest(&digest).await?.ok_or_else(unknown)?;
     Ok(Json(revoked(write, &before, reason).await?))

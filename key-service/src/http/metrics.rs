@@ -82,6 +82,7 @@ pub struct Metrics {
     durations: Family<RouteLabels, Histogram>,
     digests: Family<ResultLabels, Counter>,
     tokens_refused: Family<ReasonLabels, Counter>,
+    deactivated_in_use: Counter,
     database_errors: Family<ErrorLabels, Counter>,
     writable: Gauge,
     followers: Gauge,
@@ -112,6 +113,7 @@ impl Metrics {
         });
         let digests = Family::default();
         let tokens_refused = Family::<ReasonLabels, Counter>::default();
+        let deactivated_in_use = Counter::default();
         let database_errors = Family::<ErrorLabels, Counter>::default();
         let writable = Gauge::default();
         let followers = Gauge::default();
@@ -130,6 +132,11 @@ impl Metrics {
             "tokens_refused",
             "Requests whose bearer token is missing, unknown, or good for something else",
             tokens_refused.clone(),
+        );
+        registry.register(
+            "deactivated_in_use",
+            "Users whom a directory stopped while their keys were in use",
+            deactivated_in_use.clone(),
         );
         registry.register(
             "database_errors",
@@ -204,6 +211,7 @@ impl Metrics {
             durations,
             digests,
             tokens_refused,
+            deactivated_in_use,
             database_errors,
             writable,
             followers,
@@ -247,6 +255,11 @@ impl Metrics {
         self.tokens_refused
             .get_or_create(&reason_labels(wrong))
             .inc();
+    }
+
+    /// A directory stopped a user whose keys are in use.
+    pub fn deactivated_in_use(&self) {
+        self.deactivated_in_use.inc();
     }
 
     pub fn database_failed(&self, failure: Failure) {

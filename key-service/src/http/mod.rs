@@ -35,6 +35,7 @@ mod record;
 mod resolve;
 mod review;
 mod review_counts;
+mod scim;
 mod tenants;
 mod usage;
 mod users;
@@ -68,6 +69,20 @@ pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>)
         .routes(routes!(review::review))
         .routes(routes!(explain::explain))
         .routes(routes!(audit::list))
+        .routes(routes!(scim::discovery::config))
+        .routes(routes!(scim::discovery::types))
+        .routes(routes!(scim::discovery::type_of))
+        .routes(routes!(scim::discovery::schemas))
+        .routes(routes!(scim::discovery::schema))
+        .routes(routes!(scim::list, scim::create))
+        .routes(routes!(scim::search))
+        .routes(routes!(scim::search_all))
+        .routes(routes!(
+            scim::show,
+            scim::replace,
+            scim::patch,
+            scim::delete
+        ))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))

@@ -12,7 +12,7 @@ use crate::store::page::OwnerState;
 #[openapi(
     info(
         title = "Keybound key service",
-        description = "The key service protocol (version 1) for gateways under /v1, and the admin API under /admin/v1.",
+        description = "The key service protocol (version 1) for gateways under /v1, the admin API under /admin/v1, and SCIM 2.0 for directories under /scim/v2.",
     ),
     servers((url = "/", description = "The service that gave this description")),
     security(("bearer" = [])),

@@ -56,6 +56,9 @@ pub struct Problem {
     /// Seconds after which to try again.
     #[serde(skip)]
     retry_after: Option<u16>,
+    /// What SCIM calls it.
+    #[serde(skip)]
+    scim_type: Option<&'static str>,
     /// How the database failed, where that is the problem: for the metrics, not for the caller.
     #[serde(skip)]
     database: Option<Failure>,
@@ -78,8 +81,37 @@ impl Problem {
             keys: Box::default(),
             reason: None,
             retry_after: None,
+            scim_type: None,
             database: None,
         }
+    }
+
+    /// 400: a request of a directory that SCIM has a word for.
+    pub fn scim(scim_type: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            scim_type: Some(scim_type),
+            ..Self::new(
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                "Invalid request",
+                detail,
+            )
+        }
+    }
+
+    /// What is wrong this time, and what to do.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// What SCIM calls it, where it has a word for it.
+    pub fn scim_type(&self) -> Option<&'static str> {
+        let of_code = match self.code {
+            "invalid_request" => Some("invalidSyntax"),
+            "conflict" => Some("uniqueness"),
+            _ => None,
+        };
+        self.scim_type.or(of_code)
     }
 
     /// 400: the body or the query is wrong in itself. 422: it is not, and the rules of a tenant forbid it.
@@ -213,7 +245,7 @@ impl Problem {
                 StatusCode::TOO_MANY_REQUESTS,
                 "too_many_attempts",
                 "Too many attempts",
-                "The bearer token is unknown or revoked, and so were those of many requests before. Check the token \
+                "The bearer token is unknown, revoked or expired, and so were those of many requests before. Check the token \
                  and try again later.",
             )
         }
@@ -266,6 +298,11 @@ impl From<serde_json::Error> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        if matches!(error, StoreError::OutOfReach) {
+            return Self::forbidden(
+                "The token is for one tenant or user alone, and this is not theirs. Use a token that reaches it.",
+            );
+        }
         tracing::error!(%error, "the database failed");
         let failure = error.failure();
         Self {
@@ -324,6 +361,8 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
+        // Whoever answers directories says the same in other words.
+        response.extensions_mut().insert(self);
         response
     }
 }

@@ -1,11 +1,9 @@
 //! `/admin/v1/review`: every key that asks for a look.
 
-use axum::Json;
-use axum::extract::State;
+use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::app::App;
 use super::body::Query;
 use super::page::{List, PAGE_TOKEN};
 use super::problem::Problem;
@@ -14,6 +12,7 @@ use crate::domain::input::rules::digits;
 use crate::domain::review::{DORMANT_AFTER, EXPIRES_WITHIN, Review, ReviewReason};
 use crate::domain::text::ID;
 use crate::domain::time::{DURATION, now};
+use crate::store::View;
 use crate::store::page::Page;
 use crate::store::review::Found;
 
@@ -78,10 +77,10 @@ pub struct ReviewList {
     ),
 )]
 pub async fn review(
-    State(app): State<App>,
+    Extension(view): Extension<View>,
     Query(query): Query<ReviewQuery>,
 ) -> Result<Json<ReviewList>, Problem> {
-    let reported_since = app.store.usage_reported_since().await?;
+    let reported_since = view.usage_reported_since().await?;
     let review = Review {
         now: now(),
         dormant_after: query.dormant_after.unwrap_or(DORMANT_AFTER),
@@ -91,7 +90,7 @@ pub async fn review(
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
     let limit = usize::try_from(limit).unwrap_or_default();
     let after = query.page_token.unwrap_or(0);
-    let mut reviewing = app.store.review(review, query.tenant, after).await?;
+    let mut reviewing = view.review(review, query.tenant, after).await?;
     let (mut found, mut parts) = (Vec::new(), 0);
     let mut next = None;
     while let Some(part) = reviewing.next().await? {

@@ -9,6 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::domain::reach::Reach;
 use crate::domain::review::{DORMANT_AFTER, EXPIRES_WITHIN, Review, ReviewReason};
 use crate::domain::time::now;
 use crate::store::{Store, StoreError};
@@ -84,7 +85,7 @@ impl ReviewCounts {
             expires_within: EXPIRES_WITHIN,
             reported_since: store.usage_reported_since().await?,
         };
-        let mut reviewing = store.review(review, None, 0).await?;
+        let mut reviewing = store.review(review, Reach::Everything, None, 0).await?;
         let mut counts = [0; ReviewReason::WORDS.len()];
         while let Some(found) = reviewing.next().await? {
             for reason in found.iter().flat_map(|found| &found.reasons) {

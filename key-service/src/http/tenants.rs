@@ -1,10 +1,8 @@
 //! `/admin/v1/tenants`.
 
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 
-use super::app::{Actor, App};
 use super::body::{Body, Id, Query};
 use super::in_use::{StopQuery, refuse_if_in_use};
 use super::page::{List, PageQuery};
@@ -17,9 +15,9 @@ use crate::domain::tenant::{Tenant, TenantDraft, TenantPatch, TenantStatus};
 use crate::domain::text::SEARCH;
 use crate::domain::time::now;
 use crate::domain::words::Status as _;
-use crate::store::Urgency;
 use crate::store::page::TenantFilter;
 use crate::store::usage::Stopped;
+use crate::store::{Urgency, View};
 
 input! {
     /// Which tenants to list.
@@ -42,14 +40,14 @@ input! {
     ),
 )]
 pub async fn list(
-    State(app): State<App>,
+    Extension(view): Extension<View>,
     Query(query): Query<TenantsQuery>,
 ) -> Result<Json<List<Tenant>>, Problem> {
     let filter = TenantFilter {
         status: query.status,
         search: query.search,
     };
-    let page = app.store.page(&filter, query.page.into()).await?;
+    let page = view.page(&filter, query.page.into()).await?;
     Ok(Json(page.into()))
 }
 
@@ -63,13 +61,12 @@ pub async fn list(
     ),
 )]
 pub async fn create(
-    State(app): State<App>,
-    Extension(actor): Extension<Actor>,
+    Extension(view): Extension<View>,
     Body(draft): Body<TenantDraft>,
 ) -> Result<(StatusCode, Json<Tenant>), Problem> {
     let tenant = Tenant::create(draft, now());
-    let mut write = app.store.write(&actor.0, tenant.created_at).await?;
-    if write.by_id::<Tenant>(&tenant.id).await?.is_some() {
+    let mut write = view.write(tenant.created_at).await?;
+    if write.is_taken::<Tenant>(&tenant.id).await? {
         return Err(Problem::conflict(format!(
             "There is a tenant {} already.",
             tenant.id
@@ -88,10 +85,9 @@ pub async fn create(
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn show(State(app): State<App>, Id(id): Id) -> Result<Json<Tenant>, Problem> {
+pub async fn show(Extension(view): Extension<View>, Id(id): Id) -> Result<Json<Tenant>, Problem> {
     Ok(Json(
-        app.store
-            .by_id::<Tenant>(&id)
+        view.by_id::<Tenant>(&id)
             .await?
             .ok_or_else(no_such_tenant)?,
     ))
@@ -108,15 +104,14 @@ pub async fn show(State(app): State<App>, Id(id): Id) -> Result<Json<Tenant>, Pr
     ),
 )]
 pub async fn change(
-    State(app): State<App>,
+    Extension(view): Extension<View>,
     Id(id): Id,
     Query(stop): Query<StopQuery>,
-    Extension(actor): Extension<Actor>,
     Body(patch): Body<TenantPatch>,
 ) -> Result<Json<Tenant>, Problem> {
     let stops = matches!(patch.status, Patch::Set(status) if status != TenantStatus::Active);
     let urgency = Urgency::of_change(stops);
-    let mut write = app.store.write_as(urgency, &actor.0, now()).await?;
+    let mut write = view.write_as(urgency, now()).await?;
     let before = write
         .by_id::<Tenant>(&id)
         .await?

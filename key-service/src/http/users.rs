@@ -1,10 +1,8 @@
 //! `/admin/v1/users`.
 
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 
-use super::app::{Actor, App};
 use super::body::{Body, Id, Query};
 use super::in_use::{StopQuery, refuse_if_in_use};
 use super::page::{List, PageQuery};
@@ -22,7 +20,7 @@ use crate::domain::user::{User, UserDraft, UserKind, UserPatch, UserStatus};
 use crate::domain::words::Status as _;
 use crate::store::page::UserFilter;
 use crate::store::usage::Stopped;
-use crate::store::{Urgency, Write};
+use crate::store::{Urgency, View, Write};
 
 input! {
     /// Which users to list.
@@ -49,7 +47,7 @@ input! {
     ),
 )]
 pub async fn list(
-    State(app): State<App>,
+    Extension(view): Extension<View>,
     Query(query): Query<UsersQuery>,
 ) -> Result<Json<List<User>>, Problem> {
     let filter = UserFilter {
@@ -58,7 +56,7 @@ pub async fn list(
         tenant: query.tenant,
         kind: query.kind,
     };
-    let page = app.store.page(&filter, query.page.into()).await?;
+    let page = view.page(&filter, query.page.into()).await?;
     Ok(Json(page.into()))
 }
 
@@ -72,13 +70,15 @@ pub async fn list(
     ),
 )]
 pub async fn create(
-    State(app): State<App>,
-    Extension(actor): Extension<Actor>,
-    Body(draft): Body<UserDraft>,
+    Extension(view): Extension<View>,
+    Body(mut draft): Body<UserDraft>,
 ) -> Result<(StatusCode, Json<User>), Problem> {
+    draft.tenant_id = draft
+        .tenant_id
+        .or_else(|| view.reach().tenant().map(str::to_owned));
     let user = User::create(draft, now())?;
-    let mut write = app.store.write(&actor.0, user.created_at).await?;
-    if write.by_id::<User>(&user.id).await?.is_some() {
+    let mut write = view.write(user.created_at).await?;
+    if write.is_taken::<User>(&user.id).await? {
         return Err(Problem::conflict(format!(
             "There is a user {} already.",
             user.id
@@ -103,10 +103,11 @@ pub async fn create(
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn show(State(app): State<App>, Id(id): Id) -> Result<Json<UserUsage>, Problem> {
-    Ok(Json(
-        app.store.user_usage(&id).await?.ok_or_else(no_such_user)?,
-    ))
+pub async fn show(
+    Extension(view): Extension<View>,
+    Id(id): Id,
+) -> Result<Json<UserUsage>, Problem> {
+    Ok(Json(view.user_usage(&id).await?.ok_or_else(no_such_user)?))
 }
 
 /// Changes a user: its status, scopes and approved APIs, and what it is called.
@@ -120,15 +121,14 @@ pub async fn show(State(app): State<App>, Id(id): Id) -> Result<Json<UserUsage>,
     ),
 )]
 pub async fn change(
-    State(app): State<App>,
+    Extension(view): Extension<View>,
     Id(id): Id,
     Query(stop): Query<StopQuery>,
-    Extension(actor): Extension<Actor>,
     Body(patch): Body<UserPatch>,
 ) -> Result<Json<User>, Problem> {
     let stops = matches!(patch.status, Patch::Set(status) if status != UserStatus::Active);
     let urgency = Urgency::of_change(stops);
-    let mut write = app.store.write_as(urgency, &actor.0, now()).await?;
+    let mut write = view.write_as(urgency, now()).await?;
     let before = write.by_id::<User>(&id).await?.ok_or_else(no_such_user)?;
     let after = before.patched(patch)?;
     refuse_taken_login(&mut write, &after).await?;
@@ -150,12 +150,11 @@ pub async fn change(
     ),
 )]
 pub async fn delete(
-    State(app): State<App>,
+    Extension(view): Extension<View>,
     Id(id): Id,
     Query(stop): Query<StopQuery>,
-    Extension(actor): Extension<Actor>,
 ) -> Result<Json<User>, Problem> {
-    let mut write = app.store.write_as(Urgency::Stop, &actor.0, now()).await?;
+    let mut write = view.write_as(Urgency::Stop, now()).await?;
     let before = write.by_id::<User>(&id).await?.ok_or_else(no_such_user)?;
     let after = before.deleted();
     if before.is_stopped_by(&after) && !stop.force {

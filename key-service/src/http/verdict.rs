@@ -10,21 +10,21 @@ use keybound::verdict::{Facts, Knowledge, Outcome, Reason, explain};
 
 use std::rc::Rc;
 
-use super::app::App;
 use super::problem::Problem;
 use super::resolve::answer;
 use crate::domain::credential::Digest;
 use crate::domain::time::now;
+use crate::store::View;
 
 /// The verdict on a key that is gone.
 pub const UNKNOWN: &str = Reason::KeyUnknown.code();
 
 /// `allowed`, or the code with which gateways refuse the key, for each of these digests.
-pub async fn verdicts(app: &App, digests: &[Digest]) -> Result<Vec<&'static str>, Problem> {
+pub async fn verdicts(view: &View, digests: &[Digest]) -> Result<Vec<&'static str>, Problem> {
     let mut verdicts = Vec::with_capacity(digests.len());
     let mut left = digests;
     while let Some(asked) = left.chunks(MOST_DIGESTS).next() {
-        let found = app.store.resolve(asked).await?;
+        let found = view.resolve(asked).await?;
         let body = serde_json::to_vec(&answer(asked, &found)?).map_err(|_| Problem::internal())?;
         let read = parse_answer(&body).map_err(|problem| {
             tracing::error!(%problem, "gateways cannot read the records of keys");

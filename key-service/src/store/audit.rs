@@ -1,11 +1,12 @@
 //! Reading the audit log. Writing it is part of each write.
 
 use super::columns::{json, word};
-use super::database::Store;
+use super::database::{Engine, Store};
 use super::error::StoreError;
 use super::page::{Page, PageRequest};
 use super::sql::Statement;
 use crate::domain::audit::{Action, AuditEntry, Kind};
+use crate::domain::reach::Reach;
 
 /// Which entries to list.
 #[derive(Debug, Clone, Default)]
@@ -23,10 +24,11 @@ pub struct AuditFilter {
 }
 
 impl Store {
-    /// A page of the audit log, newest first.
+    /// A page of the audit log as far as somebody reaches, newest first.
     pub async fn audit(
         &self,
         filter: &AuditFilter,
+        reach: &Reach,
         page: PageRequest,
     ) -> Result<Page<AuditEntry>, StoreError> {
         let mut sql = Statement::new(
@@ -48,6 +50,7 @@ impl Store {
         if let Some(until) = filter.until {
             sql.push(" AND at < ").push_bind(until);
         }
+        narrow(reach, &self.engine, &mut sql);
         sql.push(" ORDER BY id DESC LIMIT ")
             .push_bind(page.limit_and_one());
         let rows = sql.fetch_all(&self.readers).await?;
@@ -69,5 +72,32 @@ impl Store {
             entries.push((entry.id, entry));
         }
         Ok(Page::cut(entries, page))
+    }
+}
+
+/// Leaves out what is out of reach. The expressions are those of its indexes.
+fn narrow(reach: &Reach, engine: &Engine, sql: &mut Statement) {
+    let [of_tenant, of_user] = match engine {
+        Engine::Sqlite(_) => [
+            "CASE kind WHEN 'tenant' THEN entity_id ELSE json_extract(after, '$.tenant_id') END",
+            "CASE kind WHEN 'user' THEN entity_id WHEN 'key' THEN json_extract(after, '$.user_id') END",
+        ],
+        Engine::Postgres(_) => [
+            "(CASE kind WHEN 'tenant' THEN entity_id ELSE after::json ->> 'tenant_id' END) COLLATE \"C\"",
+            "(CASE kind WHEN 'user' THEN entity_id WHEN 'key' THEN after::json ->> 'user_id' END) COLLATE \"C\"",
+        ],
+    };
+    match reach {
+        Reach::Everything => {}
+        Reach::Tenant(id) => {
+            sql.push(" AND ").push(of_tenant).push(" = ");
+            sql.push_bind(id.clone());
+        }
+        Reach::User { id, tenant } => {
+            sql.push(" AND (").push(of_user).push(" = ");
+            sql.push_bind(id.clone());
+            sql.push(" OR kind = 'tenant' AND entity_id = ");
+            sql.push_bind(tenant.clone()).push(")");
+        }
     }
 }

@@ -24,6 +24,8 @@ pub enum StoreError {
     Database(sqlx::Error),
     /// A stored record cannot be read: somebody else wrote to the file.
     Corrupt(String),
+    /// The record to be written is not the writer's to write.
+    OutOfReach,
 }
 
 /// What kind of error it is.
@@ -63,7 +65,7 @@ impl StoreError {
             Self::Away(_) => Failure::Away,
             Self::ReadOnly(_) => Failure::ReadOnly,
             Self::Gone(_) => Failure::Gone,
-            Self::Database(_) | Self::RolledBack => Failure::Failed,
+            Self::Database(_) | Self::RolledBack | Self::OutOfReach => Failure::Failed,
             Self::Corrupt(_) => Failure::Corrupt,
         }
     }
@@ -91,6 +93,7 @@ impl std::fmt::Display for StoreError {
                 formatter,
                 "database holds a record that cannot be read: {what}"
             ),
+            Self::OutOfReach => write!(formatter, "the record is not the writer's to write"),
         }
     }
 }

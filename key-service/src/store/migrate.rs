@@ -39,7 +39,16 @@ fn copied() -> Vec<Copied> {
     let others = [
         (
             "tokens",
-            &["name", "digest", "role", "created_at", "revoked_at"][..],
+            &[
+                "name",
+                "digest",
+                "role",
+                "created_at",
+                "revoked_at",
+                "tenant_id",
+                "user_id",
+                "expires_at",
+            ][..],
         ),
         (
             "audit",

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod backup;
+mod belongs;
 pub mod chain;
 pub mod changes;
 mod columns;
@@ -19,6 +20,7 @@ pub mod measures;
 pub mod migrate;
 mod open;
 pub mod page;
+pub mod people;
 mod pool;
 mod postgres;
 mod probe;
@@ -34,12 +36,15 @@ mod sql;
 pub mod stored;
 pub mod tokens;
 pub mod usage;
+pub mod view;
 mod writable;
 mod write;
 
+pub use belongs::Taken;
 pub use database::{Missing, Store};
 pub use error::{Failure, StoreError};
 pub use location::Location;
 pub use queue::Urgency;
+pub use view::View;
 pub use writable::Refused;
 pub use write::Write;

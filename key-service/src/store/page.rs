@@ -1,11 +1,13 @@
 //! Lists, a page at a time, in the order of creation.
 
+use super::belongs::Belongs;
 use super::database::Store;
 use super::error::StoreError;
 use super::shown::{REPORTED, Shown, select};
 use super::sql::{Row, Statement, Value};
 use super::stored::Stored;
 use crate::domain::key::KeyStatus;
+use crate::domain::reach::Reach;
 use crate::domain::tenant::{Tenant, TenantStatus};
 use crate::domain::usage::UsedKey;
 use crate::domain::user::{User, UserKind, UserStatus};
@@ -188,6 +190,11 @@ impl Filter for KeyFilter {
 pub struct Narrowing(Statement);
 
 impl Narrowing {
+    /// Only what lies within reach.
+    pub(super) fn reach<T: Belongs>(&mut self, reach: &Reach) {
+        reach.narrow::<T>(&mut self.0);
+    }
+
     /// Only where the column holds exactly this, if it is given.
     fn equal(&mut self, column: &str, value: Option<impl Into<Value>>) {
         if let Some(value) = value {

@@ -102,7 +102,14 @@ impl Store {
             .execute(write.on().await?)
             .await?;
         write
-            .audit(Action::Prune, Kind::Database, "audit", None, None, &pruned)
+            .audit(
+                Action::Prune,
+                Kind::Database,
+                "audit",
+                None,
+                None::<&Pruned>,
+                &pruned,
+            )
             .await?;
         write.commit().await?;
         Ok(pruned.entries)

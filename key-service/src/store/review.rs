@@ -10,6 +10,7 @@ use super::sql::{Row, Statement};
 use super::stored::Stored as _;
 use crate::domain::key::Key;
 use crate::domain::key_rules::Checks;
+use crate::domain::reach::Reach;
 use crate::domain::review::{Candidate, Review, ReviewReason};
 use crate::domain::user::{UserKind, UserStatus};
 use crate::domain::words::Status as _;
@@ -33,6 +34,7 @@ pub struct Found {
 pub struct Reviewing<'s> {
     store: &'s Store,
     review: Review,
+    reach: Reach,
     tenant: Option<String>,
     rules: HashMap<String, Checks>,
     /// The place of the last key that was looked at.
@@ -49,10 +51,11 @@ impl Store {
         row.map(|row| row.get("since")).transpose()
     }
 
-    /// Begins a review of the keys of all tenants, or of one, behind this place.
+    /// Begins a review of the keys within reach, or of those of one tenant, behind this place.
     pub async fn review(
         &self,
         review: Review,
+        reach: Reach,
         tenant: Option<String>,
         after: i64,
     ) -> Result<Reviewing<'_>, StoreError> {
@@ -60,6 +63,7 @@ impl Store {
         Ok(Reviewing {
             store: self,
             review,
+            reach,
             tenant,
             rules: rules
                 .map(|(tenant, rules)| (tenant, rules.checks()))
@@ -91,6 +95,7 @@ impl Reviewing<'_> {
         if let Some(tenant) = &self.tenant {
             sql.push(" AND keys.tenant_id = ").push_bind(tenant);
         }
+        self.reach.narrow::<Key>(&mut sql);
         sql.push(" ORDER BY keys.place LIMIT ").push_bind(PART);
         let rows = sql.fetch_all(&self.store.readers).await?;
         self.done = i64::try_from(rows.len()).is_ok_and(|count| count < PART);

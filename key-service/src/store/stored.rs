@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use serde::Serialize;
 
+use super::belongs::Belongs;
 use super::columns::{Column, json_text};
 use super::error::StoreError;
 use super::sql::{On, Row, Statement, Value};
@@ -15,7 +16,7 @@ use crate::domain::tenant::Tenant;
 use crate::domain::user::User;
 
 /// A record that has a table, and in it an id, the number of its last write, and a place in lists.
-pub trait Stored: Clone + PartialEq + Serialize + Send + Sync + Sized + 'static {
+pub trait Stored: Belongs + Clone + PartialEq + Serialize + Send + Sync + Sized + 'static {
     /// Name of its first column in a row.
     const FIRST: &'static str;
 

@@ -9,8 +9,11 @@ use super::page::PageRequest;
 use super::shown::{REPORTED, Shown, select};
 use super::sql::{On, Row, Statement};
 use super::write::Write;
+use crate::domain::key::Key;
+use crate::domain::reach::Reach;
 use crate::domain::time::DAY;
 use crate::domain::usage::{DayCount, KeyUsage, RECENTLY, UsageReport, UsedKey, UserUsage};
+use crate::domain::user::User;
 
 /// Days of use that are shown.
 const DAYS_SHOWN: i64 = 30;
@@ -98,34 +101,36 @@ impl Store {
         Ok(Some(KeyUsage { key, usage }))
     }
 
-    /// The user of this id, with the use of its keys.
-    pub async fn user_usage(&self, id: &str) -> Result<Option<UserUsage>, StoreError> {
-        let Some(user) = self.by_id(id).await? else {
-            return Ok(None);
-        };
-        let last_used_at = Statement::new(
+    /// A user with the use of its keys, as far as they are within reach.
+    pub(super) async fn user_usage(
+        &self,
+        user: User,
+        reach: &Reach,
+    ) -> Result<UserUsage, StoreError> {
+        let mut last = Statement::new(
             "SELECT max(key_last_use.at) FROM keys JOIN key_last_use ON key_last_use.key_id = keys.id \
-             WHERE keys.user_id = $1",
-        )
-        .bind(id)
-        .scalar(&self.readers)
-        .await?;
-        let days = Statement::new(
-            "SELECT day * 86400 AS day_at, CAST(sum(allowed) AS BIGINT) AS allowed, CAST(sum(rejected) AS BIGINT) AS rejected FROM keys JOIN key_usage ON key_usage.key_id = keys.id \
-             WHERE keys.user_id = $1 GROUP BY day ORDER BY day DESC LIMIT $2",
+             WHERE keys.user_id = ",
         );
-        let rows = days
-            .bind(id)
-            .bind(DAYS_SHOWN)
-            .fetch_all(&self.readers)
-            .await?;
+        last.push_bind(user.id.clone());
+        reach.narrow::<Key>(&mut last);
+        let last_used_at = last.scalar(&self.readers).await?;
+        let mut days = Statement::new(
+            "SELECT day * 86400 AS day_at, CAST(sum(allowed) AS BIGINT) AS allowed, \
+             CAST(sum(rejected) AS BIGINT) AS rejected FROM keys JOIN key_usage ON key_usage.key_id = keys.id \
+             WHERE keys.user_id = ",
+        );
+        days.push_bind(user.id.clone());
+        reach.narrow::<Key>(&mut days);
+        days.push(" GROUP BY day ORDER BY day DESC LIMIT ")
+            .push_bind(DAYS_SHOWN);
+        let rows = days.fetch_all(&self.readers).await?;
         let usage = rows.iter().map(day_count).collect::<Result<_, _>>()?;
-        Ok(Some(UserUsage {
+        Ok(UserUsage {
             user,
             last_used_at,
             usage_reported: self.usage_reported().await?,
             usage,
-        }))
+        })
     }
 }
 
@@ -209,6 +214,7 @@ impl Write {
             Stopped::Key(id) => (" AND keys.id = ", id),
         };
         sql.push(column).push_bind(id.to_owned());
+        self.reach().narrow::<Key>(&mut sql);
         if reported {
             sql.push(" AND key_last_use.at >= ")
                 .push_bind(now - RECENTLY)

@@ -1,12 +1,13 @@
 //! The writer: records, their sequence numbers and the audit log change together or not at all.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::belongs::{Taken, taken};
 use super::chain::{self, End, Entry};
 use super::columns::json_text;
 use super::database::{Engine, MOVED_ON, Store, announce};
@@ -22,6 +23,7 @@ use super::writable::Writable;
 use crate::domain::audit::{Action, Kind};
 use crate::domain::credential::Digest;
 use crate::domain::key::Key;
+use crate::domain::reach::Reach;
 
 /// A write under way. Dropped without [`Write::commit`], it has not happened.
 #[derive(Debug)]
@@ -33,6 +35,7 @@ pub struct Write {
     writable: Arc<Writable>,
     measures: Measures,
     actor: String,
+    reach: Reach,
     now: i64,
     head: Option<Head>,
     records: Vec<Pending>,
@@ -115,6 +118,7 @@ impl Write {
             writable: Arc::clone(&store.writable),
             measures: store.measures.clone(),
             actor: actor.to_owned(),
+            reach: Reach::Everything,
             now,
             head: None,
             records: Vec::new(),
@@ -122,6 +126,17 @@ impl Write {
             changes: Vec::new(),
             turn,
         }
+    }
+
+    /// The same write, of somebody who reaches no further than this.
+    pub(super) fn within(mut self, reach: Reach) -> Self {
+        self.reach = reach;
+        self
+    }
+
+    /// How far it reaches.
+    pub(super) fn reach(&self) -> &Reach {
+        &self.reach
     }
 
     /// Where statements of this write run, behind what it has written.
@@ -142,22 +157,39 @@ impl Write {
 
     /// The record of this id.
     pub async fn by_id<T: Stored>(&mut self, id: &str) -> Result<Option<T>, StoreError> {
-        stored::by_id(self.on().await?, id).await
+        let found = stored::by_id::<T>(self.on().await?, id).await?;
+        Ok(found.filter(|record| self.reach.sees(record)))
+    }
+
+    /// Whether there is a record of this id, be it out of reach.
+    pub async fn is_taken<T: Stored>(&mut self, id: &str) -> Result<bool, StoreError> {
+        let found = stored::by_id::<T>(self.on().await?, id).await?;
+        Ok(found.is_some())
     }
 
     /// The key of this digest.
     pub async fn key_by_digest(&mut self, digest: &Digest) -> Result<Option<Key>, StoreError> {
-        stored::key_by_digest(self.on().await?, digest).await
+        let found = stored::key_by_digest(self.on().await?, digest).await?;
+        Ok(found.filter(|key| self.reach.sees(key)))
     }
 
     /// The records of these ids, as far as there are any.
     pub async fn by_ids<T: Stored>(&mut self, ids: &[&str]) -> Result<Vec<T>, StoreError> {
-        stored::by_ids(self.on().await?, ids).await
+        let mut found = stored::by_ids::<T>(self.on().await?, ids).await?;
+        found.retain(|record| self.reach.sees(record));
+        Ok(found)
     }
 
-    /// The keys of these digests, as far as there are any.
-    pub async fn keys_by_digests(&mut self, digests: &[&str]) -> Result<Vec<Key>, StoreError> {
-        stored::keys_by_digests(self.on().await?, digests).await
+    /// The keys that have one of these digests, or one of these ids, as [`super::view::View::taken_keys`] tells of
+    /// them.
+    pub async fn taken_keys(
+        &mut self,
+        digests: &[&str],
+        ids: &[&str],
+    ) -> Result<Vec<Taken>, StoreError> {
+        let mut keys = stored::keys_by_digests(self.on().await?, digests).await?;
+        keys.extend(stored::by_ids::<Key>(self.on().await?, ids).await?);
+        Ok(taken(&self.reach, keys))
     }
 
     /// Puts a record in the place of `before`. Where nothing differs, nothing is written.
@@ -165,10 +197,38 @@ impl Write {
         &mut self,
         action: Action,
         before: Option<&T>,
+        after: T,
+    ) -> Result<T, StoreError> {
+        self.put_with(action, before, after, None).await
+    }
+
+    /// The same, with a number beside the record in the audit log.
+    pub async fn put_noting<T: Stored>(
+        &mut self,
+        action: Action,
+        before: &T,
+        after: T,
+        note: (&'static str, i64),
+    ) -> Result<T, StoreError> {
+        self.put_with(action, Some(before), after, Some(note)).await
+    }
+
+    async fn put_with<T: Stored>(
+        &mut self,
+        action: Action,
+        before: Option<&T>,
         mut after: T,
+        note: Option<(&'static str, i64)>,
     ) -> Result<T, StoreError> {
         if before == Some(&after) {
             return Ok(after);
+        }
+        if !before
+            .into_iter()
+            .chain([&after])
+            .all(|record| self.reach.sees(record))
+        {
+            return Err(StoreError::OutOfReach);
         }
         after.stamp(self.skip(1).await?, self.now);
         let table = T::table();
@@ -178,7 +238,11 @@ impl Write {
             values: after.values()?,
         });
         let seq = Some(after.version());
-        self.audit(action, table.kind, after.id(), seq, before, &after)
+        let noted = Noted {
+            record: &after,
+            note: note.into_iter().collect(),
+        };
+        self.audit(action, table.kind, after.id(), seq, before, &noted)
             .await?;
         self.changes.push(after.clone().into_change());
         Ok(after)
@@ -254,14 +318,14 @@ impl Write {
         Ok(())
     }
 
-    pub(super) async fn audit<T: Serialize>(
+    pub(super) async fn audit(
         &mut self,
         action: Action,
         kind: Kind,
         entity_id: &str,
         seq: Option<i64>,
-        before: Option<&T>,
-        after: &T,
+        before: Option<&impl Serialize>,
+        after: &impl Serialize,
     ) -> Result<(), StoreError> {
         let (actor, now) = (self.actor.clone(), self.now);
         let head = self.head().await?;
@@ -416,6 +480,15 @@ impl Head {
             written: false,
         }
     }
+}
+
+/// A record, and what the audit log notes beside it.
+#[derive(Serialize)]
+struct Noted<'a, T> {
+    #[serde(flatten)]
+    record: &'a T,
+    #[serde(flatten)]
+    note: HashMap<&'static str, i64>,
 }
 
 /// An audit entry as a row.

@@ -13,6 +13,8 @@ pub enum Area {
     Protocol,
     /// Administrators, and viewers as far as nothing is written.
     Admin,
+    /// Directories.
+    Scim,
     /// Anybody.
     Open,
 }
@@ -57,13 +59,19 @@ impl Route {
     pub fn token<'a>(&self, service: &'a Service) -> &'a Token {
         match self.area {
             Area::Protocol => &service.gateway,
-            Area::Admin | Area::Open => &service.admin,
+            Area::Admin | Area::Scim | Area::Open => &service.admin,
         }
     }
 }
 
-/// All routes.
+/// All routes but those for directories, whose bodies and errors are those of SCIM.
 pub fn routes(service: &Service) -> Vec<Route> {
+    let mut routes = all_routes(service);
+    routes.retain(|route| route.area != Area::Scim);
+    routes
+}
+
+fn all_routes(service: &Service) -> Vec<Route> {
     let description = service.get("/openapi.json").expect(200);
     let mut routes = Vec::new();
     for (template, operations) in description["paths"].as_object().unwrap() {
@@ -77,7 +85,7 @@ pub fn routes(service: &Service) -> Vec<Route> {
 
 /// Those of an area.
 pub fn routes_of(service: &Service, area: Area) -> Vec<Route> {
-    let mut routes = routes(service);
+    let mut routes = all_routes(service);
     routes.retain(|route| route.area == area);
     routes
 }
@@ -86,6 +94,7 @@ fn route(description: &Value, template: &str, method: &str, operation: &Value) -
     let area = match template.split('/').nth(1).unwrap() {
         "v1" => Area::Protocol,
         "admin" => Area::Admin,
+        "scim" => Area::Scim,
         _ => Area::Open,
     };
     let parameters = operation["parameters"].as_array().into_iter().flatten();

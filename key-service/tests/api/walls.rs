@@ -54,6 +54,7 @@ fn no_room_asks_the_one_that_assembles_it_and_no_two_need_each_other() {
         "http",
         "http/explain",
         "http/import",
+        "http/scim",
         "store",
     ] {
         let mut left = rooms(&source.join(folder));

@@ -9,7 +9,7 @@ use crate::domain::audit::{Action, AuditEntry, Kind};
 use crate::explain::concerned;
 use crate::store::audit::AuditFilter;
 use crate::store::page::PageRequest;
-use crate::store::{Store, StoreError};
+use crate::store::{StoreError, View};
 
 /// Entries of one record that are looked at, from the newest on.
 const MOST_ENTRIES: usize = 200;
@@ -92,7 +92,7 @@ pub struct Trails {
 }
 
 impl Trail {
-    async fn of(store: &Store, kind: Kind, id: Option<&str>) -> Result<Self, StoreError> {
+    async fn of(view: &View, kind: Kind, id: Option<&str>) -> Result<Self, StoreError> {
         let Some(id) = id else {
             return Ok(Self::default());
         };
@@ -105,7 +105,7 @@ impl Trail {
             after: None,
             limit: MOST_ENTRIES,
         };
-        let page = store.audit(&filter, page).await?;
+        let page = view.audit(&filter, page).await?;
         Ok(Self {
             complete: page.next.is_none(),
             entries: page.items,
@@ -153,16 +153,26 @@ impl Trail {
 impl Trails {
     /// Reads what is written of a key and of the user and tenant that it names.
     pub async fn read(
-        store: &Store,
+        view: &View,
         key: &str,
         user: Option<&str>,
         tenant: Option<&str>,
     ) -> Result<Self, StoreError> {
         Ok(Self {
-            key: Trail::of(store, Kind::Key, Some(key)).await?,
-            user: Trail::of(store, Kind::User, user).await?,
-            tenant: Trail::of(store, Kind::Tenant, tenant).await?,
+            key: Trail::of(view, Kind::Key, Some(key)).await?,
+            user: Trail::of(view, Kind::User, user).await?,
+            tenant: Trail::of(view, Kind::Tenant, tenant).await?,
         })
+    }
+
+    /// When the status of the key's user was last changed, and by whom.
+    pub fn user_status(&self) -> Option<(i64, &str)> {
+        let status = |record: &Option<Value>| record.as_ref()?.get("status").cloned();
+        let mut entries = self.user.entries.iter();
+        let last = entries.find(|entry| {
+            entry.before.is_some() && status(&entry.before) != status(&entry.after)
+        })?;
+        Some((last.at, &last.actor))
     }
 
     /// The records as they were within a second, in the order of time: there are several where they changed in

@@ -8,9 +8,9 @@ mod question;
 
 use std::rc::Rc;
 
-use crate::explain::{Explanation, Known, Question, Subject};
-use axum::Json;
+use crate::explain::{Explanation, Known, Owner, Question, Subject};
 use axum::extract::State;
+use axum::{Extension, Json};
 use keybound::credential::{Fault, find};
 use keybound::host::{Circumstances, Header};
 use keybound::record::Chain;
@@ -31,6 +31,8 @@ use super::resolve::answer;
 use crate::domain::credential::Digest;
 use crate::domain::key::Key;
 use crate::domain::refusal::Refusal;
+use crate::domain::token::DIRECTORY;
+use crate::store::View;
 use crate::store::resolve::{Found, Resolved as Answered};
 
 /// The only call with a body that changes nothing.
@@ -96,18 +98,13 @@ struct List<'a> {
 )]
 pub async fn explain(
     State(app): State<App>,
+    Extension(view): Extension<View>,
     Body(question): Body<ExplainQuestion>,
 ) -> Result<Json<ExplainAnswer>, Problem> {
     let asked = Asked::of(question)?;
     asked.refuse_two_credentials(&app)?;
     let digest = match &asked.about {
-        About::KeyId(id) => Some(
-            app.store
-                .by_id::<Key>(id)
-                .await?
-                .ok_or_else(no_such_key)?
-                .digest,
-        ),
+        About::KeyId(id) => Some(view.by_id::<Key>(id).await?.ok_or_else(no_such_key)?.digest),
         About::Digest(digest) => Some(digest.clone()),
         About::Request | About::Key(_) => asked
             .credential(&app)
@@ -116,12 +113,12 @@ pub async fn explain(
     let digests: Vec<Digest> = digest.into_iter().collect();
     let found = match digests.as_slice() {
         [] => None,
-        digests => Some(app.store.resolve(digests).await?),
+        digests => Some(view.resolve(digests).await?),
     };
     let trails = match first(found.as_ref()) {
         Some(Found { key, .. }) => {
             let (user, tenant) = (key.user_id.as_deref(), key.tenant_id.as_deref());
-            Some(Trails::read(&app.store, &key.id, user, tenant).await?)
+            Some(Trails::read(&view, &key.id, user, tenant).await?)
         }
         None => None,
     };
@@ -200,7 +197,11 @@ impl Asked {
             Some(answered) => chain(&answer(digests, answered)?)?,
             None => None,
         };
-        let known = chain.as_ref().zip(first(answered)).map(known);
+        let known = chain.as_ref().zip(first(answered)).map(|(chain, found)| {
+            let mut known = known((chain, found));
+            known.owner = owner(found, trails);
+            known
+        });
         let explanation = question.explain(known);
         let then = match (self.earlier, trails, digests.first()) {
             (Some(second), Some(trails), Some(digest)) => {
@@ -254,6 +255,7 @@ fn on(question: &Question<'_, Sent>, past: &Past, digest: &Digest) -> Option<Exp
         replaced_by: text("replaced_by"),
         revoked_at: field("revoked_at").and_then(Value::as_u64),
         revoked_reason: text("revoked_reason"),
+        owner: None,
     });
     Some(question.explain(known))
 }
@@ -290,7 +292,21 @@ fn known<'a>((chain, found): (&'a Chain, &'a Found)) -> Known<'a> {
         replaced_by: replaced_by.as_deref(),
         revoked_at: revoked_at.and_then(|at| u64::try_from(at).ok()),
         revoked_reason: revoked_reason.as_deref(),
+        owner: None,
     }
+}
+
+/// Who said that the user of a key is gone, where that was a directory: it knows who has left.
+fn owner<'a>(found: &Found, trails: Option<&'a Trails>) -> Option<Owner<'a>> {
+    let (since, by) = trails?.user_status()?;
+    if !by.starts_with(DIRECTORY) {
+        return None;
+    }
+    Some(Owner {
+        kind: found.user.as_ref()?.kind.as_str(),
+        since: u64::try_from(since).ok()?,
+        by,
+    })
 }
 
 fn told(

@@ -3,21 +3,21 @@
 use std::collections::{HashMap, HashSet};
 
 use super::known::Known;
-use super::line::{id_taken, other_id};
+use super::line::{id_taken, key_taken, no_owner, other_id};
 use super::report::{Done, ImportReport};
 use crate::domain::credential::Digest;
 use crate::domain::key::{Expired, KeyImport};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::now;
 use crate::http::problem::Problem;
-use crate::store::Store;
+use crate::store::View;
 
 /// Lines for which what is there is read at once.
 const CHECKED: usize = 1000;
 
 /// Refuses all lines if one of them is wrong, alone or beside the others and what is there.
 pub(super) async fn check(
-    store: &Store,
+    view: &View,
     lines: &[(usize, Result<KeyImport, Refusal>)],
     expired: Expired,
 ) -> Result<(), Problem> {
@@ -25,7 +25,7 @@ pub(super) async fn check(
     let mut seen = Seen::default();
     for part in lines.chunks(CHECKED) {
         let good = part.iter().filter_map(|(_, line)| line.as_ref().ok());
-        let known = Known::now(store, good).await?;
+        let known = Known::now(view, good).await?;
         for (number, line) in part {
             let refused = match line {
                 Ok(line) => seen.refuse(&known, line, expired),
@@ -53,8 +53,13 @@ struct Seen<'a> {
 impl<'a> Seen<'a> {
     fn refuse(&mut self, known: &Known, line: &'a KeyImport, expired: Expired) -> Option<Refusal> {
         let id = line.terms.id.as_deref();
+        if known.lacks_owner(line) {
+            return Some(no_owner());
+        }
         if let Some(there) = known.digests.get(line.digest.as_str()) {
-            return other_id(line, there);
+            return there
+                .as_ref()
+                .map_or_else(|| Some(key_taken()), |there| other_id(line, there));
         }
         if let Some(before) = self.digests.get(line.digest.as_str()) {
             let other = id.is_some() && *before != id;

@@ -5,16 +5,17 @@ use std::collections::{HashMap, HashSet};
 
 use crate::domain::key::{Expired, Key, KeyImport};
 use crate::domain::key_rules::{Checks, KeyRules};
+use crate::domain::reach::Reach;
 use crate::domain::refusal::Refusal;
 use crate::domain::tenant::Tenant;
 use crate::domain::user::User;
-use crate::store::{Store, StoreError, Write};
+use crate::store::{StoreError, Taken, View, Write};
 
 /// What is there already, and what lines before have written.
 #[derive(Default)]
 pub(super) struct Known {
-    /// The ids of keys, by their digests.
-    pub digests: HashMap<String, String>,
+    /// The ids of keys, by their digests; none where the key is out of reach.
+    pub digests: HashMap<String, Option<String>>,
     /// The ids of keys.
     pub ids: HashSet<String>,
     /// Users by their ids.
@@ -23,19 +24,21 @@ pub(super) struct Known {
     pub tenants: HashSet<String>,
     /// What keys of tenants must have, by the tenants' ids.
     rules: HashMap<String, Checks>,
+    /// Users who are not among these do not exist for the caller.
+    bounded: bool,
 }
 
 impl Known {
     /// Keys, users and rules, as they are now.
     pub(super) async fn now<'a>(
-        store: &Store,
+        view: &View,
         lines: impl Iterator<Item = &'a KeyImport> + Clone,
     ) -> Result<Self, StoreError> {
-        let mut known = Self::default();
-        known.add_keys(store.keys_by_digests(&digests(lines.clone())).await?);
-        known.add_keys(store.by_ids(&ids(lines.clone())).await?);
-        known.add_users(store.by_ids(&owners(lines.clone())).await?);
-        let rules = store.key_rules_of(&known.tenants_of(lines)).await?;
+        let mut known = Self::bounded(view.reach());
+        let (by_digest, by_id) = (digests(lines.clone()), ids(lines.clone()));
+        known.add_keys(view.taken_keys(&by_digest, &by_id).await?);
+        known.add_users(view.by_ids(&owners(lines.clone())).await?);
+        let rules = view.key_rules_of(&known.tenants_of(lines)).await?;
         known.add_rules(rules);
         Ok(known)
     }
@@ -43,11 +46,12 @@ impl Known {
     /// Keys, users and tenants, as they are in a write.
     pub(super) async fn all<'a>(
         write: &mut Write,
+        reach: &Reach,
         lines: impl Iterator<Item = &'a KeyImport> + Clone,
     ) -> Result<Self, StoreError> {
-        let mut known = Self::default();
-        known.add_keys(write.keys_by_digests(&digests(lines.clone())).await?);
-        known.add_keys(write.by_ids(&ids(lines.clone())).await?);
+        let mut known = Self::bounded(reach);
+        let (by_digest, by_id) = (digests(lines.clone()), ids(lines.clone()));
+        known.add_keys(write.taken_keys(&by_digest, &by_id).await?);
         known.add_users(write.by_ids(&owners(lines.clone())).await?);
         let tenants = known.tenants_of(lines);
         let found: Vec<Tenant> = write.by_ids(&tenants).await?;
@@ -87,11 +91,6 @@ impl Known {
         tenants.into_iter().collect()
     }
 
-    fn add_users(&mut self, users: Vec<User>) {
-        let users = users.into_iter().map(|user| (user.id.clone(), user));
-        self.users.extend(users);
-    }
-
     fn add_rules(&mut self, rules: HashMap<String, KeyRules>) {
         let rules = rules
             .into_iter()
@@ -99,17 +98,38 @@ impl Known {
         self.rules.extend(rules);
     }
 
-    fn add_keys(&mut self, keys: Vec<Key>) {
-        for key in keys {
-            self.add(&key);
+    fn bounded(reach: &Reach) -> Self {
+        Self {
+            bounded: *reach != Reach::Everything,
+            ..Self::default()
         }
     }
 
-    /// Takes note of a key that is there.
+    /// Whether a line names an owner who does not exist for a caller who does not see everything. For one who does, a
+    /// key may have an owner who is missing.
+    pub(super) fn lacks_owner(&self, line: &KeyImport) -> bool {
+        let owner = line.user_id.as_ref();
+        self.bounded && owner.is_some_and(|id| !self.users.contains_key(id))
+    }
+
+    fn add_users(&mut self, users: Vec<User>) {
+        self.users
+            .extend(users.into_iter().map(|user| (user.id.clone(), user)));
+    }
+
+    fn add_keys(&mut self, keys: Vec<Taken>) {
+        for Taken { key, seen } in keys {
+            let id = seen.then(|| key.id.clone());
+            self.digests.insert(key.digest.as_str().to_owned(), id);
+            self.ids.insert(key.id);
+        }
+    }
+
+    /// Takes note of a key that was written.
     pub(super) fn add(&mut self, key: &Key) {
         self.ids.insert(key.id.clone());
         self.digests
-            .insert(key.digest.as_str().to_owned(), key.id.clone());
+            .insert(key.digest.as_str().to_owned(), Some(key.id.clone()));
     }
 }
 

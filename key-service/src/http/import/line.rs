@@ -4,6 +4,7 @@ use crate::domain::credential::{Credential, DIGEST, Digest, Digester, FOREIGN};
 use crate::domain::input::rules::object;
 use crate::domain::input::{input, read};
 use crate::domain::key::{KeyImport, KeyStatus, KeyTerms};
+use crate::domain::reach::Reach;
 use crate::domain::refusal::Refusal;
 use crate::domain::text::{ID, LINE};
 use crate::domain::words::Status as _;
@@ -32,10 +33,37 @@ pub fn id_taken() -> Refusal {
     Refusal::field("id", "another key has this id")
 }
 
+/// The refusal of a key that is there already, and not the caller's to know of.
+pub fn key_taken() -> Refusal {
+    Refusal::field("", "the key is there already")
+}
+
 /// Refused where the key is there already, under an id that is not the one of the line.
 pub fn other_id(line: &KeyImport, there: &str) -> Option<Refusal> {
     let id = line.terms.id.as_deref()?;
     (id != there).then(|| Refusal::field("id", format!("the key is there already, as {there}")))
+}
+
+/// The refusal of an owner who does not exist for the caller.
+pub fn no_owner() -> Refusal {
+    Refusal::field("user_id", "there is no user of this id")
+}
+
+/// A line of a caller who reaches no further than this: its key becomes one of the caller's tenant.
+pub fn within(reach: &Reach, mut line: KeyImport) -> Result<KeyImport, Refusal> {
+    let Some(tenant) = reach.tenant() else {
+        return Ok(line);
+    };
+    if line
+        .terms
+        .tenant_id
+        .as_deref()
+        .is_some_and(|id| id != tenant)
+    {
+        return Err(Refusal::field("tenant_id", "there is no tenant of this id"));
+    }
+    line.terms.tenant_id = Some(tenant.to_owned());
+    Ok(line)
 }
 
 /// Reads a line, and makes the digest of a key in clear.

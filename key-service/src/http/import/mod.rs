@@ -11,10 +11,10 @@ mod report;
 use check::{Planned, check};
 use known::Known;
 pub use line::ImportLine;
-use line::{id_taken, other_id, read_line};
+use line::{id_taken, key_taken, no_owner, other_id, read_line, within};
 use report::{Done, ImportReport, LineResult};
 
-use super::app::{Actor, App};
+use super::app::App;
 use super::body::{Query, bytes, media_type};
 use super::problem::Problem;
 use crate::domain::audit::Action;
@@ -25,7 +25,7 @@ use crate::domain::refusal::{FieldError, Refusal};
 use crate::domain::text::ID;
 use crate::domain::time::now;
 use crate::domain::user::{User, UserDraft};
-use crate::store::{StoreError, Urgency, Write};
+use crate::store::{StoreError, Urgency, View, Write};
 
 /// The path, whose requests take as long as their lines do.
 pub const PATH: &str = "/admin/v1/keys/import";
@@ -76,8 +76,8 @@ impl ImportQuery {
 )]
 pub async fn import(
     State(app): State<App>,
+    Extension(view): Extension<View>,
     Query(manner): Query<ImportQuery>,
-    Extension(actor): Extension<Actor>,
     request: Request,
 ) -> Result<Json<ImportReport>, Problem> {
     let media = media_type(request.headers());
@@ -97,25 +97,23 @@ pub async fn import(
         .split(|byte| *byte == b'\n')
         .enumerate()
         .filter(|(_, line)| !line.trim_ascii().is_empty())
-        .map(|(index, line)| (index + 1, read_line(line, &app.settings.digester)))
-        .map(|(number, line)| {
-            (
-                number,
-                line.map(|line| of_tenant(line, manner.tenant.as_ref())),
-            )
+        .map(|(index, line)| {
+            let line = read_line(line, &app.settings.digester)
+                .map(|line| of_tenant(line, manner.tenant.as_ref()));
+            (index + 1, line.and_then(|line| within(view.reach(), line)))
         })
         .collect();
     if !manner.partial {
-        check(&app.store, &lines, manner.expired()).await?;
+        check(&view, &lines, manner.expired()).await?;
     }
     let mut report = ImportReport::default();
     let mut planned = Planned::default();
     let mut rest = lines.as_slice();
     while !rest.is_empty() {
-        let mut write = app.store.write_as(Urgency::Import, &actor.0, now()).await?;
+        let mut write = view.write_as(Urgency::Import, now()).await?;
         let part = rest.get(..PART).unwrap_or(rest);
         let good = part.iter().filter_map(|(_, line)| line.as_ref().ok());
-        let mut known = Known::all(&mut write, good).await?;
+        let mut known = Known::all(&mut write, view.reach(), good).await?;
         for (number, line) in part {
             let number = *number;
             rest = rest.get(1..).unwrap_or_default();
@@ -168,10 +166,16 @@ async fn import_line(
     manner: &ImportQuery,
 ) -> Result<Result<Done, Refusal>, StoreError> {
     if let Some(there) = known.digests.get(line.digest.as_str()) {
+        let Some(there) = there else {
+            return Ok(Err(key_taken()));
+        };
         return Ok(match other_id(&line, there) {
             Some(refusal) => Err(refusal),
             None => Ok(Done::existing(there.clone())),
         });
+    }
+    if known.lacks_owner(&line) {
+        return Ok(Err(no_owner()));
     }
     if let Some(id) = &line.terms.id
         && known.ids.contains(id)
