@@ -30,10 +30,7 @@ pub async fn obey(write: &mut Write, key: &Key, owner: Option<&User>) -> Result<
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn show(
-    Extension(view): Extension<View>,
-    Id(id): Id,
-) -> Result<Json<KeyRules>, Problem> {
+pub async fn show(Extension(view): Extension<View>, Id(id): Id) -> Result<Json<KeyRules>, Problem> {
     let rules = view.key_rules(&id).await?.ok_or_else(no_such_tenant)?;
     Ok(Json(rules.unwrap_or_default()))
 }
