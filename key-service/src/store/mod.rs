@@ -35,7 +35,7 @@ mod writable;
 mod write;
 
 pub use database::{Missing, Store};
-pub use error::{Failure, StoreError};
+pub use error::{Failure, OpenError, StoreError};
 pub use location::Location;
 pub use queue::Urgency;
 pub use writable::Refused;
