@@ -6,7 +6,8 @@ use crate::paths;
 use crate::ports::{self, Port};
 use crate::process::Process;
 use crate::wait::PATIENCE;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -222,9 +223,21 @@ impl Server {
         Ok(())
     }
 
-    /// Ends it as a crash would.
+    /// Ends it as a crash would, with all its processes.
     pub fn kill(&mut self) {
-        self.process = None;
+        let Some(mut process) = self.process.take() else {
+            return;
+        };
+        // Standing still, it starts no others meanwhile.
+        process.signal(Signal::SIGSTOP);
+        let id = process.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        drop(process);
+        for child in children.unwrap_or_default().split_whitespace() {
+            if let Ok(child) = child.parse() {
+                let _ = signal::kill(Pid::from_raw(child), Signal::SIGKILL);
+            }
+        }
     }
 
     /// Makes a standby the primary, and waits until it is.
