@@ -179,13 +179,18 @@ impl Store {
 
     /// Looks whether the server is there, and still the one with the history that the numbers are of.
     async fn look(&self, server: &Server) -> Result<(), StoreError> {
-        let read = async {
+        let read = async || {
             let mut lent = Lent::of(&server.own).await?;
             let sequence = server.read(&mut lent).await?;
             Ok::<_, StoreError>((lent, sequence))
         };
-        let (mut lent, sequence) = match read.await {
-            Ok(read) => read,
+        let found = match read().await {
+            // One connection that was ended says nothing of the server: another one tells.
+            Err(StoreError::Away(_)) => read().await,
+            found => found,
+        };
+        let (mut lent, sequence) = match found {
+            Ok(found) => found,
             Err(error) => {
                 if !server.away.swap(true, Ordering::Relaxed) {
                     tracing::error!(%error, "the database cannot be reached");

@@ -1,12 +1,10 @@
 //! PostgreSQL fails under the running service: what that is called, and that all goes on after it.
 
-use std::process::Stdio;
-
 use ::support::postgres::Server;
 use serde_json::{Value, json};
 
 use crate::engine::{self, VERSION, is_postgresql};
-use crate::postgresql_services::until;
+use crate::postgresql_services::{Held, until};
 use crate::program::Running;
 use crate::support::{Service, digest};
 
@@ -161,8 +159,10 @@ fn where_no_writes_are_taken_reads_go_on() {
         suspend(&service, "suspended").status == 200
     });
     assert_eq!(service.changes("?after=3")["cursor"], 4);
-    let ready = service.send("GET", "/readyz", None, None).expect(200);
-    assert_eq!(ready["writes"], "ok");
+    until("it is ready for all", || {
+        let ready = service.send("GET", "/readyz", None, None);
+        ready.status == 200 && ready.json()["writes"] == "ok"
+    });
 }
 
 #[test]
@@ -173,20 +173,7 @@ fn while_another_holds_the_sequence_reads_go_on_and_writes_are_told_to_come_agai
     let service = Service::furnished();
     let server = engine::server().unwrap();
     let name = &service.database().name;
-    let mut holder = server.client("psql", name);
-    let sql = "BEGIN; SELECT value FROM sequence FOR UPDATE; SELECT pg_sleep(600)";
-    let mut holder = holder
-        .args(["--command", sql])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    until("it is held", || {
-        let sql = format!(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}' AND wait_event = 'PgSleep'"
-        );
-        server.ask("postgres", &sql).unwrap() == "1"
-    });
+    let held = Held::take(server, name);
     let refused = suspend(&service, "suspended");
     refused.problem(503);
     assert_eq!(refused.header("retry-after"), "1");
@@ -201,11 +188,7 @@ fn while_another_holds_the_sequence_reads_go_on_and_writes_are_told_to_come_agai
         Some(body.as_bytes()),
     );
     assert_eq!(counted.status, 204, "{}", counted.text);
-    let end = format!(
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{name}' AND wait_event = 'PgSleep'"
-    );
-    server.ask("postgres", &end).unwrap();
-    holder.wait().unwrap();
+    held.release();
     suspend(&service, "suspended").expect(200);
 }
 

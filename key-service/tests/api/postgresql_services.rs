@@ -1,9 +1,10 @@
 //! Several services on one database of PostgreSQL.
 
 use std::collections::BTreeSet;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use ::support::postgres::Server;
 use serde_json::{Value, json};
 
 use crate::engine::{self, Database, is_postgresql};
@@ -17,6 +18,52 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         assert!(Instant::now() < end, "waited too long: {what}");
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Another session that has locked the sequence and does not end.
+pub struct Held<'a> {
+    server: &'a Server,
+    database: &'a str,
+    session: Child,
+}
+
+impl<'a> Held<'a> {
+    pub fn take(server: &'a Server, database: &'a str) -> Self {
+        let sql = "BEGIN; SELECT value FROM sequence FOR UPDATE; SELECT pg_sleep(600)";
+        let session = server
+            .client("psql", database)
+            .args(["--command", sql])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let held = Self {
+            server,
+            database,
+            session,
+        };
+        until("it is held", || {
+            held.sessions("wait_event = 'PgSleep'") == 1
+        });
+        held
+    }
+
+    /// How many sessions on the database are in this state.
+    pub fn sessions(&self, state: &str) -> usize {
+        let name = self.database;
+        let sql =
+            format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}' AND {state}");
+        self.server.ask("postgres", &sql).unwrap().parse().unwrap()
+    }
+
+    pub fn release(mut self) {
+        let name = self.database;
+        let sql = format!(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{name}' AND wait_event = 'PgSleep'"
+        );
+        self.server.ask("postgres", &sql).unwrap();
+        self.session.wait().unwrap();
     }
 }
 
@@ -63,7 +110,12 @@ fn followers_of_two_services_find_each_number_once_while_eight_write() {
         while seen.len() < WRITERS * WRITES {
             let page = service.changes(&format!("?after={cursor}&wait=20&limit=7"));
             assert_eq!(page["reset"], false);
+            let before = seen.len();
             seen.extend(sequences(&page));
+            // Nobody writes any more: what was not seen is lost.
+            if seen.len() == before {
+                break;
+            }
             cursor = page["cursor"].as_i64().unwrap();
         }
         seen
@@ -164,23 +216,25 @@ fn reports_of_the_same_keys_on_two_services_do_not_wait_for_each_other_in_a_circ
     if !is_postgresql() {
         return;
     }
-    const KEYS: usize = 60;
-    const REPORTS: usize = 25;
+    const KEYS: usize = 300;
+    const REPORTS: usize = 30;
     let first = Service::furnished();
     for number in 0..KEYS {
         first.make_key(&json!({"id": format!("key_{number}")}));
     }
     let second = first.replica();
-    until("the second knows of them", || second.store.sequence() > 60);
+    until("the second knows of them", || {
+        second.store.sequence() > KEYS as i64
+    });
     let at = key_service::domain::time::now();
     std::thread::scope(|scope| {
         for reporter in 0..4_usize {
             let service = [&first, &second][reporter % 2];
             scope.spawn(move || {
                 for batch in 0..REPORTS {
-                    // Each in another order.
+                    // On one service in the order of their ids, on the other against it.
                     let keys: Vec<Value> = (0..KEYS)
-                        .map(|number| (number * (2 * reporter + 1) * 7 + batch * 11) % KEYS)
+                        .map(|number| if reporter % 2 == 0 { number } else { KEYS - 1 - number })
                         .map(|number| json!({"id": format!("key_{number}"), "allowed": 1, "rejected": 0, "last_at": at}))
                         .collect();
                     let body = json!({
@@ -208,22 +262,42 @@ fn services_that_start_at_once_make_the_tables_and_the_first_token_once() {
     }
     let server = engine::server().unwrap();
     server.create("together").unwrap();
+    let start = |url: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let service = Running::start(folder.path(), &[("KEYBOUND_DATABASE", url)]);
+        service.first_lines.clone()
+    };
+    let told_once = |lines: Vec<String>| {
+        let told = lines.iter().filter(|lines| lines.contains("kbt_admin_"));
+        assert_eq!(told.count(), 1, "{lines:?}");
+    };
     let url = server.url("together");
-    let folders: Vec<_> = (0..4).map(|_| tempfile::tempdir().unwrap()).collect();
-    let lines: Vec<String> = std::thread::scope(|scope| {
-        let started: Vec<_> = folders
-            .iter()
-            .map(|folder| {
-                scope.spawn(|| Running::start(folder.path(), &[("KEYBOUND_DATABASE", &url)]))
-            })
-            .collect();
-        started
-            .into_iter()
-            .map(|service| service.join().unwrap().first_lines.clone())
-            .collect()
+    std::thread::scope(|scope| {
+        let started: Vec<_> = (0..4).map(|_| scope.spawn(|| start(&url))).collect();
+        told_once(
+            started
+                .into_iter()
+                .map(|lines| lines.join().unwrap())
+                .collect(),
+        );
     });
-    let told = lines.iter().filter(|lines| lines.contains("kbt_admin_"));
-    assert_eq!(told.count(), 1, "{lines:?}");
+    // Each has looked for a token, and found none, before one of them makes it.
+    let ready = Database::new();
+    let url = ready.url();
+    let held = Held::take(server, &ready.name);
+    std::thread::scope(|scope| {
+        let started: Vec<_> = (0..2).map(|_| scope.spawn(|| start(&url))).collect();
+        until("both wait to write", || {
+            held.sessions("wait_event_type = 'Lock'") == 2
+        });
+        held.release();
+        told_once(
+            started
+                .into_iter()
+                .map(|lines| lines.join().unwrap())
+                .collect(),
+        );
+    });
     server.remove("together").unwrap();
 }
 
@@ -438,6 +512,7 @@ fn an_import_takes_the_same_lines_and_its_keys_are_found() {
     assert_eq!(report["imported"], lines);
     let found = second.resolve(&[&digest(&json!("key-of-some-length-499"))]);
     assert_eq!(found["results"][0]["user"]["id"], "usr_a");
+    assert_eq!(found["results"][0]["key"]["tenant_id"], "ten_a");
 }
 
 #[test]

@@ -131,7 +131,11 @@ fn how_long_things_are_kept_is_thirty_days_at_least() {
         ("soon", "must be a duration"),
     ] {
         for option in ["--audit-retention", "--usage-retention"] {
-            let output = run(folder.path(), &[], &["serve", option, value]);
+            let output = run(
+                folder.path(),
+                &[],
+                &["serve", "--database", "no-such-folder/db", option, value],
+            );
             assert_eq!(output.status.code(), Some(2));
             assert!(
                 text(&output.stderr).contains(told),
