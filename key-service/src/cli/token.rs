@@ -78,9 +78,9 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
                     role,
                     tenant_id: tenant,
                     user_id: user,
-                    expires_at: expires.map(|span| now() + span.seconds()),
+                    expires_at: None,
                 };
-                create(grant, &name, remote.json, &database).await
+                create(grant, expires, &name, remote.json, &database).await
             }
             Command::List { database } => list(remote.json, &database).await,
             Command::Revoke { name, database } => revoke(&name, remote.json, &database).await,
@@ -88,7 +88,13 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
     })
 }
 
-async fn create(grant: Grant, name: &str, json: bool, database: &Database) -> Outcome {
+async fn create(
+    mut grant: Grant,
+    expires: Option<Span>,
+    name: &str,
+    json: bool,
+    database: &Database,
+) -> Outcome {
     grant
         .check()
         .map_err(|message| Failure::Usage(message.to_owned()))?;
@@ -98,7 +104,9 @@ async fn create(grant: Grant, name: &str, json: bool, database: &Database) -> Ou
         )));
     }
     let store = database.open(Missing::Create).await?;
-    let mut write = store.write("command line", now()).await?;
+    let now = now();
+    grant.expires_at = expires.map(|span| now + span.seconds());
+    let mut write = store.write("command line", now).await?;
     if write.token(name).await?.is_some() {
         return Err(Failure::Refused(format!(
             "there is or was a token named {name}: choose another name"

@@ -31,8 +31,8 @@ pub enum InUseReason {
 pub struct Problem {
     /// Stable name of the kind of problem, as a URN.
     #[serde(rename = "type")]
-    #[schema(example = "urn:keybound:problem:invalid_request")]
-    kind: String,
+    #[schema(value_type = String, example = "urn:keybound:problem:invalid_request")]
+    kind: Box<str>,
     /// The kind in words.
     title: &'static str,
     /// The HTTP status.
@@ -41,7 +41,8 @@ pub struct Problem {
     #[schema(example = "invalid_request")]
     code: &'static str,
     /// What is wrong this time, and what to do.
-    detail: String,
+    #[schema(value_type = String)]
+    detail: Box<str>,
     /// Every wrong field, where fields are wrong.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(value_type = Option<Vec<FieldError>>)]
@@ -72,11 +73,11 @@ impl Problem {
         detail: impl Into<String>,
     ) -> Self {
         Self {
-            kind: format!("urn:keybound:problem:{code}"),
+            kind: format!("urn:keybound:problem:{code}").into(),
             title,
             status: status.as_u16(),
             code,
-            detail: detail.into(),
+            detail: detail.into().into(),
             errors: Box::default(),
             keys: Box::default(),
             reason: None,

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::names::{Name, boolean, name};
+use super::names::{Attribute, boolean, name};
 use crate::http::problem::Problem;
 use crate::store::people::PeopleFilter;
 
@@ -35,10 +35,10 @@ fn set(filter: &mut PeopleFilter, attribute: &str, value: &Value) -> Result<(), 
         _ => Err(wrong("compares this attribute with a text in quotes")),
     };
     let twice = match name(attribute) {
-        Name::Id => filter.id.replace(text()?).is_some(),
-        Name::UserName => filter.login.replace(text()?).is_some(),
-        Name::ExternalId => filter.external_id.replace(text()?).is_some(),
-        Name::Active => {
+        Attribute::Id => filter.id.replace(text()?).is_some(),
+        Attribute::UserName => filter.login.replace(text()?).is_some(),
+        Attribute::ExternalId => filter.external_id.replace(text()?).is_some(),
+        Attribute::Active => {
             let value =
                 boolean(value).ok_or_else(|| wrong("compares active with true or false"))?;
             filter.active.replace(value).is_some()

@@ -7,7 +7,7 @@ pub const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 
 /// An attribute of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Name {
+pub enum Attribute {
     /// What the service itself gives: never changed.
     Id,
     /// Of the service likewise.
@@ -29,19 +29,19 @@ pub enum Name {
 }
 
 /// The attribute of this name. Of a path into one, as `emails[type eq "work"].value`, the outer one.
-pub fn name(text: &str) -> Name {
+pub fn name(text: &str) -> Attribute {
     let text = without_urn(text.trim());
     let outer = text.split(['.', '[']).next().unwrap_or_default().trim();
     match outer.to_ascii_lowercase().as_str() {
-        "id" => Name::Id,
-        "meta" => Name::Meta,
-        "schemas" => Name::Schemas,
-        "username" => Name::UserName,
-        "externalid" => Name::ExternalId,
-        "displayname" => Name::DisplayName,
-        "active" => Name::Active,
-        "emails" => Name::Emails,
-        _ => Name::Other,
+        "id" => Attribute::Id,
+        "meta" => Attribute::Meta,
+        "schemas" => Attribute::Schemas,
+        "username" => Attribute::UserName,
+        "externalid" => Attribute::ExternalId,
+        "displayname" => Attribute::DisplayName,
+        "active" => Attribute::Active,
+        "emails" => Attribute::Emails,
+        _ => Attribute::Other,
     }
 }
 

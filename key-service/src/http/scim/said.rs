@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::names::{Name, boolean, member, name, without_urn};
+use super::names::{Attribute, boolean, member, name, without_urn};
 use crate::domain::Patch;
 use crate::domain::directory::Said;
 use crate::domain::text::line;
@@ -80,9 +80,9 @@ fn members(object: &Value, said: &mut Said) -> Result<(), Problem> {
     for (name_of_member, value) in members {
         match name(name_of_member) {
             // The service's own: what a body says of them does not count.
-            Name::Id | Name::Meta | Name::Schemas => {}
+            Attribute::Id | Attribute::Meta | Attribute::Schemas => {}
             // Missing, for those that cannot be nothing.
-            Name::Active | Name::UserName if value.is_null() => {}
+            Attribute::Active | Attribute::UserName if value.is_null() => {}
             _ => set(said, name_of_member, value)?,
         }
     }
@@ -92,22 +92,22 @@ fn members(object: &Value, said: &mut Said) -> Result<(), Problem> {
 /// Takes note of one attribute; null takes it away.
 fn set(said: &mut Said, path: &str, value: &Value) -> Result<(), Problem> {
     match name(path) {
-        Name::UserName => match optional(path, value)? {
+        Attribute::UserName => match optional(path, value)? {
             Some(login) => said.login = Patch::Set(login),
             None => return Err(fixed("userName", "is required")),
         },
-        Name::Active if value.is_null() => return Err(fixed("active", "is true or false")),
-        Name::Active => {
+        Attribute::Active if value.is_null() => return Err(fixed("active", "is true or false")),
+        Attribute::Active => {
             let active = boolean(value).ok_or_else(|| invalid("active must be true or false."))?;
             said.active = Patch::Set(active);
         }
-        Name::ExternalId => said.external_id = Patch::Set(optional(path, value)?),
-        Name::DisplayName => said.display_name = Patch::Set(optional(path, value)?),
-        Name::Emails => said.contact = Patch::Set(email(value)?),
-        Name::Id | Name::Meta | Name::Schemas => {
+        Attribute::ExternalId => said.external_id = Patch::Set(optional(path, value)?),
+        Attribute::DisplayName => said.display_name = Patch::Set(optional(path, value)?),
+        Attribute::Emails => said.contact = Patch::Set(email(value)?),
+        Attribute::Id | Attribute::Meta | Attribute::Schemas => {
             return Err(fixed(path, "is given by the service"));
         }
-        Name::Other => {}
+        Attribute::Other => {}
     }
     Ok(())
 }
