@@ -65,6 +65,10 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
                 "BROKEN"
             }
         );
+        if report.acknowledged > 0 {
+            let count = report.acknowledged;
+            println!("    {count} acknowledged writes were looked for in the end");
+        }
         for broken in &report.broken {
             println!("    {broken}");
         }

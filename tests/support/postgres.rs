@@ -233,10 +233,16 @@ impl Server {
         let id = process.id();
         let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
         drop(process);
-        for child in children.unwrap_or_default().split_whitespace() {
-            if let Ok(child) = child.parse() {
-                let _ = signal::kill(Pid::from_raw(child), Signal::SIGKILL);
-            }
+        let children = children.unwrap_or_default();
+        let children = children.split_whitespace().filter_map(|id| id.parse().ok());
+        let children: Vec<Pid> = children.map(Pid::from_raw).collect();
+        for child in &children {
+            let _ = signal::kill(*child, Signal::SIGKILL);
+        }
+        // Before it is started again, nobody may hold its memory any more.
+        let end = Instant::now() + PATIENCE;
+        while children.iter().any(is_running) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -285,6 +291,12 @@ impl Drop for Server {
         drop(self.cleaner.stdin.take());
         let _ = self.cleaner.wait();
     }
+}
+
+/// Whether a process has not ended, be it that nobody has asked yet how it did.
+fn is_running(process: &Pid) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/status"));
+    status.is_ok_and(|status| !status.contains("State:\tZ"))
 }
 
 fn is_root() -> bool {

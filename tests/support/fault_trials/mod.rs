@@ -106,7 +106,9 @@ impl Trial {
         report.broken.extend(afterwards(&gateway, stock).await?);
         let acknowledged = disturbance.acknowledged();
         report.acknowledged = acknowledged.len();
-        if let Some(cluster) = stock.cluster() {
+        if let Some(cluster) = stock.cluster()
+            && !acknowledged.is_empty()
+        {
             let lost = cluster.without(&acknowledged)?.len();
             if lost > 0 {
                 let of = acknowledged.len();
