@@ -62,7 +62,7 @@ fn the_log_tells_of_wrong_tokens_once_a_second() {
     let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
     let lines = log
         .lines()
-        .filter(|line| line.contains("unknown or revoked token"));
+        .filter(|line| line.contains("unknown, revoked or expired token"));
     let told = lines.clone().count() as u64;
     assert!(
         (1..=seconds + 1).contains(&told),
