@@ -19,6 +19,9 @@ use support::failure::{Failure, Result};
 /// A server that does not answer for this long is broken.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Who has not looked for this long did not run.
+const STANDSTILL: Duration = Duration::from_secs(2);
+
 /// The longest latency that is told apart, in nanoseconds.
 const LONGEST: u64 = 60_000_000_000;
 
@@ -168,8 +171,14 @@ impl Load {
         let mut due = begin;
         let mut sent = 0;
         let mut heard = begin;
+        let mut looked = begin;
         loop {
             let now = Instant::now();
+            // A machine that stood still answers nobody: that is no time in which an answer could have come.
+            if now > looked + STANDSTILL {
+                heard += now - looked;
+            }
+            looked = now;
             let more = |due: Instant, sent: usize| match until {
                 Until::Time(end) => due < end,
                 Until::Count(count) => sent < count,
@@ -206,7 +215,7 @@ impl Load {
                 )));
             }
             let wait = match pace {
-                Pace::Saturating => PATIENCE,
+                Pace::Saturating => STANDSTILL / 2,
                 // The next request is due within microseconds; who else needs this processor gets it.
                 Pace::Rate(_) => {
                     std::thread::yield_now();
