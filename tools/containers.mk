@@ -9,15 +9,17 @@ UPSTREAM_IMAGE := keybound/upstream:$(VERSION)
 PLUGIN_IMAGE := keybound/plugin:$(VERSION)
 NATIVE_IMAGE := keybound/native:$(VERSION)
 ENVOY_STAND_IN_IMAGE := keybound/envoy:$(ENVOY_VERSION)
+POSTGRESQL_STAND_IN_IMAGE := keybound/postgresql:18.4
 
 COMPOSE = $(shell docker compose version > /dev/null 2>&1 && echo docker compose || echo docker-compose)
 COMPOSED = $(COMPOSE) -f envoy/docker-compose.yaml
 -include target/images/names.mk
 
 .PHONY: images
-images: wasm native static envoy ## Make container images without a registry, from what is built here
+images: wasm native static envoy postgresql ## Make container images without a registry, from what is built here
 	KEY_SERVICE_IMAGE='$(KEY_SERVICE_IMAGE)' UPSTREAM_IMAGE='$(UPSTREAM_IMAGE)' PLUGIN_IMAGE='$(PLUGIN_IMAGE)' NATIVE_IMAGE='$(NATIVE_IMAGE)' \
-	  ENVOY_STAND_IN_IMAGE='$(ENVOY_STAND_IN_IMAGE)' STATIC_PROGRAMS='target/$(STATIC_TARGET)/dist' tools/images
+	  ENVOY_STAND_IN_IMAGE='$(ENVOY_STAND_IN_IMAGE)' POSTGRESQL_STAND_IN_IMAGE='$(POSTGRESQL_STAND_IN_IMAGE)' \
+	  STATIC_PROGRAMS='target/$(STATIC_TARGET)/dist' tools/images
 
 .PHONY: compose-configuration
 compose-configuration: ## Make envoy/compose/envoy.yaml anew after a change of envoy/envoy.yaml
@@ -29,8 +31,8 @@ native-configuration: ## Make envoy/native/envoy.yaml anew after a change of env
 	MAKE_NATIVE_CONFIGURATION=1 cargo test -p keybound-tests --test deploy native_configuration::it_is_made
 
 .PHONY: compose-up
-compose-up: wasm envoy/.env ## Start the composed system (PROFILE=observe: with Prometheus and Grafana)
-	$(COMPOSED) $(if $(PROFILE),--profile $(PROFILE)) up -d
+compose-up: wasm envoy/.env ## Start the composed system (PROFILE=observe: with Prometheus and Grafana; PROFILE=postgresql: two key services on PostgreSQL)
+	$(if $(filter postgresql,$(PROFILE)),KEYBOUND_DATABASE='postgres://keybound@postgresql/keybound' )$(COMPOSED) $(if $(PROFILE),--profile $(PROFILE)) up -d
 	@echo 'waiting until Envoy is healthy'
 	@for pause in $$(seq 60); do \
 	  health=$$(docker inspect --format '{{.State.Health.Status}}' $$($(COMPOSED) ps -q envoy)); \
@@ -40,7 +42,7 @@ compose-up: wasm envoy/.env ## Start the composed system (PROFILE=observe: with 
 
 .PHONY: compose-down
 compose-down: ## Stop the composed system; its database is kept (VOLUMES=1 drops it)
-	$(COMPOSED) --profile observe down --remove-orphans $(if $(VOLUMES),--volumes)
+	$(COMPOSED) --profile observe --profile postgresql down --remove-orphans $(if $(VOLUMES),--volumes)
 
 envoy/.env: envoy/.env.example
 	@umask 077 && while IFS= read -r line; do \
@@ -51,11 +53,11 @@ envoy/.env: envoy/.env.example
 	@echo 'envoy/.env now holds the composed system'\''s secrets'
 
 .PHONY: compose-test
-compose-test: images ## Run the suite against the composed system, each test against one of its own (TESTS=name selects; NATIVE=1: with the dynamic module)
+compose-test: images ## Run the suite against the composed system, each test against one of its own (TESTS=name selects; NATIVE=1: with the dynamic module; PROFILE=postgresql: on that database)
 	ENVOY_IMAGE='$(ENVOY_STAND_IN_IMAGE)' KEYBOUND_KEY_SERVICE_IMAGE='$(KEY_SERVICE_IMAGE)' \
 	  KEYBOUND_UPSTREAM_IMAGE='$(UPSTREAM_IMAGE)' KEYBOUND_COMPOSED='$(CURDIR)/tests/containers/key-service' \
 	  KEYBOUND_KEY_SERVICE='$(CURDIR)/target/$(STATIC_TARGET)/dist/key-service' \
-	  ENVOY='$(CURDIR)/tests/containers/envoy' \
+	  ENVOY='$(CURDIR)/tests/containers/envoy' POSTGRESQL_IMAGE='$(POSTGRESQL_STAND_IN_IMAGE)' KEYBOUND_COMPOSED_PROFILE='$(PROFILE)' \
 	  cargo test -p keybound-tests --test envoy --no-fail-fast -- $(TESTS)
 
 KUBERNETES_VALIDATE_VERSION := 1.37.0
