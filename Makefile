@@ -140,7 +140,7 @@ soak: toolchain ## Simulate for SECONDS, other seeds each time
 	$(SIMULATE) --soak $(or $(SECONDS),$(SOAK_SECONDS))
 
 .PHONY: test-envoy
-test-envoy: build $(if $(NATIVE),native-all) target/envoy-$(ENVOY_VERSION)/is-$(ENVOY_VERSION) ## Run the tests on Envoy with another version of it (ENVOY_VERSION=1.39.3; NATIVE=1: with the dynamic module)
+test-envoy: build $(if $(NATIVE),native-all) postgresql target/envoy-$(ENVOY_VERSION)/is-$(ENVOY_VERSION) ## Run the tests on Envoy with another version of it (ENVOY_VERSION=1.39.3; NATIVE=1: with the dynamic module)
 	ENVOY='$(CURDIR)/target/envoy-$(ENVOY_VERSION)/bin/envoy-$(ENVOY_VERSION)' \
 	  cargo test -p keybound-tests $(if $(NATIVE),--test native) --test envoy --no-fail-fast
 
@@ -196,12 +196,12 @@ bench-build: wasm native envoy
 	  target/bench/empty-trimmed.debug.wasm
 
 .PHONY: faults
-faults: build $(if $(NATIVE),native) envoy ## Break things under load, and see what becomes of every request (4 minutes; NATIVE=1: with the dynamic module)
+faults: build $(if $(NATIVE),native) envoy $(if $(filter postgresql,$(DATABASE)),postgresql) ## Break things under load, and see what becomes of every request (4 minutes; NATIVE=1: with the dynamic module; DATABASE=postgresql: two services, 10 minutes)
 	cargo build --release -p keybound-tests --bin faults
-	@target/release/faults trials
+	@target/release/faults trials $(if $(DATABASE),--database '$(DATABASE)')
 
 .PHONY: figures
-figures: build $(if $(NATIVE),native) envoy ## Measure how soon changes are obeyed, and what a flood costs (5 minutes; NATIVE=1 likewise)
+figures: build $(if $(NATIVE),native) envoy postgresql ## Measure how soon changes are obeyed, what a flood and a million keys cost (20 minutes; NATIVE=1 likewise)
 	cargo build --release -p keybound-tests --bin faults
 	@target/release/faults figures
 

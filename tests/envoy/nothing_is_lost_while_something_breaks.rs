@@ -1,21 +1,26 @@
 //! Some of the trials of `make faults`, shorter: every promise but those of times.
 
 use std::time::Duration;
-use support::fault_trials::{Pace, Stock, trials};
+use support::fault_trials::{Engine, Pace, Stock, trials};
 
 async fn trial(name: &str) {
-    let trial = trials()
+    trial_on(Engine::Sqlite, name).await;
+}
+
+async fn trial_on(engine: Engine, name: &str) {
+    let trial = trials(engine)
         .into_iter()
         .find(|trial| trial.name == name)
         .expect("a trial of this name");
-    let stock = Stock::make(20_000).await.unwrap();
+    let mut stock = Stock::make_on(engine, 20_000).await.unwrap();
     let pace = Pace {
         before: Duration::from_millis(500),
         fault: Duration::from_secs(1),
         every: Duration::from_millis(10),
+        moments: 3,
     };
 
-    let report = trial.run(&stock, &pace).await.unwrap();
+    let report = trial.run(&mut stock, &pace).await.unwrap();
 
     assert!(report.broken.is_empty(), "{report:#?}");
     assert_eq!(report.lost, 0);
@@ -90,4 +95,29 @@ async fn envoy_is_restarted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_configuration_is_updated() {
     trial("configuration update").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_is_killed() {
+    trial_on(Engine::Postgresql, "a replica killed again and again").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgresql_is_killed() {
+    trial_on(Engine::Postgresql, "PostgreSQL killed again and again").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_that_is_behind_is_promoted() {
+    trial_on(Engine::Postgresql, "standby behind promoted").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn services_are_not_told_of_writes() {
+    trial_on(Engine::Postgresql, "LISTEN killed").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_primary_takes_no_writes() {
+    trial_on(Engine::Postgresql, "primary read-only").await;
 }

@@ -5,22 +5,28 @@ use comfy_table::presets::ASCII_MARKDOWN;
 use std::io::Write;
 use std::time::Duration;
 use support::failure::{Failure, Result};
-use support::fault_trials::{Pace, RECOVERED, Report, Stock, Trial, trials};
+use support::fault_trials::{Engine, Pace, RECOVERED, Report, Stock, Trial, trials};
 
 /// Which of them.
 #[derive(clap::Args)]
 pub struct Arguments {
+    /// Where the key service keeps its records
+    #[arg(long, value_enum, default_value = "sqlite", value_name = "ENGINE")]
+    database: Engine,
     /// Only trials whose name contains this
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
 }
+
+/// How often a replica, and PostgreSQL, is killed under writes.
+const MOMENTS: usize = 100;
 
 /// The longest that any request may take: `key_service.timeout`, a tick, and what a busy machine adds.
 const SLOWEST: Duration = Duration::from_millis(500 + 100 + 400);
 
 /// Runs them and prints a table. False where a promise was broken.
 pub async fn run(arguments: Arguments) -> Result<bool> {
-    let chosen: Vec<_> = trials()
+    let chosen: Vec<_> = trials(arguments.database)
         .into_iter()
         .filter(|trial| {
             arguments
@@ -30,7 +36,8 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
         })
         .collect();
     if chosen.is_empty() {
-        let names: Vec<&str> = trials().iter().map(|trial| trial.name).collect();
+        let all = trials(arguments.database);
+        let names: Vec<&str> = all.iter().map(|trial| trial.name).collect();
         return Err(Failure::new(format!(
             "--only fits no trial; there are: {}",
             names.join(", ")
@@ -40,14 +47,15 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
         before: Duration::from_millis(1500),
         fault: Duration::from_secs(4),
         every: Duration::from_millis(8),
+        moments: MOMENTS,
     };
     println!("making a database");
-    let stock = Stock::make(40_000).await?;
+    let mut stock = Stock::make_on(arguments.database, 40_000).await?;
     let mut reports = Vec::new();
     for (number, trial) in chosen.iter().enumerate() {
         print!("{} of {}: {} ... ", number + 1, chosen.len(), trial.name);
         std::io::stdout().flush()?;
-        let mut report = trial.run(&stock, &pace).await?;
+        let mut report = trial.run(&mut stock, &pace).await?;
         report.broken.extend(too_late(trial, &report));
         println!(
             "{}",
@@ -57,6 +65,10 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
                 "BROKEN"
             }
         );
+        if report.acknowledged > 0 {
+            let count = report.acknowledged;
+            println!("    {count} acknowledged writes were looked for in the end");
+        }
         for broken in &report.broken {
             println!("    {broken}");
         }

@@ -201,6 +201,17 @@ impl Config {
         }
     }
 
+    /// Key services on these ports of 127.0.0.1, each as good as another.
+    pub fn lead_to_key_services(&mut self, ports: impl Iterator<Item = u16>) {
+        let endpoint = |port| json!({"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}});
+        let endpoints: Vec<Value> = ports.map(endpoint).collect();
+        for cluster in self.clusters() {
+            if cluster["name"] == "key_service" {
+                cluster["load_assignment"]["endpoints"][0]["lb_endpoints"] = json!(endpoints);
+            }
+        }
+    }
+
     /// Takes the filter away: Envoy alone.
     pub fn remove_filter(&mut self) {
         self.http_filters()

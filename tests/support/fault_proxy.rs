@@ -3,6 +3,8 @@
 
 use crate::failure::{Failure, Result};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::ReadHalf;
@@ -44,6 +46,7 @@ impl Fault {
 #[derive(Debug)]
 pub struct FaultProxy {
     fault: watch::Sender<Fault>,
+    behind: Arc<AtomicU16>,
     server: JoinHandle<()>,
 }
 
@@ -52,13 +55,23 @@ impl FaultProxy {
     pub async fn start(port: u16, behind: u16) -> Result<Self> {
         let (fault, seen) = watch::channel(Fault::None);
         let listener = listen(port).await?;
-        let server = tokio::spawn(serve(listener, port, behind, seen));
-        Ok(Self { fault, server })
+        let behind = Arc::new(AtomicU16::new(behind));
+        let server = tokio::spawn(serve(listener, port, Arc::clone(&behind), seen));
+        Ok(Self {
+            fault,
+            behind,
+            server,
+        })
     }
 
     /// From now on this happens.
     pub fn set(&self, fault: Fault) {
         self.fault.send_replace(fault);
+    }
+
+    /// Connections that are opened from now on lead to this port.
+    pub fn lead_to(&self, behind: u16) {
+        self.behind.store(behind, Ordering::Relaxed);
     }
 }
 
@@ -76,7 +89,12 @@ async fn listen(port: u16) -> Result<TcpListener> {
         })
 }
 
-async fn serve(listener: TcpListener, port: u16, behind: u16, mut fault: watch::Receiver<Fault>) {
+async fn serve(
+    listener: TcpListener,
+    port: u16,
+    behind: Arc<AtomicU16>,
+    mut fault: watch::Receiver<Fault>,
+) {
     let mut listener = Some(listener);
     let mut connections = JoinSet::new();
     loop {
@@ -97,7 +115,7 @@ async fn serve(listener: TcpListener, port: u16, behind: u16, mut fault: watch::
             changed = fault.changed() => if changed.is_err() { return },
             Some(_) = connections.join_next() => {}
             accepted = open.accept() => if let Ok((client, _)) = accepted {
-                connections.spawn(carry(client, behind, fault.clone()));
+                connections.spawn(carry(client, behind.load(Ordering::Relaxed), fault.clone()));
             },
         }
     }

@@ -6,7 +6,8 @@ use crate::paths;
 use crate::ports::{self, Port};
 use crate::process::Process;
 use crate::wait::PATIENCE;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -222,9 +223,27 @@ impl Server {
         Ok(())
     }
 
-    /// Ends it as a crash would.
+    /// Ends it as a crash would, with all its processes.
     pub fn kill(&mut self) {
-        self.process = None;
+        let Some(mut process) = self.process.take() else {
+            return;
+        };
+        // Standing still, it starts no others meanwhile.
+        process.signal(Signal::SIGSTOP);
+        let id = process.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        drop(process);
+        let children = children.unwrap_or_default();
+        let children = children.split_whitespace().filter_map(|id| id.parse().ok());
+        let children: Vec<Pid> = children.map(Pid::from_raw).collect();
+        for child in &children {
+            let _ = signal::kill(*child, Signal::SIGKILL);
+        }
+        // Before it is started again, nobody may hold its memory any more.
+        let end = Instant::now() + PATIENCE;
+        while children.iter().any(is_running) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Makes a standby the primary, and waits until it is.
@@ -272,6 +291,12 @@ impl Drop for Server {
         drop(self.cleaner.stdin.take());
         let _ = self.cleaner.wait();
     }
+}
+
+/// Whether a process has not ended, be it that nobody has asked yet how it did.
+fn is_running(process: &Pid) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/status"));
+    status.is_ok_and(|status| !status.contains("State:\tZ"))
 }
 
 fn is_root() -> bool {

@@ -1,12 +1,16 @@
 //! Commands that work on the database itself.
 
 use std::path::Path;
+use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
 use super::outcome::Failure;
 use crate::domain::credential::Digester;
-use crate::store::{Location, Missing, Store, StoreError};
+use crate::store::{Location, Missing, OpenError, Store, StoreError};
+
+/// How often a server is tried that cannot be reached.
+const TRIES: Duration = Duration::from_secs(1);
 
 /// Which database.
 #[derive(clap::Args)]
@@ -41,13 +45,36 @@ impl Database {
 
 /// Opens the database; the error says which.
 pub async fn open(location: Location, missing: Missing) -> Result<Store, Failure> {
-    let shown = match location {
+    let opened = Store::open(location.clone(), missing).await;
+    opened.map_err(|error| not_opened(&location, error))
+}
+
+/// What to say of a database that was not opened.
+fn not_opened(location: &Location, error: OpenError) -> Failure {
+    let line = String::from(error);
+    Failure::Refused(match location {
         // Its errors name the file.
-        Location::File(_) => String::new(),
-        Location::Postgres { .. } => format!("{location}: "),
-    };
-    let opened = Store::open(location, missing).await;
-    opened.map_err(|error| Failure::Refused(format!("{shown}{error}")))
+        Location::File(_) => line,
+        Location::Postgres { .. } => format!("{location}: {line}"),
+    })
+}
+
+/// Opens the database, and waits for one whose server cannot be reached.
+pub async fn open_when_there(location: Location) -> Result<Store, Failure> {
+    let mut said = String::new();
+    loop {
+        match Store::open(location.clone(), Missing::Create).await {
+            Ok(store) => return Ok(store),
+            Err(OpenError::Away(line)) => {
+                if line != said {
+                    tracing::error!(database = %location, "{line}; waiting for it");
+                    said = line;
+                }
+            }
+            Err(error) => return Err(not_opened(&location, error)),
+        }
+        tokio::time::sleep(TRIES).await;
+    }
 }
 
 /// How credentials become digests.

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tracing_subscriber::EnvFilter;
 
-use super::database::{Database, Pepper, open};
+use super::database::{Database, Pepper, open_when_there};
 use super::listen::Listen;
 use super::outcome::{Failure, Outcome};
 use super::output::deliver;
@@ -20,9 +21,9 @@ use crate::domain::time::{DAY, duration, now};
 use crate::domain::token::{Role, Token, TokenEntry};
 use crate::filter::Filter;
 use crate::http::{self, Settings};
+use crate::store::Store;
 use crate::store::location::{CONNECTIONS, FEWEST_CONNECTIONS};
 use crate::store::retention::Retention;
-use crate::store::{Missing, Store};
 
 /// Requests under way at a stop get this long to finish.
 const LONGEST_STOP: Duration = Duration::from_secs(10);
@@ -147,6 +148,7 @@ async fn serve(arguments: Arguments, as_json: bool) -> Outcome {
         .map_err(|error| Failure::Refused(format!("cannot wait for signals: {error}")))?;
     // Before anything is announced: who starts the service may stop it the moment it listens.
     let stop_signal = stop_signal()?;
+    tokio::pin!(stop_signal);
     let digester = arguments.pepper.digester()?;
     let filter = filter(&arguments, &digester)?;
     // The address first: without it, no database is made and no token is printed in vain.
@@ -161,16 +163,31 @@ async fn serve(arguments: Arguments, as_json: bool) -> Outcome {
     })?;
     let database = arguments.database.database.clone();
     let database = database.with_connections(arguments.database_connections);
-    let store = open(database, Missing::Create).await?;
-    register_tokens(&store, as_json).await?;
-
-    let (stop, stopping) = watch::channel(false);
     let settings = Settings {
         digester,
         filter: Arc::new(filter),
         ..Settings::default()
     };
     let head_timeout = settings.head_timeout;
+    let not_cloned = |error| Failure::Refused(format!("cannot listen twice: {error}"));
+    let (waiting, listener) = twice(listener).map_err(not_cloned)?;
+    let (opened, is_opened) = watch::channel(false);
+    let told = http::serve(waiting, http::waiting(), head_timeout, is_opened);
+    let open = async {
+        let store = open_when_there(database).await;
+        let _ = opened.send(true);
+        store
+    };
+    let store = tokio::select! {
+        (store, ()) = async { tokio::join!(open, told) } => store?,
+        name = &mut stop_signal => {
+            tracing::info!(signal = name, "stopped while the database was away");
+            return Ok(());
+        }
+    };
+    register_tokens(&store, as_json).await?;
+
+    let (stop, stopping) = watch::channel(false);
     let router = http::router(store.clone(), settings, stopping.clone());
     let server = http::serve(listener, router, head_timeout, stopping);
     tokio::pin!(server);
@@ -203,7 +220,7 @@ async fn serve(arguments: Arguments, as_json: bool) -> Outcome {
     let pruner = tokio::spawn(prune(store.clone(), retention));
     tokio::select! {
         () = &mut server => {}
-        name = stop_signal => {
+        name = &mut stop_signal => {
             tracing::info!(signal = name, "stopping");
             let _ = stop.send(true);
             if tokio::time::timeout(LONGEST_STOP, &mut server).await.is_err() {
@@ -309,6 +326,15 @@ async fn register(store: &Store, role: Role, variable: &str) -> Outcome {
     }
     write.commit().await?;
     Ok(())
+}
+
+/// Two of one: what is answered before there is a database, and what after.
+fn twice(listener: TcpListener) -> std::io::Result<(TcpListener, TcpListener)> {
+    let listener = listener.into_std()?;
+    Ok((
+        TcpListener::from_std(listener.try_clone()?)?,
+        TcpListener::from_std(listener)?,
+    ))
 }
 
 /// Takes out what is older than it is kept for.

@@ -46,7 +46,14 @@ pub use app::Settings;
 pub use listen::serve;
 use problem::Problem;
 
-use crate::store::Store;
+use crate::store::{Failure, Store};
+
+/// What is answered as long as there is no database yet: the process is alive, and can do nothing.
+pub fn waiting() -> Router {
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .fallback(async || Problem::of_database(Failure::Away))
+}
 
 /// The whole service as a router. Long polls end as soon as `stopping` turns true.
 pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>) -> Router {

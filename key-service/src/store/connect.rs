@@ -3,14 +3,17 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::ConnectOptions as _;
 use sqlx::migrate::{Migrate as _, MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _};
+use tokio::time::timeout;
 
-use super::error::sql_state;
+use super::error::{OpenError, StoreError, sql_state};
 
 /// How the tables came to be.
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgresql");
+/// How long the first connection may take.
+const LONGEST: Duration = Duration::from_secs(10);
 /// Migrations from each multiple of this on are those that older services do not survive.
 const GENERATION: i64 = 1000;
 
@@ -54,6 +57,26 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions, String> {
         .application_name("key-service")
         // Where somebody wants to see them, the server tells of slow statements.
         .log_slow_statements(tracing::log::LevelFilter::Off, Duration::ZERO))
+}
+
+/// Opens the first connection.
+pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, OpenError> {
+    let Ok(connected) = timeout(LONGEST, PgConnection::connect_with(options)).await else {
+        let line = format!(
+            "the database's server did not answer in {} s",
+            LONGEST.as_secs()
+        );
+        return Err(OpenError::Away(line));
+    };
+    connected.map_err(|error| {
+        let line = cannot_connect(&error);
+        // A certificate does not get better by itself.
+        let is_tls = matches!(error, sqlx::Error::Tls(_));
+        match StoreError::from(error) {
+            StoreError::Away(_) if !is_tls => OpenError::Away(line),
+            _ => OpenError::Refused(line),
+        }
+    })
 }
 
 /// Brings the tables up to date, one service at a time.
@@ -119,7 +142,7 @@ pub(super) async fn prepare(connection: &mut PgConnection, create: bool) -> Resu
 }
 
 /// What to do where there is no connection.
-pub(super) fn cannot_connect(error: &sqlx::Error) -> String {
+fn cannot_connect(error: &sqlx::Error) -> String {
     match sql_state(error) {
         Some("28P01" | "28000") => format!(
             "the database does not let this role in ({error}): check user and password, in the URL, PGPASSWORD or \

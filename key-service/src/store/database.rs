@@ -12,7 +12,7 @@ use std::time::Duration;
 use sqlx::sqlite::SqlitePool;
 use tokio::sync::watch;
 
-use super::error::StoreError;
+use super::error::{OpenError, StoreError};
 use super::file::DatabaseFile;
 use super::location::Location;
 use super::measures::{Measures, PoolSize};
@@ -84,10 +84,10 @@ impl Engine {
 }
 
 impl Store {
-    /// Opens the database and brings its tables up to date. The error is one line for people.
-    pub async fn open(location: impl Into<Location>, missing: Missing) -> Result<Self, String> {
+    /// Opens the database and brings its tables up to date.
+    pub async fn open(location: impl Into<Location>, missing: Missing) -> Result<Self, OpenError> {
         match location.into() {
-            Location::File(path) => Self::open_file(&path, missing).await,
+            Location::File(path) => Ok(Self::open_file(&path, missing).await?),
             Location::Postgres { url, connections } => {
                 Self::open_postgres(&url, connections, missing).await
             }

@@ -28,6 +28,29 @@ pub enum StoreError {
     OutOfReach,
 }
 
+/// Why a database was not opened, in one line for people.
+#[derive(Debug)]
+pub enum OpenError {
+    /// Its server cannot be reached, and may be there later.
+    Away(String),
+    /// It is not what it has to be.
+    Refused(String),
+}
+
+impl From<String> for OpenError {
+    fn from(line: String) -> Self {
+        Self::Refused(line)
+    }
+}
+
+impl From<OpenError> for String {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Away(line) | OpenError::Refused(line) => line,
+        }
+    }
+}
+
 /// What kind of error it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {

@@ -42,7 +42,7 @@ mod write;
 
 pub use belongs::Taken;
 pub use database::{Missing, Store};
-pub use error::{Failure, StoreError};
+pub use error::{Failure, OpenError, StoreError};
 pub use location::Location;
 pub use queue::Urgency;
 pub use view::View;

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::Connection as _;
-use sqlx::postgres::{PgConnection, PgListener, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgListener, PgPool, PgPoolOptions};
 use tokio::sync::{Mutex, Notify, watch};
 
-use super::connect::{cannot_connect, options, prepare};
+use super::connect::{connect, options, prepare};
 use super::database::{Engine, Missing, Store, announce};
-use super::error::StoreError;
+use super::error::{OpenError, StoreError};
 use super::lent::{Connections, Lent};
 use super::location::FEWEST_CONNECTIONS;
 use super::measures::{Measures, NOTIFY, POLL, WakeupLabels};
@@ -44,16 +44,15 @@ impl Store {
         url: &str,
         connections: u32,
         missing: Missing,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, OpenError> {
         if connections < FEWEST_CONNECTIONS {
             return Err(format!(
                 "{connections} connections to the database are too few: a service needs {FEWEST_CONNECTIONS}"
-            ));
+            )
+            .into());
         }
         let options = options(url)?;
-        let mut connection = PgConnection::connect_with(&options)
-            .await
-            .map_err(|error| cannot_connect(&error))?;
+        let mut connection = connect(&options).await?;
         prepare(&mut connection, missing == Missing::Create).await?;
         let origin = Origin::of(&mut connection)
             .await

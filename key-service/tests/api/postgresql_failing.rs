@@ -1,11 +1,14 @@
 //! PostgreSQL fails under the running service: what that is called, and that all goes on after it.
 
+use std::process::Stdio;
+
+use ::support::ports;
 use ::support::postgres::Server;
 use serde_json::{Value, json};
 
 use crate::engine::{self, VERSION, is_postgresql};
 use crate::postgresql_services::{Held, until};
-use crate::program::Running;
+use crate::program::{Running, program};
 use crate::support::{Service, digest};
 
 const ADMIN: &str = "admin-token-number-one";
@@ -218,4 +221,48 @@ fn a_full_disk_is_told_and_forgotten_as_soon_as_there_is_room() {
     suspend(&service, "suspended").expect(200);
     assert_eq!(service.changes("?after=2")["cursor"], 3);
     assert_eq!(service.send("GET", "/readyz", None, None).status, 200);
+}
+
+#[test]
+fn a_service_that_starts_while_the_server_is_away_waits_and_comes_up_by_itself() {
+    if !is_postgresql() {
+        return;
+    }
+    let mut server = Server::start(VERSION.as_deref().unwrap()).unwrap();
+    server.create("keys").unwrap();
+    server.stop().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let port = ports::reserve();
+    let log = std::fs::File::create(folder.path().join("log")).unwrap();
+    let url = format!("http://127.0.0.1:{}", port.number());
+    let mut child = program(folder.path())
+        .args(["serve", "--listen", &port.number().to_string()])
+        .env("KEYBOUND_DATABASE", server.url("keys"))
+        .env("KEYBOUND_ADMIN_TOKEN", ADMIN)
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let get = |path: &str| {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .build()
+            .into();
+        agent.get(format!("{url}{path}")).call()
+    };
+    until("it answers", || get("/healthz").is_ok());
+    assert_eq!(get("/healthz").unwrap().status(), 200);
+    for path in ["/readyz", "/v1/changes", "/admin/v1/tenants"] {
+        let answer = get(path).unwrap();
+        assert_eq!(answer.status(), 503, "{path}");
+        assert_eq!(answer.headers()["retry-after"], "1", "{path}");
+    }
+    let log = || std::fs::read_to_string(folder.path().join("log")).unwrap();
+    until("it says so", || log().contains("waiting for it"));
+
+    server.resume().unwrap();
+    until("it is ready", || get("/readyz").unwrap().status() == 200);
+    assert_eq!(log().matches("waiting for it").count(), 1, "{}", log());
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

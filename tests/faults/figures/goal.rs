@@ -12,7 +12,7 @@ struct Goal {
     what: String,
     unit: &'static str,
     seen: f64,
-    most: f64,
+    most: Option<f64>,
 }
 
 impl Goals {
@@ -22,7 +22,17 @@ impl Goals {
             what: what.into(),
             unit,
             seen,
-            most,
+            most: Some(most),
+        });
+    }
+
+    /// Adds a figure that has no goal.
+    pub fn seen(&mut self, what: impl Into<String>, seen: f64, unit: &'static str) {
+        self.0.push(Goal {
+            what: what.into(),
+            unit,
+            seen,
+            most: None,
         });
     }
 
@@ -34,7 +44,7 @@ impl Goals {
 
 impl Goal {
     fn is_met(&self) -> bool {
-        self.seen <= self.most
+        self.most.is_none_or(|most| self.seen <= most)
     }
 }
 
@@ -47,8 +57,14 @@ impl fmt::Display for Goals {
             table.add_row([
                 goal.what.clone(),
                 format!("{:.1} {}", goal.seen, goal.unit),
-                format!("{} {}", goal.most, goal.unit),
-                if goal.is_met() { "yes" } else { "NO" }.to_owned(),
+                goal.most
+                    .map_or_else(|| "-".to_owned(), |most| format!("{most} {}", goal.unit)),
+                match (goal.most, goal.is_met()) {
+                    (None, _) => "-",
+                    (Some(_), true) => "yes",
+                    (Some(_), false) => "NO",
+                }
+                .to_owned(),
             ]);
         }
         write!(f, "{table}")

@@ -2,13 +2,14 @@
 //! the old way.
 
 use super::goal::{Goals, quantile};
+use super::services;
 use super::spread::{WORKERS, connections, connections_of};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use support::client::{Connection, Request};
 use support::failure::{Failure, Result};
-use support::gateway::Gateway;
+use support::gateway::{Builder, Gateway};
 use support::home::Home;
 use support::load::{Client, Load, Outcome};
 use support::records::credential;
@@ -145,7 +146,7 @@ impl Busy {
 /// Measures it and adds it to the goals.
 pub async fn measure(goals: &mut Goals) -> Result<()> {
     println!("propagation: {} changes", 3 * ROUNDS);
-    let mut measured = Measured::start().await?;
+    let mut measured = Measured::start(Gateway::real().direct()).await?;
     let all = measured.on_busy_workers().await?;
     add(goals, "change obeyed", all);
     println!(
@@ -162,6 +163,20 @@ pub async fn measure(goals: &mut Goals) -> Result<()> {
         all.extend(measured.with_idle_worker(idle).await?);
     }
     add(goals, "with an idle worker", all);
+    Ok(())
+}
+
+/// The same where changes are made by one service on PostgreSQL, and the gateway asks another.
+pub async fn measure_replicas(goals: &mut Goals) -> Result<()> {
+    println!(
+        "propagation from service to service: {} changes",
+        3 * ROUNDS
+    );
+    let server = services::server()?;
+    let gateway = Gateway::real().postgresql(&services::url(&server));
+    let mut measured = Measured::start(gateway.follows_second()).await?;
+    let all = measured.on_busy_workers().await?;
+    add(goals, "change of another service obeyed", all);
     Ok(())
 }
 
@@ -188,13 +203,8 @@ struct Measured {
 }
 
 impl Measured {
-    async fn start() -> Result<Self> {
-        let mut gateway = Gateway::real()
-            .quiet()
-            .without_upstream()
-            .direct()
-            .try_start()
-            .await?;
+    async fn start(gateway: Builder) -> Result<Self> {
+        let mut gateway = gateway.quiet().without_upstream().try_start().await?;
         let prefix = credential("propagation");
         gateway.secret(&prefix);
         let service = gateway.key_service();

@@ -1,64 +1,20 @@
 //! What goes wrong in each trial.
 
-use super::Stock;
-use super::writers::Writer;
+use super::trial::{IN_TIME, Trial, What};
+use super::writers::{Acknowledged, Writer};
+use super::{Pace, Stock, file};
 use crate::client::{Connection, Request};
 use crate::clock::Clock;
 use crate::failure::{Failure, Result};
 use crate::fault_proxy::Fault;
-use crate::gateway::{Builder, Gateway};
+use crate::gateway::Gateway;
 use serde_json::json;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection as _, SqliteConnection};
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use sqlx::SqliteConnection;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::task::JoinSet;
-
-/// A fault, and what it is called.
-#[derive(Clone, Copy, Debug)]
-pub struct Trial {
-    /// For people, and to choose it by.
-    pub name: &'static str,
-    what: What,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum What {
-    Killed,
-    Proxy(Fault),
-    Locked,
-    Restored,
-    LongRecords,
-    DiskFull,
-    FileGone,
-    Writers,
-    NotMounted,
-    HangUps,
-    HotRestart,
-    Update,
-    ClockSet,
-}
-
-/// When the key is revoked by which is seen how soon a change is obeyed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    During,
-    /// As soon as the key service can write again.
-    Afterwards,
-}
-
-/// From the end of a fault until nobody is refused any more because of it, and changes are obeyed.
-pub const RECOVERED: Duration = Duration::from_secs(2);
-
-/// Longer than a look-up may take, which is half a second.
-const TOO_LATE: Duration = Duration::from_secs(2);
-
-/// Well within it.
-const IN_TIME: Duration = Duration::from_millis(150);
 
 /// Seconds: longer than any record is believed.
 const A_SLEEP: i64 = 24 * 3600;
@@ -66,90 +22,21 @@ const A_SLEEP: i64 = 24 * 3600;
 /// Seconds: what the filter takes for a sleep, and shorter than a record is believed.
 const A_STEP: i64 = 5;
 
-/// Somewhere in the body of an answer: its head is shorter, and with the body it is longer.
-const MIDDLE: usize = 200;
+/// Programs that create what must not be lost.
+const CREATORS: usize = 4;
 
-/// All of them.
-pub fn trials() -> Vec<Trial> {
-    let trial = |name, what| Trial { name, what };
-    let proxy = |name, fault| trial(name, What::Proxy(fault));
-    vec![
-        trial("key service killed", What::Killed),
-        proxy("slow, in time", Fault::Delay(IN_TIME)),
-        proxy("slow, too late", Fault::Delay(TOO_LATE)),
-        proxy("connections refused", Fault::Refuse),
-        proxy("connections cut", Fault::Cut),
-        proxy("reset in an answer", Fault::ResetAfter(MIDDLE)),
-        proxy("half-closed", Fault::HalfClose),
-        proxy("answers truncated", Fault::Truncate(MIDDLE)),
-        proxy("answers corrupted", Fault::Corrupt),
-        proxy("black hole", Fault::BlackHole),
-        trial("database locked", What::Locked),
-        trial("older backup", What::Restored),
-        trial("import of long records", What::LongRecords),
-        trial("disk full", What::DiskFull),
-        trial("database deleted", What::FileGone),
-        trial("writers without pause", What::Writers),
-        trial("database not mounted", What::NotMounted),
-        trial("clients hang up", What::HangUps),
-        trial("hot restart", What::HotRestart),
-        trial("configuration update", What::Update),
-        trial("clock set forward", What::ClockSet),
-    ]
-}
-
-impl Trial {
-    pub(super) fn gateway(&self, stock: &Stock, clock: Option<&Clock>) -> Builder {
-        let mut builder = Gateway::real().fault_proxy().database(&stock.database());
-        for (name, value) in clock.iter().flat_map(|clock| clock.environment()) {
-            builder = builder.environment(name, Some(&value));
-        }
-        match self.what {
-            What::HotRestart => builder.hot_restart(),
-            What::Update => builder.updates(),
-            _ => builder,
-        }
-    }
-
-    /// The clock that is to be set.
-    pub(super) fn clock(&self, stock: &Stock) -> Result<Option<Clock>> {
-        match self.what {
-            What::ClockSet => Clock::make(stock.folder()).map(Some),
-            _ => Ok(None),
-        }
-    }
-
-    /// How long after the fault a change is obeyed, at most.
-    pub fn obeyed(&self) -> Duration {
-        match self.what {
-            // The long poll whose answer was swallowed: it waits for 20 s, and one more for the answer.
-            What::Proxy(Fault::BlackHole) => Duration::from_secs(20 + 2),
-            _ => RECOVERED,
-        }
-    }
-
-    pub(super) fn change(&self) -> Change {
-        match self.what {
-            What::Killed
-            | What::Locked
-            | What::Restored
-            | What::DiskFull
-            | What::FileGone
-            | What::NotMounted
-            | What::ClockSet => Change::Afterwards,
-            _ => Change::During,
-        }
-    }
-}
+/// A random moment lies within this after all is well.
+const MOMENTS: u64 = 100;
 
 /// A fault under way.
 pub(super) struct Disturbance {
     what: What,
+    moments: usize,
     lock: Option<SqliteConnection>,
-    backup: Option<PathBuf>,
     late: Option<String>,
     hang_ups: JoinSet<()>,
     writers: JoinSet<Result<()>>,
+    acknowledged: Acknowledged,
     left: Arc<AtomicU64>,
     keys: Vec<super::stock::Keys>,
     clock: Option<Clock>,
@@ -158,25 +45,36 @@ pub(super) struct Disturbance {
 impl Disturbance {
     pub(super) async fn new(
         trial: &Trial,
-        stock: &Stock,
+        pace: &Pace,
+        stock: &mut Stock,
         gateway: &mut Gateway,
         clock: Option<Clock>,
     ) -> Result<Self> {
         let mut disturbance = Self {
             what: trial.what,
+            moments: pace.moments,
             lock: None,
-            backup: None,
             late: None,
             hang_ups: JoinSet::new(),
             writers: JoinSet::new(),
+            acknowledged: Acknowledged::default(),
             left: Arc::default(),
             keys: Vec::new(),
             clock,
         };
         match trial.what {
             What::Restored => {
-                disturbance.late = Some(format!("{}-late", stock.prefix()));
-                disturbance.keep_backup(gateway).await?;
+                stop_all(gateway).await?;
+                match stock.cluster() {
+                    Some(cluster) => cluster.keep_backup()?,
+                    None => file::keep_backup(&gateway.key_service().database())?,
+                }
+                run_all(gateway).await?;
+                disturbance.write_late(stock, gateway).await?;
+            }
+            What::FailedOver => {
+                stock.server()?.leave_standby_behind().await?;
+                disturbance.write_late(stock, gateway).await?;
             }
             What::HangUps => disturbance.keys = vec![stock.cold(), stock.strangers()],
             _ => {}
@@ -194,12 +92,27 @@ impl Disturbance {
         self.left.load(Ordering::Relaxed)
     }
 
-    pub(super) async fn begin(&mut self, gateway: &mut Gateway) -> Result<()> {
+    /// Writes that were acknowledged and have to be there.
+    pub(super) fn acknowledged(&self) -> Vec<String> {
+        self.acknowledged.all()
+    }
+
+    pub(super) async fn begin(&mut self, gateway: &mut Gateway, stock: &mut Stock) -> Result<()> {
         match self.what {
-            What::Killed => gateway.key_service().kill(),
-            What::Proxy(fault) => gateway.fault_proxy().set(fault),
-            What::Locked => self.lock = Some(lock(gateway.key_service().database()).await?),
-            What::Restored => self.restore(gateway).await?,
+            What::Killed => kill_all(gateway),
+            What::Proxy(fault) => gateway.disturb(fault),
+            What::Locked => match stock.cluster() {
+                Some(cluster) => cluster.lock().await?,
+                None => self.lock = Some(file::lock(gateway.key_service().database()).await?),
+            },
+            What::Restored => {
+                kill_all(gateway);
+                match stock.cluster() {
+                    Some(cluster) => cluster.restore()?,
+                    None => file::restore(&gateway.key_service().database())?,
+                }
+                run_all(gateway).await?;
+            }
             What::LongRecords => {
                 let writer = Writer::of(gateway.key_service());
                 for number in 0..3 {
@@ -207,12 +120,14 @@ impl Disturbance {
                 }
             }
             What::DiskFull => {
-                limit_files(gateway, "1")?;
+                match stock.cluster() {
+                    Some(cluster) => cluster.full(true)?,
+                    None => file::limit_files(gateway.key_service(), "1")?,
+                }
                 Writer::of(gateway.key_service()).is_refused().await?;
             }
             What::FileGone => {
-                let database = gateway.key_service().database();
-                fs::rename(&database, aside(&database))?;
+                file::take_away(&gateway.key_service().database())?;
                 Writer::of(gateway.key_service()).is_refused().await?;
             }
             What::Writers => {
@@ -228,12 +143,11 @@ impl Disturbance {
             What::NotMounted => {
                 let service = gateway.key_service();
                 service.stop().await?;
-                let database = service.database();
-                fs::rename(&database, aside(&database))?;
+                file::take_away(&service.database())?;
                 service.run_unready().await?;
             }
             What::HangUps => {
-                gateway.fault_proxy().set(Fault::Delay(IN_TIME));
+                gateway.disturb(Fault::Delay(IN_TIME));
                 for keys in self.keys.drain(..) {
                     let left = Arc::clone(&self.left);
                     self.hang_ups.spawn(hang_up(gateway.port(), keys, left));
@@ -253,31 +167,70 @@ impl Disturbance {
                 // As after a long sleep: all is too old, and is learned again.
                 clock.set_ahead(A_SLEEP)?;
                 tokio::time::sleep(Duration::from_secs(1)).await;
-                gateway.key_service().kill();
+                kill_all(gateway);
                 for step in 1..=3 {
                     clock.set_ahead(A_SLEEP + step * A_STEP)?;
                     tokio::time::sleep(Duration::from_millis(300)).await;
                 }
             }
+            What::ReplicaKills => {
+                self.create(gateway);
+                for number in 0..self.moments {
+                    self.random_moment().await?;
+                    let services = gateway.key_services();
+                    let service = number % services.len();
+                    services[service].kill();
+                    services[service].run().await?;
+                }
+            }
+            What::ServerKills => {
+                self.create(gateway);
+                for _ in 0..self.moments {
+                    self.random_moment().await?;
+                    let server = stock.server()?;
+                    server.kill();
+                    server.resume()?;
+                }
+            }
+            What::ServerRestarted => stock.server()?.stop()?,
+            What::FailedOver => stock.server()?.fail_over()?,
+            What::Deafened => {
+                for number in 0.. {
+                    let ended = stock.server()?.deafen()?;
+                    if number == 0 && ended != gateway.key_services().len() {
+                        return Err(Failure::new(format!("{ended} services listened")));
+                    }
+                    if number == 20 {
+                        break;
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+            What::ReadOnly => {
+                stock.server()?.read_only(true)?;
+                Writer::of(gateway.key_service()).is_refused().await?;
+            }
+            What::Slow => stock.server()?.disturb(Fault::Delay(IN_TIME)),
         }
         Ok(())
     }
 
-    pub(super) async fn end(&mut self, gateway: &mut Gateway) -> Result<()> {
+    pub(super) async fn end(&mut self, gateway: &mut Gateway, stock: &mut Stock) -> Result<()> {
         match self.what {
-            What::Killed | What::ClockSet => gateway.key_service().run().await?,
-            What::Proxy(_) => gateway.fault_proxy().set(Fault::None),
-            What::Locked => {
-                let lock = self.lock.take().ok_or_else(|| Failure::new("no lock"))?;
-                lock.close().await.map_err(sql)?;
-            }
-            What::Restored | What::LongRecords => {}
-            What::DiskFull => limit_files(gateway, "unlimited")?,
-            What::FileGone => {
-                let database = gateway.key_service().database();
-                fs::rename(aside(&database), &database)?;
-            }
-            What::Writers => {
+            What::Killed | What::ClockSet => run_all(gateway).await?,
+            What::Proxy(_) => gateway.disturb(Fault::None),
+            What::Locked => match (stock.cluster(), self.lock.take()) {
+                (Some(cluster), _) => cluster.unlock()?,
+                (None, Some(lock)) => file::unlock(lock).await?,
+                (None, None) => return Err(Failure::new("no lock")),
+            },
+            What::Restored | What::LongRecords | What::FailedOver | What::Deafened => {}
+            What::DiskFull => match stock.cluster() {
+                Some(cluster) => cluster.full(false)?,
+                None => file::limit_files(gateway.key_service(), "unlimited")?,
+            },
+            What::FileGone => file::put_back(&gateway.key_service().database())?,
+            What::Writers | What::ReplicaKills | What::ServerKills => {
                 self.writers.abort_all();
                 while let Some(ended) = self.writers.join_next().await {
                     // Those that were stopped only now are well.
@@ -289,13 +242,12 @@ impl Disturbance {
             What::NotMounted => {
                 let service = gateway.key_service();
                 service.stop().await?;
-                let database = service.database();
-                fs::rename(aside(&database), &database)?;
+                file::put_back(&service.database())?;
                 service.run().await?;
             }
             What::HangUps => {
                 self.hang_ups.shutdown().await;
-                gateway.fault_proxy().set(Fault::None);
+                gateway.disturb(Fault::None);
             }
             What::HotRestart => gateway.envoy.replaced_have_ended().await?,
             What::Update => {
@@ -309,24 +261,42 @@ impl Disturbance {
                     })
                     .await?;
             }
+            What::ServerRestarted => stock.server()?.resume()?,
+            What::ReadOnly => stock.server()?.read_only(false)?,
+            What::Slow => stock.server()?.disturb(Fault::None),
         }
         Ok(())
     }
 
-    /// Keeps a copy of the database, and then writes much that it does not hold.
-    async fn keep_backup(&mut self, gateway: &mut Gateway) -> Result<()> {
+    /// Has programs create, by every service, what must not be lost.
+    fn create(&mut self, gateway: &mut Gateway) {
+        for service in gateway.key_services() {
+            for _ in 0..CREATORS / 2 {
+                let acknowledged = self.acknowledged.clone();
+                let writer = Writer::of(service);
+                self.writers.spawn(writer.keep_creating(acknowledged));
+            }
+        }
+    }
+
+    /// Some moment after a write was acknowledged.
+    async fn random_moment(&self) -> Result<()> {
+        self.acknowledged.grows().await?;
+        let random = RandomState::new().hash_one(());
+        tokio::time::sleep(Duration::from_millis(random % MOMENTS)).await;
+        Ok(())
+    }
+
+    /// Writes much that a backup or a standby does not hold.
+    async fn write_late(&mut self, stock: &Stock, gateway: &mut Gateway) -> Result<()> {
         let service = gateway.key_service();
-        service.stop().await?;
-        let backup = service.database().with_extension("backup");
-        fs::copy(service.database(), &backup)?;
-        self.backup = Some(backup);
-        service.run().await?;
         let tenant = service.tenant("after the backup").await?;
         let user = service.user(&tenant, "after the backup").await?;
-        let late = self.late.clone().unwrap_or_default();
+        let late = format!("{}-late", stock.prefix());
         service
             .import([json!({"key": late, "user_id": user})])
             .await?;
+        self.late = Some(late);
         for number in 0..20 {
             let name = json!({"name": format!("name {number}")});
             let path = format!("/users/{user}");
@@ -334,59 +304,26 @@ impl Disturbance {
         }
         Ok(())
     }
+}
 
-    async fn restore(&self, gateway: &mut Gateway) -> Result<()> {
-        let service = gateway.key_service();
+fn kill_all(gateway: &mut Gateway) {
+    for service in gateway.key_services() {
         service.kill();
-        let database = service.database();
-        if let Some(backup) = &self.backup {
-            fs::copy(backup, &database)?;
-        }
-        for log in ["db-wal", "db-shm"] {
-            let _ = fs::remove_file(database.with_extension(log));
-        }
-        service.run().await
     }
 }
 
-fn aside(database: &Path) -> PathBuf {
-    database.with_extension("aside")
-}
-
-/// Bounds the files of the key service, as a full disk does: nothing more fits into any of them.
-fn limit_files(gateway: &mut Gateway, bytes: &str) -> Result<()> {
-    let process = gateway
-        .key_service()
-        .process()
-        .ok_or_else(|| Failure::new("the key service does not run"))?;
-    let done = Command::new("prlimit")
-        .args(["--pid", &process.id().to_string()])
-        .arg(format!("--fsize={bytes}:"))
-        .status()
-        .map_err(|error| Failure::from(error).during("prlimit, of util-linux"))?;
-    if done.success() {
-        Ok(())
-    } else {
-        Err(Failure::new(format!("prlimit ended with {done}")))
+async fn stop_all(gateway: &mut Gateway) -> Result<()> {
+    for service in gateway.key_services() {
+        service.stop().await?;
     }
+    Ok(())
 }
 
-/// Holds the database so that nobody else can write.
-async fn lock(database: PathBuf) -> Result<SqliteConnection> {
-    let mut connection = SqliteConnectOptions::new()
-        .filename(database)
-        .connect()
-        .await
-        .map_err(sql)?;
-    sqlx::query("BEGIN EXCLUSIVE")
-        .execute(&mut connection)
-        .await
-        .map_err(sql)?;
-    Ok(connection)
-}
-
-fn sql(error: sqlx::Error) -> Failure {
-    Failure::new(error.to_string()).during("the lock on the database")
+async fn run_all(gateway: &mut Gateway) -> Result<()> {
+    for service in gateway.key_services() {
+        service.run().await?;
+    }
+    Ok(())
 }
 
 /// A client that never waits for its answer.

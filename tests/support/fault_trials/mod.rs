@@ -4,22 +4,26 @@
 //! `make faults` runs every trial and judges times too; the tests run some of them, shorter, and judge
 //! everything but times.
 
+mod cluster;
 mod disturbance;
+mod file;
 mod report;
 mod stock;
+mod trial;
 mod writers;
 
-pub use disturbance::{RECOVERED, Trial, trials};
 pub use report::{Report, Times};
 pub use stock::Stock;
+pub use trial::{Engine, RECOVERED, Trial, trials};
 
 use crate::client::Request;
 use crate::failure::Result;
 use crate::gateway::Gateway;
 use crate::load::{Client, Load, Outcome, Sample};
 use crate::wait;
-use disturbance::{Change, Disturbance};
+use disturbance::Disturbance;
 use std::time::{Duration, Instant};
+use trial::Change;
 
 /// What a request of the load is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,32 +49,34 @@ pub struct Pace {
     pub fault: Duration,
     /// From one request of a client to its next.
     pub every: Duration,
+    /// How often something is killed where a trial does so again and again.
+    pub moments: usize,
 }
 
 impl Trial {
     /// Runs it.
-    pub async fn run(&self, stock: &Stock, pace: &Pace) -> Result<Report> {
-        stock.renew();
+    pub async fn run(&self, stock: &mut Stock, pace: &Pace) -> Result<Report> {
+        stock.renew()?;
         let clock = self.clock(stock)?;
         let mut gateway = self.gateway(stock, clock.as_ref()).try_start().await?;
         gateway.secret(stock.prefix());
         // What is learned before is not trusted beyond that moment.
         gateway.log_says("change feed: connected").await;
         stock.warm(&gateway).await?;
-        let mut disturbance = Disturbance::new(self, stock, &mut gateway, clock).await?;
+        let mut disturbance = Disturbance::new(self, pace, stock, &mut gateway, clock).await?;
 
-        let clients = clients(stock, pace, disturbance.late_key());
+        let clients = clients(stock, self.every(pace), disturbance.late_key());
         let load = Load::start(gateway.port(), clients).await?;
         tokio::time::sleep(pace.before).await;
         let began = Instant::now();
-        disturbance.begin(&mut gateway).await?;
+        disturbance.begin(&mut gateway, stock).await?;
         tokio::time::sleep(pace.fault / 2).await;
         let mut revoked = None;
         if self.change() == Change::During {
             revoked = Some(stock.revoke(&mut gateway).await?);
         }
         tokio::time::sleep(pace.fault / 2).await;
-        disturbance.end(&mut gateway).await?;
+        disturbance.end(&mut gateway, stock).await?;
         let ended = Instant::now();
         let count = load.count();
         let revoked = match revoked {
@@ -98,12 +104,25 @@ impl Trial {
             report.broken.push(error.to_string());
         }
         report.broken.extend(afterwards(&gateway, stock).await?);
+        let acknowledged = disturbance.acknowledged();
+        report.acknowledged = acknowledged.len();
+        if let Some(cluster) = stock.cluster()
+            && !acknowledged.is_empty()
+        {
+            let lost = cluster.without(&acknowledged)?.len();
+            if lost > 0 {
+                let of = acknowledged.len();
+                report
+                    .broken
+                    .push(format!("{lost} of {of} acknowledged writes are lost"));
+            }
+        }
         Ok(report)
     }
 }
 
 /// Twelve connections, each of which sends requests of one kind.
-fn clients(stock: &Stock, pace: &Pace, late: Option<String>) -> Vec<Client<Kind>> {
+fn clients(stock: &Stock, every: Duration, late: Option<String>) -> Vec<Client<Kind>> {
     let mut clients = Vec::new();
     let mut add = |kind, count, next: &dyn Fn() -> Box<dyn FnMut() -> Option<String> + Send>| {
         for _ in 0..count {
@@ -113,7 +132,7 @@ fn clients(stock: &Stock, pace: &Pace, late: Option<String>) -> Vec<Client<Kind>
                     let request = Request::get("/orders").header("x-api-key", next()?);
                     Some((kind, request))
                 }),
-                every: Some(pace.every),
+                every: Some(every),
             });
         }
     };

@@ -42,6 +42,8 @@ pub struct Report {
     /// From the end of the fault, or from the revocation where that came later, until the last answer that
     /// let the revoked key through.
     pub obeyed: Duration,
+    /// Writes that were acknowledged while something was killed, and looked for at the end.
+    pub acknowledged: usize,
     /// Promises that were broken, apart from times.
     pub broken: Vec<String>,
 }
@@ -63,6 +65,7 @@ impl Report {
             unavailable: None,
             recovered: Duration::ZERO,
             obeyed: Duration::ZERO,
+            acknowledged: 0,
             broken: Vec::new(),
         };
         let mut refusals = Vec::new();

@@ -1,11 +1,13 @@
 //! A database full of keys, made once and copied for each trial.
 
+use super::cluster::Cluster;
+use super::trial::Engine;
 use crate::client::Request;
 use crate::failure::{Failure, Result};
-use crate::gateway::Gateway;
+use crate::gateway::{Builder, Gateway};
 use crate::key_service::{KeyService, Tokens};
 use crate::records::credential;
-use crate::{paths, ports};
+use crate::{paths, ports, wait};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,19 +27,29 @@ pub struct Stock {
     folder: TempDir,
     prefix: String,
     cold: usize,
+    cluster: Option<Cluster>,
     next_cold: Arc<AtomicUsize>,
     next_stranger: Arc<AtomicUsize>,
 }
 
 impl Stock {
-    /// Makes a database with this many keys that a trial uses once each.
+    /// Makes a database of SQLite with this many keys that a trial uses once each.
     pub async fn make(cold: usize) -> Result<Self> {
+        Self::make_on(Engine::Sqlite, cold).await
+    }
+
+    /// The same on an engine.
+    pub async fn make_on(engine: Engine, cold: usize) -> Result<Self> {
         let parent = paths::target().join("tests");
         std::fs::create_dir_all(&parent)?;
         let stock = Self {
             folder: TempDir::with_prefix_in("stock-", parent)?,
             prefix: credential("stock"),
             cold,
+            cluster: match engine {
+                Engine::Sqlite => None,
+                Engine::Postgresql => Some(Cluster::start().await?),
+            },
             next_cold: Arc::default(),
             next_stranger: Arc::default(),
         };
@@ -46,7 +58,14 @@ impl Stock {
             admin: credential("admin-token"),
             gateway: credential("gateway-token"),
         };
-        let mut service = KeyService::start(port.number(), stock.folder.path(), tokens).await?;
+        let location = match &stock.cluster {
+            Some(cluster) => cluster.stock_url(),
+            None => stock.database().display().to_string(),
+        };
+        let folder = stock.folder.path();
+        let program = paths::key_service()?;
+        let mut service =
+            KeyService::start_on(program, port.number(), folder, location, tokens).await?;
         let tenant = service.tenant("stock").await?;
         let user = service.user(&tenant, "stock").await?;
         let keys = (0..KNOWN)
@@ -59,7 +78,7 @@ impl Stock {
         Ok(stock)
     }
 
-    /// The database.
+    /// The database, where it is a file.
     pub fn database(&self) -> PathBuf {
         self.folder.path().join("keys.db")
     }
@@ -90,8 +109,31 @@ impl Stock {
     }
 
     /// A trial has a copy of the database and caches of its own, to which all keys are new.
-    pub(super) fn renew(&self) {
+    pub(super) fn renew(&mut self) -> Result<()> {
         self.next_cold.store(0, Ordering::Relaxed);
+        match &mut self.cluster {
+            Some(cluster) => cluster.renew(),
+            None => Ok(()),
+        }
+    }
+
+    /// A gateway whose key services keep their records in that copy.
+    pub(super) fn kept_by(&self, gateway: Builder) -> Builder {
+        match &self.cluster {
+            Some(cluster) => gateway.postgresql(&cluster.url()),
+            None => gateway.database(&self.database()),
+        }
+    }
+
+    /// PostgreSQL, where that is what the keys are kept in.
+    pub(super) fn cluster(&mut self) -> Option<&mut Cluster> {
+        self.cluster.as_mut()
+    }
+
+    /// The same in a trial that is for PostgreSQL alone.
+    pub(super) fn server(&mut self) -> Result<&mut Cluster> {
+        self.cluster()
+            .ok_or_else(|| Failure::new("this trial is for PostgreSQL"))
     }
 
     /// Keys that were never used.
@@ -136,10 +178,21 @@ impl Stock {
     pub(super) async fn revoke(&self, gateway: &mut Gateway) -> Result<Instant> {
         let path = format!("/keys/{VICTIM}/revoke");
         let body = json!({"reason": "a trial"});
-        gateway
-            .key_service()
-            .must("POST", &path, Some(&body))
-            .await?;
+        let service = gateway.key_service();
+        if self.cluster.is_none() {
+            service.must("POST", &path, Some(&body)).await?;
+            return Ok(Instant::now());
+        }
+        // It finds the server again by itself, a moment after that is back.
+        wait::until("the key to be revoked", async || {
+            match service.admin("POST", &path, Some(&body)).await {
+                Ok(answer) if answer.status == 503 => Err(answer.text()),
+                Ok(answer) if answer.status == 200 => Ok(Ok(())),
+                Ok(answer) => Ok(Err(Failure::new(answer.text()))),
+                Err(error) => Ok(Err(error)),
+            }
+        })
+        .await??;
         Ok(Instant::now())
     }
 

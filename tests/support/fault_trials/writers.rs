@@ -3,13 +3,53 @@
 use crate::client::{Request, Response};
 use crate::failure::{Failure, Result};
 use crate::key_service::KeyService;
+use crate::wait;
 use serde_json::{Value, json};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// As large as the key service takes an import.
 const LARGEST: usize = 1_000_000;
 
 /// Keys of one report, as many as there may be.
 const REPORTED: usize = 1000;
+
+/// How long a program waits that was refused.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The tenants whose creation was answered with success.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Acknowledged(Arc<Mutex<Vec<String>>>);
+
+impl Acknowledged {
+    pub(super) fn all(&self) -> Vec<String> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn add(&self, id: String) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(id);
+    }
+
+    /// Waits until there is one more.
+    pub(super) async fn grows(&self) -> Result<()> {
+        let before = self.all().len();
+        wait::until("a write to be acknowledged", async || {
+            let now = self.all().len();
+            if now > before {
+                Ok(())
+            } else {
+                Err(format!("{now} until now"))
+            }
+        })
+        .await
+    }
+}
 
 /// Where the key service is, and what opens it.
 #[derive(Clone, Debug)]
@@ -70,6 +110,26 @@ impl Writer {
             expect(&answer, &[204, 503], "a report of use")?;
         }
         Ok(())
+    }
+
+    /// Creates tenants, whoever is killed meanwhile, and notes those that it was told are there.
+    pub(super) async fn keep_creating(self, acknowledged: Acknowledged) -> Result<()> {
+        loop {
+            let request =
+                Request::post("/admin/v1/tenants", "{}").header("content-type", "application/json");
+            match self.send(request, &self.admin).await {
+                Ok(answer) if answer.status == 201 => {
+                    let id = answer.json()["id"].as_str().map(str::to_owned);
+                    acknowledged.add(id.ok_or_else(|| Failure::new("a tenant without id"))?);
+                }
+                Ok(answer) => {
+                    expect(&answer, &[503], "a write while something is killed")?;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                // Its end was met in the middle.
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+        }
     }
 
     /// Tries to write, which must not succeed.

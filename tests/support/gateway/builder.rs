@@ -31,6 +31,8 @@ pub struct Builder {
     direct: bool,
     fault_proxy: bool,
     database: Option<PathBuf>,
+    postgresql: Option<String>,
+    follows_second: bool,
     settings: Vec<Value>,
     configure: Vec<Change>,
     environment: BTreeMap<String, String>,
@@ -58,6 +60,8 @@ impl Builder {
             direct: false,
             fault_proxy: false,
             database: None,
+            postgresql: None,
+            follows_second: false,
             settings: Vec::new(),
             configure: Vec::new(),
             environment: BTreeMap::from([("KEYBOUND_GATEWAY_TOKEN".to_owned(), token.clone())]),
@@ -158,6 +162,21 @@ impl Builder {
         self
     }
 
+    /// Two real key services on this database of PostgreSQL, both in Envoy's cluster. Between Envoy and them is
+    /// either a proxy for each ([`Builder::fault_proxy`]) or nothing.
+    #[must_use]
+    pub fn postgresql(mut self, url: &str) -> Self {
+        self.postgresql = Some(url.to_owned());
+        self
+    }
+
+    /// Envoy's cluster holds the second of them alone.
+    #[must_use]
+    pub fn follows_second(mut self) -> Self {
+        self.follows_second = true;
+        self
+    }
+
     /// What the scripted service is told before Envoy starts.
     #[must_use]
     pub fn script(mut self, script: impl FnOnce(&Scripted) + 'static) -> Self {
@@ -214,28 +233,9 @@ impl Builder {
         let upstream = Upstream::start(number(Part::Upstream)).await?;
 
         // Envoy, the fault proxy, the counting service, the real one: each that there is talks to the next.
-        let key_service = if prepared.real {
-            let tokens = Tokens {
-                admin: credential("admin-token"),
-                gateway: prepared.token.clone(),
-            };
-            let folder = prepared.folder.path();
-            fs::write(filter_configuration(folder), &prepared.settings)?;
-            let port = if prepared.direct {
-                Part::KeyService
-            } else {
-                Part::RealService
-            };
-            let program = match &prepared.composed {
-                Some(program) => program.clone(),
-                None => paths::key_service()?,
-            };
-            Some(KeyService::start_program(program, number(port), folder, tokens).await?)
-        } else {
-            None
-        };
-        let behind = key_service.as_ref().map(KeyService::port);
-        let counting = if prepared.fault_proxy || prepared.direct {
+        let key_services = prepared.key_services().await?;
+        let behind = key_services.first().map(KeyService::port);
+        let counting = if prepared.fault_proxy || prepared.is_direct() {
             number(Part::Unseen)
         } else {
             number(Part::KeyService)
@@ -244,19 +244,23 @@ impl Builder {
         if let Some(script) = script {
             script(&service);
         }
-        let fault_proxy = if prepared.fault_proxy {
-            let front = number(Part::KeyService);
-            Some(FaultProxy::start(front, behind.unwrap_or(counting)).await?)
-        } else {
-            None
-        };
+        let mut fault_proxies = Vec::new();
+        if prepared.fault_proxy {
+            let mut behind: Vec<u16> = key_services.iter().map(KeyService::port).collect();
+            if behind.is_empty() {
+                behind.push(counting);
+            }
+            for (front, behind) in FRONTS.into_iter().zip(behind) {
+                fault_proxies.push(FaultProxy::start(number(front), behind).await?);
+            }
+        }
         let envoy = Envoy::start(prepared.start()).await?;
         Ok(Gateway {
             envoy,
             upstream,
             service,
-            fault_proxy,
-            key_service,
+            fault_proxies,
+            key_services,
             secrets: Mutex::new(vec![prepared.token.clone()]),
             token: prepared.token,
             config: prepared.config,
@@ -301,7 +305,7 @@ impl Builder {
         };
         let mut environment = self.environment;
         let special = self.fault_proxy || self.updates || self.hot_restart;
-        let composed = composed()?.filter(|_| self.real && !special);
+        let composed = composed()?.filter(|_| self.real && !special && self.postgresql.is_none());
         let mut config = if composed.is_some() {
             environment.insert("KEYBOUND_PORT".to_owned(), ports.gateway.to_string());
             environment.insert("KEYBOUND_STATS_PORT".to_owned(), ports.admin.to_string());
@@ -309,6 +313,10 @@ impl Builder {
         } else {
             Config::shipped(ports, &module)?
         };
+        if self.postgresql.is_some() {
+            let fronts = FRONTS.into_iter().skip(usize::from(self.follows_second));
+            config.lead_to_key_services(fronts.map(number));
+        }
         for settings in &self.settings {
             config.merge_settings(settings);
         }
@@ -348,6 +356,7 @@ impl Builder {
             composed,
             direct: self.direct,
             fault_proxy: self.fault_proxy,
+            postgresql: self.postgresql,
             reserved,
             token: self.token,
             folder,
@@ -371,6 +380,9 @@ enum Part {
     /// What Envoy takes for the key service.
     KeyService,
     RealService,
+    /// The same for a second one on the same database.
+    OtherKeyService,
+    OtherRealService,
     /// The scripted service where something else stands before it.
     Unseen,
 }
@@ -378,6 +390,9 @@ enum Part {
 impl Part {
     const COUNT: usize = Self::Unseen as usize + 1;
 }
+
+/// What Envoy takes for key services.
+const FRONTS: [Part; 2] = [Part::KeyService, Part::OtherKeyService];
 
 struct Prepared {
     start: Start,
@@ -389,6 +404,7 @@ struct Prepared {
     composed: Option<PathBuf>,
     direct: bool,
     fault_proxy: bool,
+    postgresql: Option<String>,
     reserved: Vec<Port>,
     token: String,
     folder: TempDir,
@@ -397,5 +413,44 @@ struct Prepared {
 impl Prepared {
     fn start(&self) -> Start {
         self.start.clone()
+    }
+
+    /// Whether Envoy talks to the real key services themselves.
+    fn is_direct(&self) -> bool {
+        self.direct || (self.postgresql.is_some() && !self.fault_proxy)
+    }
+
+    async fn key_services(&self) -> Result<Vec<KeyService>> {
+        if !self.real {
+            return Ok(Vec::new());
+        }
+        let tokens = Tokens {
+            admin: credential("admin-token"),
+            gateway: self.token.clone(),
+        };
+        let folder = self.folder.path();
+        fs::write(filter_configuration(folder), &self.settings)?;
+        let program = match &self.composed {
+            Some(program) => program.clone(),
+            None => paths::key_service()?,
+        };
+        let ports = if self.is_direct() {
+            FRONTS
+        } else {
+            [Part::RealService, Part::OtherRealService]
+        };
+        let [first, second] = ports.map(|part| self.reserved[part as usize].number());
+        let Some(url) = &self.postgresql else {
+            let service = KeyService::start_program(program, first, folder, tokens).await?;
+            return Ok(vec![service]);
+        };
+        let mut services = Vec::new();
+        for port in [first, second] {
+            let folder = folder.join(format!("key-service-{port}"));
+            fs::create_dir(&folder)?;
+            let (program, tokens) = (program.clone(), tokens.clone());
+            services.push(KeyService::start_on(program, port, &folder, url.clone(), tokens).await?);
+        }
+        Ok(services)
     }
 }

@@ -9,7 +9,7 @@ use crate::client::{Request, Response};
 use crate::config::Config;
 use crate::envoy::{Envoy, crashes};
 use crate::failure::Result;
-use crate::fault_proxy::FaultProxy;
+use crate::fault_proxy::{Fault, FaultProxy};
 use crate::key_service::KeyService;
 use crate::ports::Port;
 use crate::records::{Known, credential};
@@ -37,8 +37,8 @@ pub struct Gateway {
     /// What Envoy takes for the key service. In front of a real one it only counts, until it is told
     /// otherwise.
     pub service: Scripted,
-    fault_proxy: Option<FaultProxy>,
-    key_service: Option<KeyService>,
+    fault_proxies: Vec<FaultProxy>,
+    key_services: Vec<KeyService>,
     token: String,
     secrets: Mutex<Vec<String>>,
     config: Config,
@@ -59,24 +59,33 @@ impl Gateway {
         Builder::new(true)
     }
 
-    /// The real key service.
+    /// The real key service; the first, where there are several on one database.
     ///
     /// # Panics
     /// When the gateway was started with a scripted one.
     pub fn key_service(&mut self) -> &mut KeyService {
-        self.key_service
-            .as_mut()
+        self.key_services
+            .first_mut()
             .expect("this gateway has a scripted key service")
     }
 
-    /// The proxy between Envoy and the key service.
+    /// All of them.
+    pub fn key_services(&mut self) -> &mut [KeyService] {
+        &mut self.key_services
+    }
+
+    /// From now on this happens between Envoy and every key service.
     ///
     /// # Panics
-    /// When the gateway was started without one.
-    pub fn fault_proxy(&self) -> &FaultProxy {
-        self.fault_proxy
-            .as_ref()
-            .expect("this gateway has no fault proxy")
+    /// When the gateway was started without [`Builder::fault_proxy`].
+    pub fn disturb(&self, fault: Fault) {
+        assert!(
+            !self.fault_proxies.is_empty(),
+            "this gateway has no fault proxy"
+        );
+        for proxy in &self.fault_proxies {
+            proxy.set(fault);
+        }
     }
 
     /// Gives Envoy another configuration of its listener, and waits until it has taken it.
