@@ -60,6 +60,13 @@ pub async fn measure(goals: &mut Goals, engine: Engine, keys: usize) -> Result<(
             "calls/s",
         );
     }
+    let reviewed = Instant::now();
+    review(services.first(), keys).await?;
+    goals.seen(
+        format!("{name}: review of {keys} keys, all of which it names"),
+        reviewed.elapsed().as_secs_f64(),
+        "s",
+    );
     let mut lags = latencies(&services).await?;
     lags.sort_unstable_by(f64::total_cmp);
     for (what, share) in [("median", 0.5), ("p99", 0.99), ("largest", 1.0)] {
@@ -106,6 +113,29 @@ async fn ask(
         count += 1;
     }
     Ok(count)
+}
+
+/// Reads the whole review; each of the keys has no end, which asks for a look.
+async fn review(service: &KeyService, keys: usize) -> Result<()> {
+    println!("  reading the review");
+    let mut connection = Caller::of(service).connect().await?;
+    let (mut found, mut token) = (0, String::new());
+    loop {
+        let path = format!("/admin/v1/review?limit=5000{token}");
+        let admin = format!("Bearer {}", service.tokens().admin);
+        let request = Request::get(path).header("authorization", admin);
+        let page = good(connection.send(&request).await?, 200)?;
+        found += page["items"].as_array().map_or(0, Vec::len);
+        let Some(next) = page["next_page_token"].as_str() else {
+            break;
+        };
+        token = format!("&page_token={next}");
+    }
+    if found == keys {
+        Ok(())
+    } else {
+        Err(Failure::new(format!("the review named {found} keys")))
+    }
 }
 
 /// Milliseconds from the answer to a write of the first service to each follower of the last.
