@@ -238,7 +238,9 @@ fn a_service_that_starts_while_the_server_is_away_waits_and_comes_up_by_itself()
     let mut child = program(folder.path())
         .args(["serve", "--listen", &port.number().to_string()])
         .env("KEYBOUND_DATABASE", server.url("keys"))
+        .env("PGPASSWORD", "hunter22-of-the-database")
         .env("KEYBOUND_ADMIN_TOKEN", ADMIN)
+        .env("RUST_LOG", "trace")
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()
@@ -263,6 +265,7 @@ fn a_service_that_starts_while_the_server_is_away_waits_and_comes_up_by_itself()
     server.resume().unwrap();
     until("it is ready", || get("/readyz").unwrap().status() == 200);
     assert_eq!(log().matches("waiting for it").count(), 1, "{}", log());
+    assert!(!log().contains("hunter22"), "{}", log());
     child.kill().unwrap();
     child.wait().unwrap();
 }
