@@ -27,6 +27,14 @@ pub trait Store {
     fn set(&self, name: &str, value: &[u8], last_change: Option<u32>) -> bool;
 }
 
+/// Memory that all workers of a process read and write in place, where a host has such.
+pub trait Memory: Send + Sync {
+    /// All of it, as many words as were asked for; zero in the beginning.
+    fn words(&self) -> &[std::sync::atomic::AtomicU64];
+    /// This word will be read soon.
+    fn expect(&self, _: usize) {}
+}
+
 /// What only the host can say about a request.
 pub trait Circumstances {
     /// Address of the client as the host trusts it: `address:port` or `[address]:port`.

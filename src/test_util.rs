@@ -7,7 +7,11 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+#[cfg(target_pointer_width = "64")]
+use crate::host::Memory;
 use crate::host::{Circumstances, EditRequest, Header, LocalAnswer, RemoveHeader, Store, Stream};
+#[cfg(target_pointer_width = "64")]
+use crate::knowledge::cache::Table;
 use crate::record::{Chain, Key, KeyStatus, Scopes, Tenant, TenantStatus, User, UserStatus};
 use crate::request::Request;
 use crate::request::headers::Headers;
@@ -102,6 +106,26 @@ impl Store for SharedData {
         *next = next.checked_add(1).unwrap_or(1);
         true
     }
+}
+
+/// Memory that all workers of a process read in place.
+#[cfg(target_pointer_width = "64")]
+#[derive(Debug)]
+pub struct Words(Box<[std::sync::atomic::AtomicU64]>);
+
+#[cfg(target_pointer_width = "64")]
+impl Memory for Words {
+    fn words(&self) -> &[std::sync::atomic::AtomicU64] {
+        &self.0
+    }
+}
+
+/// A table for about this many entries.
+#[cfg(target_pointer_width = "64")]
+pub fn table(entries: usize) -> std::sync::Arc<Table> {
+    let words = (0..Table::words(entries)).map(|_| std::sync::atomic::AtomicU64::new(0));
+    let memory = Words(words.collect());
+    std::sync::Arc::new(Table::new(Box::new(memory), entries))
 }
 
 /// A request in the hands of a host: what it says of it, and what was done with it.

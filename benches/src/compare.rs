@@ -174,7 +174,7 @@ async fn start(plan: &Plan, processors: Option<&Processors>) -> Result<Gateway> 
 async fn warm_up(measured: &Measured, load: &mut Load, gateway: &Gateway) -> Result<()> {
     let failed = |error: Failure| error.during(measured.contender.name());
     load.run(Pace::Saturating, WARM_UP).map_err(failed)?;
-    let Some(wanted) = measured.contender.case().and_then(Case::counter) else {
+    let Some(wanted) = measured.contender.counter() else {
         return Ok(());
     };
     tokio::time::sleep(COUNTED).await;

@@ -84,7 +84,9 @@ impl Contender {
         ];
         let ours = [Home::Wasm, Home::Native]
             .into_iter()
-            .flat_map(|home| CASES.map(|case| Self::Keybound(home, case)));
+            .flat_map(|home| CASES.map(|case| Self::Keybound(home, case)))
+            // The dynamic module has one cache, which all workers share.
+            .filter(|ours| *ours != Self::Keybound(Home::Native, Case::Shared));
         others.into_iter().chain(ours).collect()
     }
 
@@ -108,8 +110,7 @@ impl Contender {
             Self::Keybound(Home::Wasm, Case::Malformed) => "keybound-malformed",
             Self::Keybound(Home::Wasm, Case::Expectations) => "keybound-expectations",
             Self::Keybound(Home::Wasm, Case::Everything) => "keybound-everything",
-            Self::Keybound(Home::Native, Case::Local) => "native",
-            Self::Keybound(Home::Native, Case::Shared) => "native-shared",
+            Self::Keybound(Home::Native, Case::Local | Case::Shared) => "native",
             Self::Keybound(Home::Native, Case::Refused) => "native-refused",
             Self::Keybound(Home::Native, Case::Malformed) => "native-malformed",
             Self::Keybound(Home::Native, Case::Expectations) => "native-expectations",
@@ -139,17 +140,18 @@ impl Contender {
                 "Keybound: local hit with expectations"
             }
             Self::Keybound(Home::Wasm, Case::Everything) => "Keybound: local hit with everything",
-            Self::Keybound(Home::Native, Case::Local) => "Keybound, dynamic module: local hit",
-            Self::Keybound(Home::Native, Case::Shared) => "Keybound, dynamic module: shared hit",
+            Self::Keybound(Home::Native, Case::Local | Case::Shared) => {
+                "Keybound, dynamic module: hit"
+            }
             Self::Keybound(Home::Native, Case::Refused) => "Keybound, dynamic module: refused key",
             Self::Keybound(Home::Native, Case::Malformed) => {
                 "Keybound, dynamic module: malformed key"
             }
             Self::Keybound(Home::Native, Case::Expectations) => {
-                "Keybound, dynamic module: local hit with expectations"
+                "Keybound, dynamic module: hit with expectations"
             }
             Self::Keybound(Home::Native, Case::Everything) => {
-                "Keybound, dynamic module: local hit with everything"
+                "Keybound, dynamic module: hit with everything"
             }
         }
     }
@@ -170,6 +172,19 @@ impl Contender {
             Some(Case::Expectations) => Some(Kind::Fenced),
             Some(Case::Everything) => Some(Kind::Complete),
             Some(Case::Local | Case::Shared) | None => Some(Kind::Plain),
+        }
+    }
+
+    /// The counter of look-ups that each of its requests adds to, where its requests are looked up. The dynamic module
+    /// has one cache, which all workers share.
+    pub const fn counter(self) -> Option<&'static str> {
+        match self {
+            Self::Keybound(_, Case::Malformed) => None,
+            Self::Keybound(Home::Native, _) | Self::Keybound(_, Case::Shared) => {
+                Some("lookup.shared")
+            }
+            Self::Keybound(Home::Wasm, _) => Some("lookup.local"),
+            _ => None,
         }
     }
 
@@ -261,17 +276,6 @@ impl Case {
                 },
             }),
         })
-    }
-
-    /// The counter of look-ups that each of its requests adds to, where its requests are looked up.
-    pub const fn counter(self) -> Option<&'static str> {
-        match self {
-            Self::Local | Self::Refused | Self::Expectations | Self::Everything => {
-                Some("lookup.local")
-            }
-            Self::Shared => Some("lookup.shared"),
-            Self::Malformed => None,
-        }
     }
 }
 

@@ -81,6 +81,14 @@ impl Kind {
         }
     }
 
+    /// Bytes of a key's ids wherever they stand in its record and, by its part, in those of its user and its tenant.
+    pub fn bytes_of_ids(self) -> f64 {
+        let Ids { key, user, tenant } = self.ids(0);
+        let of_user = (user.len() + tenant.len()) as f64 / f64::from(KEYS_A_USER);
+        let of_tenant = tenant.len() as f64 / f64::from(KEYS_A_USER * USERS_A_TENANT);
+        (key.len() + user.len() + tenant.len()) as f64 + of_user + of_tenant
+    }
+
     /// What the key service says of a number.
     pub fn records(self, number: u32) -> (Value, Value, Value) {
         let Ids { key, user, tenant } = self.ids(number);

@@ -52,8 +52,9 @@ pub struct Plan {
 pub struct Measured {
     /// Seconds from the start of Envoy until it is ready, without and with the filter.
     pub start_up: [Summary; 2],
-    /// Processor time of a request without filter, in microseconds, each round.
-    pub none_cpu_us: Vec<f64>,
+    /// Where the filter ran.
+    #[serde(skip)]
+    pub home: Home,
     /// What was measured at each number of keys.
     pub sizes: Vec<Size>,
 }
@@ -82,6 +83,9 @@ pub struct Hits {
     pub spread: Spread,
     /// Processor time of a request, in microseconds, each round.
     pub cpu_us: Vec<f64>,
+    /// Processor time of the same requests without filter: what sends so many different ones takes room in the
+    /// processor's caches, too.
+    pub none_cpu_us: Vec<f64>,
 }
 
 /// Where keys are found.
@@ -110,6 +114,14 @@ const KINDS: [(Cache, Spread); 4] = [
     (Cache::Shared, Spread::Uniform),
     (Cache::Shared, Spread::Zipf),
 ];
+
+/// What is measured in a home. The dynamic module has one cache, which all workers share.
+fn kinds(home: Home) -> &'static [(Cache, Spread)] {
+    match home {
+        Home::Wasm => &KINDS,
+        Home::Native => KINDS.split_at(2).0,
+    }
+}
 
 /// Measures.
 pub async fn run(plan: &Plan, processors: Option<&Processors>) -> Result<Measured> {
@@ -153,43 +165,41 @@ pub async fn run(plan: &Plan, processors: Option<&Processors>) -> Result<Measure
     let gateway = Gateway::start(listeners, &modules, services, processors).await?;
 
     let mut random = SmallRng::seed_from_u64(2);
-    let mut none = connect(&gateway, Contender::None.name(), requests.in_order(vec![0]))?;
-    none.run(Pace::Saturating, WARM_UP)?;
     let mut sizes = Vec::new();
     let mut loads = Vec::new();
     for (place, &keys) in plan.sizes.iter().enumerate() {
-        sizes.push(fill(keys, &gateway, &requests, &mut random)?);
-        for (kind, (cache, spread)) in KINDS.into_iter().enumerate() {
+        sizes.push(fill(plan.home, keys, &gateway, &requests, &mut random)?);
+        for (kind, (cache, spread)) in kinds(plan.home).iter().enumerate() {
             let order = spread.draw(keys, &mut random)?;
-            let listener = listener_name(keys, cache);
-            let mut load = connect(&gateway, &listener, requests.in_order(order))?;
-            load.run(Pace::Saturating, WARM_UP)?;
-            loads.push((place, kind, load));
+            let listener = listener_name(keys, *cache);
+            for (listener, is_bare) in [(listener.as_str(), false), (Contender::None.name(), true)]
+            {
+                let mut load = connect(&gateway, listener, requests.in_order(order.clone()))?;
+                load.run(Pace::Saturating, WARM_UP)?;
+                loads.push((place, kind, is_bare, load));
+            }
         }
     }
 
-    let mut none_cpu_us = Vec::new();
     for round in 1..=plan.rounds {
         eprintln!("hits: round {round} of {}", plan.rounds);
-        let mut bare = Vec::new();
-        let mut hits = vec![vec![Vec::new(); KINDS.len()]; sizes.len()];
+        let mut turns = vec![vec![[Vec::new(), Vec::new()]; KINDS.len()]; sizes.len()];
         for _ in 0..TURNS {
             loads.shuffle(&mut random);
-            bare.push(cpu_us(&mut none, &gateway)?);
-            for (place, kind, load) in &mut loads {
-                hits[*place][*kind].push(cpu_us(load, &gateway)?);
+            for (place, kind, is_bare, load) in &mut loads {
+                turns[*place][*kind][usize::from(*is_bare)].push(cpu_us(load, &gateway)?);
             }
         }
-        none_cpu_us.push(Summary::of(bare).median);
-        for (size, kinds) in sizes.iter_mut().zip(hits) {
-            for (hits, turns) in size.hits.iter_mut().zip(kinds) {
-                hits.cpu_us.push(Summary::of(turns).median);
+        for (size, kinds) in sizes.iter_mut().zip(turns) {
+            for (hits, [hit, bare]) in size.hits.iter_mut().zip(kinds) {
+                hits.cpu_us.push(Summary::of(hit).median);
+                hits.none_cpu_us.push(Summary::of(bare).median);
             }
         }
     }
     Ok(Measured {
         start_up,
-        none_cpu_us,
+        home: plan.home,
         sizes,
     })
 }
@@ -233,7 +243,13 @@ fn connect(gateway: &Gateway, listener: &str, requests: Requests) -> Result<Load
 }
 
 /// Asks for every key once.
-fn fill(keys: u32, gateway: &Gateway, requests: &Requests, random: &mut SmallRng) -> Result<Size> {
+fn fill(
+    home: Home,
+    keys: u32,
+    gateway: &Gateway,
+    requests: &Requests,
+    random: &mut SmallRng,
+) -> Result<Size> {
     eprintln!("warming up: {keys} keys");
     let mut order: Vec<u32> = (0..keys).collect();
     order.shuffle(random);
@@ -251,12 +267,13 @@ fn fill(keys: u32, gateway: &Gateway, requests: &Requests, random: &mut SmallRng
         warm_up: warm_up.as_secs_f64(),
         vm_memory,
         shared_memory: resident.saturating_sub(vm_memory),
-        hits: KINDS
-            .into_iter()
+        hits: kinds(home)
+            .iter()
             .map(|(cache, spread)| Hits {
-                cache,
-                spread,
+                cache: *cache,
+                spread: *spread,
                 cpu_us: Vec::new(),
+                none_cpu_us: Vec::new(),
             })
             .collect(),
     })
@@ -313,8 +330,8 @@ impl Measured {
             .find(|hits| (hits.cache, hits.spread) == (cache, spread))
     }
 
-    fn added(&self, hits: &Hits) -> Vec<f64> {
-        let rounds = hits.cpu_us.iter().zip(&self.none_cpu_us);
+    fn added(hits: &Hits) -> Vec<f64> {
+        let rounds = hits.cpu_us.iter().zip(&hits.none_cpu_us);
         rounds.map(|(hit, none)| hit - none).collect()
     }
 
@@ -332,7 +349,7 @@ impl Measured {
                     spread,
                 ));
                 if let Some((at_many, at_few)) = hits {
-                    let ratios = crate::goals::ratios(&self.added(at_many), &self.added(at_few));
+                    let ratios = crate::goals::ratios(&Self::added(at_many), &Self::added(at_few));
                     let what = format!(
                         "{name} hit at {} keys / local hit at {}, added CPU, {how}",
                         many.keys, few.keys
@@ -341,36 +358,55 @@ impl Measured {
                 }
             }
         }
-        goals.push(Goal::new(
-            format!("bytes a key in the shared cache, {} keys", many.keys),
-            300.0,
-            [many.shared_memory as f64 / f64::from(many.keys)],
-        ));
+        let bytes = many.shared_memory as f64 / f64::from(many.keys);
+        goals.push(match self.home {
+            Home::Wasm => Goal::new(
+                format!("bytes a key in the shared cache, {} keys", many.keys),
+                300.0,
+                [bytes],
+            ),
+            Home::Native => Goal::new(
+                format!("bytes a key beside its ids, {} keys", many.keys),
+                120.0,
+                [bytes - Kind::Plain.bytes_of_ids()],
+            ),
+        });
         goals
     }
 
     /// In a table.
     pub fn sheet(&self) -> Sheet {
-        let mut sheet = Sheet::new(&[
-            "known keys",
-            "local hit, µs added",
-            "the same, Zipf",
-            "shared hit, µs added",
-            "the same, Zipf",
-            "shared cache, bytes a key",
-            "VM memory a worker, MiB",
-            "bytes a key",
-            "time to warm up, s",
-        ]);
+        let mut sheet = match self.home {
+            Home::Wasm => Sheet::new(&[
+                "known keys",
+                "local hit, µs added",
+                "the same, Zipf",
+                "shared hit, µs added",
+                "the same, Zipf",
+                "shared cache, bytes a key",
+                "VM memory a worker, MiB",
+                "bytes a key",
+                "time to warm up, s",
+            ]),
+            Home::Native => Sheet::new(&[
+                "known keys",
+                "hit, µs added",
+                "the same, Zipf",
+                "memory, bytes a key",
+                "time to warm up, s",
+            ]),
+        };
         for size in &self.sizes {
             let keys = f64::from(size.keys);
             let mut row = vec![size.keys.to_string()];
             for hits in &size.hits {
-                row.push(number(Summary::of(self.added(hits)).median, 2));
+                row.push(number(Summary::of(Self::added(hits)).median, 2));
             }
             row.push(number(size.shared_memory as f64 / keys, 0));
-            row.push(number(size.vm_memory as f64 / f64::from(1 << 20), 1));
-            row.push(number(size.vm_memory as f64 / keys, 0));
+            if self.home == Home::Wasm {
+                row.push(number(size.vm_memory as f64 / f64::from(1 << 20), 1));
+                row.push(number(size.vm_memory as f64 / keys, 0));
+            }
             row.push(number(size.warm_up, 2));
             sheet.row(row);
         }
@@ -391,16 +427,16 @@ impl Measured {
 
     /// As lines.
     pub fn lines(&self) -> Vec<Line> {
-        KINDS
-            .into_iter()
-            .map(|(cache, spread)| Line {
+        kinds(self.home)
+            .iter()
+            .map(|&(cache, spread)| Line {
                 name: format!("{cache:?} hit, {spread:?}"),
                 points: self
                     .sizes
                     .iter()
                     .filter_map(|size| {
                         let hits = self.hits(size.keys, cache, spread)?;
-                        let added = Summary::of(self.added(hits)).median;
+                        let added = Summary::of(Self::added(hits)).median;
                         Some((f64::from(size.keys), added))
                     })
                     .collect(),

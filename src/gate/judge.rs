@@ -10,6 +10,8 @@ use super::settings::{Enforcement, Unavailable};
 use super::standing::Standing;
 use super::{Decision, Gate, Notice, Passage, Refusal, Resolution};
 use crate::credential;
+#[cfg(target_pointer_width = "64")]
+use crate::credential::Fault;
 use crate::credential::digest::Digest;
 use crate::host::{Circumstances, RequestId, Store};
 use crate::knowledge::cache::{EntityId, Lookup, Source};
@@ -34,6 +36,8 @@ pub(super) struct Case<'a, C, S> {
 enum Found<'a> {
     Sent(Cow<'a, [u8]>),
     Noted(Before),
+    #[cfg(target_pointer_width = "64")]
+    Expected(Digest),
 }
 
 impl Gate {
@@ -46,10 +50,20 @@ impl Gate {
         store: &impl Store,
     ) -> Decision {
         let settings = Rc::clone(&self.settings);
-        let find = || match self.before(request.host) {
-            Some(before) => Ok(Found::Noted(before)),
-            None => credential::find(&settings.credentials, &settings.key_format, request.headers)
-                .map(Found::Sent),
+        #[cfg(target_pointer_width = "64")]
+        let ahead = self.find_ahead(request);
+        let find = || {
+            #[cfg(target_pointer_width = "64")]
+            if let Some(found) = ahead {
+                return found;
+            }
+            match self.before(request.host) {
+                Some(before) => Ok(Found::Noted(before)),
+                None => {
+                    credential::find(&settings.credentials, &settings.key_format, request.headers)
+                        .map(Found::Sent)
+                }
+            }
         };
         let (policies, found) = match Standing::of(&settings, &self.reserved, request, find) {
             Standing::Presents(policies, found) => (policies, found),
@@ -79,6 +93,8 @@ impl Gate {
                 (digest, request.earlier)
             }
             Found::Noted(before) => (before.digest, before.earlier()),
+            #[cfg(target_pointer_width = "64")]
+            Found::Expected(digest) => (*digest, request.earlier),
         };
         let request = Request {
             earlier,
@@ -92,6 +108,25 @@ impl Gate {
             store,
         };
         self.look_up(&case, id, deadline)
+    }
+
+    /// Finds the credential before it is known what the route asks, where the cache is read in place: what is known of
+    /// it is on its way from memory meanwhile.
+    #[cfg(target_pointer_width = "64")]
+    fn find_ahead<'a>(
+        &self,
+        request: &Request<'a, impl Circumstances>,
+    ) -> Option<Result<Found<'a>, Fault>> {
+        let settings = &self.settings;
+        if !self.cache.is_read_in_place() || settings.internal_redirects {
+            return None;
+        }
+        let found = credential::find(&settings.credentials, &settings.key_format, request.headers);
+        Some(found.map(|credential| {
+            let digest = settings.digester.digest(&credential);
+            self.cache.expect(&digest);
+            Found::Expected(digest)
+        }))
     }
 
     fn pass_anonymous(

@@ -23,6 +23,8 @@ mod tests;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::rc::Rc;
+#[cfg(target_pointer_width = "64")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -41,6 +43,8 @@ use crate::edit::Reserved;
 use crate::host::{BellId, CallId, Circumstances, RequestId, Store};
 use crate::knowledge::Spread;
 use crate::knowledge::cache::Cache;
+#[cfg(target_pointer_width = "64")]
+use crate::knowledge::cache::Table;
 use crate::knowledge::feed::{self, Feed};
 use crate::knowledge::fetch::Fetcher;
 use crate::reply::{Replies, Reply};
@@ -206,9 +210,17 @@ impl Gate {
         }
     }
 
-    /// This worker never follows the feed itself.
+    /// This worker never follows the feed itself, and leaves it to another to say how full a table is.
     pub fn never_leads(&mut self) {
         self.feed.never_leads();
+        #[cfg(target_pointer_width = "64")]
+        self.cache.is_told_of_by_another();
+    }
+
+    /// What the workers share is in this table, which is one of [`namespace`].
+    #[cfg(target_pointer_width = "64")]
+    pub fn shares(&mut self, table: Arc<Table>) {
+        self.cache.is_in(table);
     }
 
     /// This worker is woken by a bell.
@@ -252,7 +264,7 @@ impl Gate {
 
 /// Where all workers meet that ask the same key service and cut the shared cache alike. The number is that of the
 /// form of what is stored: a filter of another version in the same process must not read it.
-fn namespace(settings: &Settings) -> String {
+pub fn namespace(settings: &Settings) -> String {
     let service = &settings.key_service;
     let entries = settings.cache.shared_entries.to_string();
     let followed = if service.changes.enabled { "1" } else { "0" };

@@ -5,6 +5,8 @@ mod answers;
 mod caches;
 mod feed;
 mod guard;
+#[cfg(target_pointer_width = "64")]
+mod in_place;
 mod modes;
 mod waiting;
 
@@ -28,6 +30,8 @@ struct World {
     seen: Seen,
     gate: Gate,
     store: Rc<SharedData>,
+    #[cfg(target_pointer_width = "64")]
+    table: Option<Arc<Table>>,
     millis: u64,
     next: u64,
     /// Which policies were told to hold, of the last that passed.
@@ -58,6 +62,8 @@ impl World {
             seen: Seen::default(),
             gate: Gate::new(settings, name.to_owned()),
             store: Rc::default(),
+            #[cfg(target_pointer_width = "64")]
+            table: None,
             millis: 0,
             next: 1,
             told: None,

@@ -20,8 +20,8 @@ pub use changes::{Change, Changed, Changes, Content, parse_changes};
 pub use fields::Malformed;
 pub use hours::{DAYS, Hours};
 pub use networks::Networks;
-pub use text::Text;
 pub(crate) use text::bytes_apart;
+pub use text::{List, Text};
 pub use wire::{Answer, Resolved, parse_answer};
 
 /// A key: what a credential stands for.
@@ -83,7 +83,7 @@ pub struct User {
     /// What it may do at most; no narrowing if none.
     pub scopes: Option<Scopes>,
     /// The APIs it is approved for; all if none.
-    pub apis: Option<Box<[Text]>>,
+    pub apis: Option<List<Text>>,
 }
 
 closed_set! {
@@ -154,6 +154,12 @@ impl Scopes {
     /// The same, as it is kept.
     pub(crate) const fn text(&self) -> &Text {
         &self.0
+    }
+
+    /// The same, to be filled.
+    #[cfg(target_pointer_width = "64")]
+    pub(crate) const fn text_mut(&mut self) -> &mut Text {
+        &mut self.0
     }
 
     /// Each of them.

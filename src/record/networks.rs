@@ -5,11 +5,13 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::List;
+
 /// Address ranges (CIDR, RFC 4632 and RFC 4291 section 2.3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Networks {
     /// Any of these; an empty list allows no address.
-    Ranges(Box<[IpNet]>),
+    Ranges(List<IpNet>),
     /// One of them could not be read, so none can be trusted: it may have been the strictest.
     Unreadable,
 }
@@ -20,8 +22,8 @@ impl Networks {
         ranges
             .into_iter()
             .map(parse_range)
-            .collect::<Option<Vec<_>>>()
-            .map_or(Self::Unreadable, |ranges| Self::Ranges(ranges.into()))
+            .collect::<Option<List<_>>>()
+            .map_or(Self::Unreadable, Self::Ranges)
     }
 
     /// Whether an address is in one of the ranges. An IPv4 address that came as IPv6 (`::ffff:192.0.2.1`,

@@ -10,6 +10,14 @@ pub type Text = compact_str::CompactString;
 #[cfg(not(target_pointer_width = "64"))]
 pub type Text = Box<str>;
 
+/// A list of a record. Where workers read one memory in place, it is filled again and again.
+#[cfg(target_pointer_width = "64")]
+pub type List<T> = Vec<T>;
+
+/// A list of a record.
+#[cfg(not(target_pointer_width = "64"))]
+pub type List<T> = Box<[T]>;
+
 /// Bytes of a text that lie apart from its record.
 #[cfg(target_pointer_width = "64")]
 pub(crate) fn bytes_apart(text: &Text) -> usize {

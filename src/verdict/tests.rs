@@ -148,7 +148,7 @@ fn the_order_of_the_checks_is_the_contracts() {
             } else {
                 KeyStatus::Active
             };
-            user.apis = Some(Box::default());
+            user.apis = Some(crate::record::List::default());
             user.status = if wrong(4) {
                 UserStatus::Locked
             } else {

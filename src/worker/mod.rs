@@ -16,6 +16,8 @@ use crate::gate::{Decision, Edition, Gate, Settings};
 use crate::host::{
     Answer, BellId, CallId, Clocks, Header, Host, Meter, RemoveHeader, RequestId, Stream,
 };
+#[cfg(target_pointer_width = "64")]
+use crate::knowledge::cache::Table;
 use crate::request::Request;
 use crate::request::headers::Headers;
 use crate::telemetry::Counts;
@@ -179,6 +181,12 @@ impl Worker {
     /// This worker follows the change feed by what another one of the process hears.
     pub fn never_leads(&mut self) {
         self.gate.never_leads();
+    }
+
+    /// What this worker shares with others is in this table.
+    #[cfg(target_pointer_width = "64")]
+    pub fn shares(&mut self, table: Arc<Table>) {
+        self.gate.shares(table);
     }
 
     /// What it counts, for whoever hands it on.

@@ -5,8 +5,9 @@
 //! to no request from there alone. What both say to each other goes through a [`mailbox`]. A request is touched in
 //! its own events alone, and to let it go on or to answer it is the last act of an event: Envoy may end it there.
 //!
-//! Unsafe code is in four files: the functions of Envoy ([`abi`]), what is safe to do with them ([`envoy`]), the
-//! functions that Envoy calls ([`hooks`]), and who uses a worker at the moment ([`seat`]).
+//! Unsafe code is in five files: the functions of Envoy ([`abi`]), what is safe to do with them ([`envoy`]), the
+//! functions that Envoy calls ([`hooks`]), who uses a worker at the moment ([`seat`]), and the memory that all workers
+//! read ([`pages`]).
 
 mod abi;
 mod envoy;
@@ -16,6 +17,7 @@ mod local;
 mod logger;
 mod mailbox;
 mod main_thread;
+mod pages;
 mod plugin;
 mod requests;
 mod seat;

@@ -95,6 +95,7 @@ impl Local {
         let mut worker = Worker::new(settings, unique_name(), None, &OfProcess);
         // The main thread does.
         worker.never_leads();
+        plugin.memory.serves(&mut worker);
         let local = Arc::new(Self {
             plugin: Arc::clone(plugin),
             mailbox: Arc::new(Mailbox::new(worker.counts())),

@@ -9,7 +9,6 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use keybound::gate::Settings;
 use keybound::host::{
     BellId, Call, CallId, Clocks, Header, Host, Meter, MetricId, MetricKind, RequestId, Store,
 };
@@ -81,7 +80,7 @@ impl MainThread {
         if settings.internal_redirects {
             return Err("internal_redirects: this host cannot keep what it needs".to_owned());
         }
-        let memory = memory(&settings);
+        let memory = SharedMemory::new(&settings);
         let defining = Defining {
             configuration,
             defined: RefCell::default(),
@@ -89,7 +88,8 @@ impl MainThread {
         let metrics = Metrics::define(&defining);
         defining.define(MetricKind::Counter, FAULTS);
         let defined = defining.defined.into_inner();
-        let worker = Worker::new(settings, unique_name(), None, &OfProcess);
+        let mut worker = Worker::new(settings, unique_name(), None, &OfProcess);
+        memory.serves(&mut worker);
         let plugin = Plugin::new(text.to_vec(), memory, configuration.bell(), defined);
         let ticker = Ticker::begin(&plugin);
         Ok(Self {
@@ -115,7 +115,8 @@ impl MainThread {
             let Ok(settings) = self.plugin.settings() else {
                 return;
             };
-            let next = Worker::new(settings, unique_name(), None, &OfProcess);
+            let mut next = Worker::new(settings, unique_name(), None, &OfProcess);
+            self.plugin.memory.serves(&mut next);
             let mut broken = self.worker.replace(next);
             for whose in self.calls.borrow_mut().values_mut() {
                 if matches!(whose, Whose::Own) {
@@ -247,15 +248,6 @@ impl MainThread {
             ticker.end();
         }
     }
-}
-
-/// What plugins share that share a key service: also the token and the pepper.
-fn memory(settings: &Settings) -> SharedMemory {
-    let token = settings.key_service.token.as_ref();
-    SharedMemory::new(
-        token.map(|token| token.reveal()),
-        settings.digester.fingerprint().bytes(),
-    )
 }
 
 impl Ticker {

@@ -1,13 +1,20 @@
-//! The store that all workers of the process share: a table under locks of its own, which misses and shared hits meet
-//! and nothing else. What a compare-and-swap means is what it means in Envoy's shared data.
+//! What all workers of the process share: a store under locks of its own, in which they follow the change feed, with a
+//! compare-and-swap that means what it means in Envoy's shared data; and the tables of what they know of keys, which
+//! they read without a lock.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
+use keybound::gate::{Settings, namespace};
 use keybound::host::Store;
+use keybound::knowledge::cache::Table;
+use keybound::worker::Worker;
+
+use crate::mailbox::lock;
+use crate::pages::Pages;
 
 const SHARDS: usize = 64;
 
@@ -17,6 +24,7 @@ static MEMORY: LazyLock<Memory> = LazyLock::new(|| Memory {
     hasher: RandomState::new(),
     changes: AtomicU32::new(0),
     feeds: AtomicU64::new(0),
+    tables: Mutex::default(),
 });
 
 type Shard = Mutex<HashMap<Box<str>, (Box<[u8]>, u32)>>;
@@ -28,20 +36,34 @@ struct Memory {
     changes: AtomicU32,
     /// How often the state of any change feed was written.
     feeds: AtomicU64,
+    /// Like all else that is written, they stay as long as the process: what is known of the feed stays, too.
+    tables: Mutex<HashMap<String, Arc<Table>>>,
 }
 
 /// The part of the store that plugins share which share their secrets, too.
 #[derive(Debug, Clone)]
 pub struct SharedMemory {
     space: String,
+    table: Option<Arc<Table>>,
 }
 
 impl SharedMemory {
     /// A part of its own for each combination of secrets. These are hashed with a key that is made anew for each
     /// process, so that the part's name says nothing of them.
-    pub fn new(token: Option<&str>, pepper: &[u8]) -> Self {
-        Self {
-            space: format!("{:016x}/", MEMORY.hasher.hash_one((token, pepper))),
+    pub fn new(settings: &Settings) -> Self {
+        let token = settings.key_service.token.as_ref();
+        let token = token.map(|token| token.reveal());
+        let pepper = settings.digester.fingerprint();
+        let space = MEMORY.hasher.hash_one((token, pepper.bytes()));
+        let space = format!("{space:016x}/");
+        let table = table(format!("{space}{}", namespace(settings)), settings);
+        Self { space, table }
+    }
+
+    /// A worker shares what is here. Where the system has no room for a table, its records go into the store.
+    pub fn serves(&self, worker: &mut Worker) {
+        if let Some(table) = &self.table {
+            worker.shares(Arc::clone(table));
         }
     }
 
@@ -62,6 +84,22 @@ impl SharedMemory {
         let mut values = shard.lock().unwrap_or_else(PoisonError::into_inner);
         Some(act(&name, &mut values))
     }
+}
+
+/// The table of a name, made when it is first needed.
+fn table(name: String, settings: &Settings) -> Option<Arc<Table>> {
+    let mut tables = lock(&MEMORY.tables);
+    if let Some(known) = tables.get(&name) {
+        return Some(Arc::clone(known));
+    }
+    let entries = settings.cache.shared_entries;
+    let Some(pages) = Pages::new(Table::words(entries)) else {
+        log::warn!("no room for a table of {entries} entries: known keys cost more");
+        return None;
+    };
+    let table = Arc::new(Table::new(Box::new(pages), entries));
+    tables.insert(name, Arc::clone(&table));
+    Some(table)
 }
 
 impl Store for SharedMemory {

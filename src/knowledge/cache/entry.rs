@@ -44,6 +44,15 @@ pub(super) struct Owners {
     pub(super) tenant: Option<EntityId>,
 }
 
+impl Owners {
+    pub(super) fn of(key: &Key) -> Self {
+        Self {
+            user: key.user_id.as_deref().map(EntityId::user),
+            tenant: key.tenant_id.as_deref().map(EntityId::tenant),
+        }
+    }
+}
+
 impl EntityId {
     /// Of the key of a digest.
     pub fn key(digest: &Digest) -> Self {
@@ -99,10 +108,7 @@ impl EntityId {
 
 impl Record {
     pub(super) fn key(key: Rc<Key>) -> Self {
-        let owners = Owners {
-            user: key.user_id.as_deref().map(EntityId::user),
-            tenant: key.tenant_id.as_deref().map(EntityId::tenant),
-        };
+        let owners = Owners::of(&key);
         Self::Key(key, owners)
     }
 

@@ -7,8 +7,12 @@ mod entry;
 mod learn;
 mod local;
 mod shared;
+#[cfg(target_pointer_width = "64")]
+mod table;
 
 use std::rc::Rc;
+#[cfg(target_pointer_width = "64")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::credential::digest::Digest;
@@ -21,6 +25,10 @@ use entry::{Entry, Owners, Record};
 pub use learn::Learned;
 use local::Bounded;
 use shared::Shared;
+#[cfg(target_pointer_width = "64")]
+use table::Scratch;
+#[cfg(target_pointer_width = "64")]
+pub use table::Table;
 
 /// How long records are believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +107,15 @@ pub struct Cache {
     /// The oldest sequence as of which one of those was unknown.
     unknown_since: u64,
     shared: Shared,
+    /// What a hit in a table reads its records into.
+    #[cfg(target_pointer_width = "64")]
+    scratch: Scratch,
+    /// What was read of a table last, by whoever needs more than a hit.
+    #[cfg(target_pointer_width = "64")]
+    read: Option<Entry>,
+    /// Whether this worker says for all how full a table is.
+    #[cfg(target_pointer_width = "64")]
+    tells_of_table: bool,
     freshness: Freshness,
     continuity: Continuity,
     /// Times that the machine stood still, in order.
@@ -128,6 +145,12 @@ impl Cache {
             records: Bounded::new(records.0, records.1),
             negatives: Bounded::new(negatives.0, negatives.1),
             shared: Shared::new(namespace, limits.shared_entries),
+            #[cfg(target_pointer_width = "64")]
+            scratch: Scratch::default(),
+            #[cfg(target_pointer_width = "64")]
+            read: None,
+            #[cfg(target_pointer_width = "64")]
+            tells_of_table: true,
             unknown_since: u64::MAX,
             freshness,
             continuity: Continuity::default(),
@@ -141,6 +164,33 @@ impl Cache {
         self.records.limit(records.0, records.1);
         self.negatives.limit(negatives.0, negatives.1);
         self.unknown_since = u64::MAX;
+    }
+
+    /// What the workers share is in this table, of which one of them tells how full it is. This worker keeps for
+    /// itself what has no room there.
+    #[cfg(target_pointer_width = "64")]
+    pub fn is_in(&mut self, table: Arc<Table>) {
+        self.shared.is_in(table);
+    }
+
+    /// Another worker says how full the table is.
+    #[cfg(target_pointer_width = "64")]
+    pub fn is_told_of_by_another(&mut self) {
+        self.tells_of_table = false;
+    }
+
+    /// Whether it is in a table.
+    #[cfg(target_pointer_width = "64")]
+    pub fn is_read_in_place(&self) -> bool {
+        self.shared.table().is_some()
+    }
+
+    /// A digest will be looked up soon.
+    #[cfg(target_pointer_width = "64")]
+    pub fn expect(&self, digest: &Digest) {
+        if let Some(table) = self.shared.table() {
+            table.expect(&EntityId::key(digest));
+        }
     }
 
     /// Takes over what the change feed says.
@@ -226,6 +276,21 @@ impl Cache {
     /// What is known of a digest.
     pub fn lookup(&mut self, digest: &Digest, now: Instant, store: &impl Store) -> Lookup {
         let id = EntityId::key(digest);
+        #[cfg(target_pointer_width = "64")]
+        if let Some(table) = self.shared.table()
+            && let Some((chain, confirmed)) =
+                self.scratch.look_up(table, &id, self.continuity.epoch)
+        {
+            // As in [`Self::keep`].
+            if self.negatives.len() > 0 {
+                self.negatives.remove(&id);
+            }
+            let known = Known {
+                confirmed,
+                source: Source::Shared,
+            };
+            return self.found(chain, &id, known, now);
+        }
         let Some((key, owners, mut known)) = self.find_key(id, now, store) else {
             return match self.negatives.get(&id) {
                 Some(since) if now.since(*since) < self.freshness.negative_for => Lookup::Negative,
@@ -239,10 +304,14 @@ impl Cache {
         else {
             return Lookup::Miss;
         };
-        let chain = Chain { key, user, tenant };
+        self.found(Chain { key, user, tenant }, &id, known, now)
+    }
+
+    /// What a chain is worth now.
+    fn found(&self, chain: Chain, id: &EntityId, known: Known, now: Instant) -> Lookup {
         if self.age(known.confirmed, now) >= self.freshness.max_staleness {
             Lookup::Expired(chain)
-        } else if self.is_fresh(&id, known.confirmed, now) {
+        } else if self.is_fresh(id, known.confirmed, now) {
             Lookup::Fresh(chain, known.source)
         } else {
             Lookup::Stale(chain, known.source)
@@ -251,20 +320,50 @@ impl Cache {
 
     /// Entries of this worker's own cache.
     pub fn local_entries(&self) -> usize {
-        self.records.len().saturating_add(self.negatives.len())
+        let entries = self.records.len().saturating_add(self.negatives.len());
+        #[cfg(target_pointer_width = "64")]
+        if self.tells_of_table
+            && let Some(table) = self.shared.table()
+        {
+            return entries.saturating_add(table.count());
+        }
+        entries
     }
 
     /// How many entries of this worker's own cache have made room for others since the last call.
     pub fn take_evicted(&mut self) -> u64 {
-        self.records
+        let evicted = self
+            .records
             .take_evicted()
-            .saturating_add(self.negatives.take_evicted())
+            .saturating_add(self.negatives.take_evicted());
+        #[cfg(target_pointer_width = "64")]
+        if self.tells_of_table
+            && let Some(table) = self.shared.table()
+        {
+            return evicted.saturating_add(table.take_evicted());
+        }
+        evicted
     }
 
     fn keep(&mut self, id: EntityId, entry: Entry) {
-        self.records.insert(id, entry);
+        if self.is_in_table(&id, &entry) {
+            self.records.remove(&id);
+        } else {
+            self.records.insert(id, entry);
+        }
         // Whoever once knew a record does not go back to not knowing it.
         self.negatives.remove(&id);
+    }
+
+    /// Whether all workers have an entry in place, or a newer one.
+    fn is_in_table(&self, id: &EntityId, entry: &Entry) -> bool {
+        #[cfg(target_pointer_width = "64")]
+        if let Some(table) = self.shared.table() {
+            let known = table.get(id, self.continuity.epoch);
+            return known.is_some_and(|known| known.version >= entry.version);
+        }
+        let _ = (id, entry);
+        false
     }
 
     /// Finds an entry in this worker's own cache or, where it is not there or no longer fresh, in the shared
@@ -278,6 +377,11 @@ impl Cache {
             let newer = known.is_none_or(|known| {
                 (shared.version, shared.confirmed) > (known.version, known.confirmed)
             });
+            #[cfg(target_pointer_width = "64")]
+            if newer && self.shared.table().is_some() {
+                self.negatives.remove(&id);
+                return Some((self.read.insert(shared), Source::Shared));
+            }
             if newer {
                 self.keep(id, shared);
                 source = Source::Shared;

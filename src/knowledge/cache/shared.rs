@@ -1,25 +1,29 @@
 //! The cache that all workers of the process share: fixed buckets in a store that has neither delete nor
-//! listing.
+//! listing, or where the host has memory that all workers read in place, [a table](super::table) there.
 //!
 //! The number of buckets is fixed by the configuration and each holds a bounded number of bytes, so memory
 //! is bounded by construction, whatever clients send. A bucket is changed by compare-and-swap. Only records
 //! are kept here, never "unknown": what a client made up takes no room.
 
 use std::cmp::Ordering;
+#[cfg(target_pointer_width = "64")]
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::Epoch;
 use super::entry::{EntityId, Entry, Record};
+#[cfg(target_pointer_width = "64")]
+use super::table::Table;
 use crate::host::Store;
 use crate::knowledge::swap;
 use crate::time::Instant;
 
 /// Entries of a bucket. More make full buckets rarer and each look-up longer.
-const WAYS: usize = 16;
+pub(super) const WAYS: usize = 16;
 
 /// Bytes of a bucket at most. A record that does not fit into half of one is not shared.
-const BUCKET_BYTES: usize = 16 * 1024;
+pub(super) const BUCKET_BYTES: usize = 16 * 1024;
 
 /// The buckets.
 #[derive(Debug)]
@@ -27,18 +31,20 @@ pub struct Shared {
     /// What the names of the buckets begin with.
     prefix: String,
     buckets: u64,
+    #[cfg(target_pointer_width = "64")]
+    table: Option<Arc<Table>>,
 }
 
 /// What stands before the entries of a bucket; an empty bucket may lack it.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Header {
+pub(super) struct Header {
     /// Which epoch of the change feed the entries belong to. Those of an earlier one count as absent.
-    epoch: u64,
+    pub(super) epoch: u64,
     /// What was true before this sequence is not taken in: what this bucket does not hold any more, or
     /// never held, may have changed in between.
-    floor: u64,
+    pub(super) floor: u64,
     /// All entries were true as of this sequence or a later one.
-    since: u64,
+    pub(super) since: u64,
 }
 
 /// One entry of a bucket: the id as it is and the length of the rest (16 bits, little-endian), so that a search
@@ -52,11 +58,39 @@ struct Packed<'a> {
 }
 
 /// What becomes of the place of an entry.
-struct Edit {
+pub(super) struct Edit {
     /// Whether the new entry takes it; otherwise it is empty.
-    insert: bool,
+    pub(super) insert: bool,
     /// The bucket's new floor.
-    floor: u64,
+    pub(super) floor: u64,
+}
+
+impl Header {
+    const fn empty(epoch: Epoch) -> Self {
+        Self {
+            epoch: epoch.number,
+            floor: 0,
+            since: u64::MAX,
+        }
+    }
+
+    /// The same as an epoch sees it, and whether its entries are believed: those of an earlier epoch are not, but for
+    /// those from before the first one that are no older than its beginning. Of a later one there is nothing to see.
+    pub(super) fn seen_in(self, epoch: Epoch) -> Option<(Self, bool)> {
+        let believed = self.epoch == 0 && epoch.began.is_some_and(|began| self.since >= began);
+        match self.epoch.cmp(&epoch.number) {
+            Ordering::Greater => None,
+            Ordering::Less if believed => Some((
+                Self {
+                    epoch: epoch.number,
+                    ..self
+                },
+                true,
+            )),
+            Ordering::Less => Some((Self::empty(epoch), false)),
+            Ordering::Equal => Some((self, true)),
+        }
+    }
 }
 
 impl Shared {
@@ -67,7 +101,21 @@ impl Shared {
             buckets: u64::try_from(entries.div_ceil(WAYS))
                 .unwrap_or(u64::MAX)
                 .max(1),
+            #[cfg(target_pointer_width = "64")]
+            table: None,
         }
+    }
+
+    /// From now on it is this table.
+    #[cfg(target_pointer_width = "64")]
+    pub fn is_in(&mut self, table: Arc<Table>) {
+        self.table = Some(table);
+    }
+
+    /// The table that it is, if it is one.
+    #[cfg(target_pointer_width = "64")]
+    pub fn table(&self) -> Option<&Arc<Table>> {
+        self.table.as_ref()
     }
 
     fn bucket(&self, id: &EntityId) -> String {
@@ -76,6 +124,10 @@ impl Shared {
 
     /// Reads an entry of an epoch.
     pub fn get(&self, id: &EntityId, epoch: Epoch, store: &impl Store) -> Option<Entry> {
+        #[cfg(target_pointer_width = "64")]
+        if let Some(table) = &self.table {
+            return table.get(id, epoch);
+        }
         self.get_with_floor(id, epoch, store).0
     }
 
@@ -86,6 +138,10 @@ impl Shared {
         epoch: Epoch,
         store: &impl Store,
     ) -> (Option<Entry>, u64) {
+        #[cfg(target_pointer_width = "64")]
+        if let Some(table) = &self.table {
+            return table.get_with_floor(id, epoch);
+        }
         let (bucket, _) = store.get(&self.bucket(id)).unwrap_or_default();
         let Some((header, entries)) = open(&bucket, epoch) else {
             return (None, 0);
@@ -122,9 +178,7 @@ impl Shared {
             epoch,
             store,
             |floor, known, fits| {
-                let newer = |known: &Packed<'_>| {
-                    (known.version, known.confirmed) >= (entry.version, entry.confirmed.millis())
-                };
+                let newer = |known| known >= (entry.version, entry.confirmed.millis());
                 if as_of < floor || (!anew && known.is_some_and(newer)) {
                     return None;
                 }
@@ -139,7 +193,8 @@ impl Shared {
     /// Removes an entry that is no newer than a sequence as of which there is none.
     pub fn remove(&self, id: EntityId, as_of: u64, epoch: Epoch, store: &impl Store) {
         self.replace(id, None, as_of, epoch, store, |floor, known, _| {
-            known.filter(|known| known.version <= as_of).map(|_| Edit {
+            let (version, _) = known?;
+            (version <= as_of).then(|| Edit {
                 insert: false,
                 floor: floor.max(as_of),
             })
@@ -166,25 +221,20 @@ impl Shared {
                 return (sequence > floor).then_some(raised);
             };
             match entry {
-                Some(entry)
-                    if (known.version, known.confirmed)
-                        > (entry.version, entry.confirmed.millis()) =>
-                {
-                    None
-                }
+                Some(entry) if known > (entry.version, entry.confirmed.millis()) => None,
                 Some(_) if fits => Some(Edit {
                     insert: true,
                     floor,
                 }),
-                None if known.version > sequence => None,
+                None if known.0 > sequence => None,
                 _ => Some(raised),
             }
         })
     }
 
     /// Puts a new entry, or none, in the place of the known one as `edit` says, which is given the bucket's
-    /// floor, the known entry, and whether the new one is there and small enough; nothing leaves all as it
-    /// is. A bucket of a later epoch is left alone. The new one is true as of a sequence.
+    /// floor, the version and the confirmation of the known one, and whether the new one is there and small enough;
+    /// nothing leaves all as it is. A bucket of a later epoch is left alone. The new one is true as of a sequence.
     fn replace(
         &self,
         id: EntityId,
@@ -192,8 +242,13 @@ impl Shared {
         as_of: u64,
         epoch: Epoch,
         store: &impl Store,
-        edit: impl Fn(u64, Option<&Packed<'_>>, bool) -> Option<Edit>,
+        edit: impl Fn(u64, Option<(u64, u64)>, bool) -> Option<Edit>,
     ) -> bool {
+        #[cfg(target_pointer_width = "64")]
+        if let Some(table) = &self.table {
+            table.replace(id, new, as_of, epoch, edit);
+            return true;
+        }
         let record = new.and_then(|entry| postcard::to_allocvec(&entry.record).ok());
         let new = new.zip(record.as_deref()).map(|(entry, record)| Packed {
             id,
@@ -207,7 +262,8 @@ impl Shared {
         swap::change(store, &self.bucket(&id), |bucket| {
             let (mut header, entries) = open(bucket, epoch)?;
             let known = find(entries, &id);
-            let edit = edit(header.floor, known.as_ref(), fits)?;
+            let known = known.map(|known| (known.version, known.confirmed));
+            let edit = edit(header.floor, known, fits)?;
             header.floor = edit.floor;
             if edit.insert {
                 header.since = header.since.min(as_of);
@@ -218,30 +274,13 @@ impl Shared {
     }
 }
 
-/// The header of a bucket and the bytes of its entries, as an epoch sees them: those of an earlier epoch are none,
-/// and of a later one there is nothing to see.
+/// The header of a bucket and the bytes of its entries, as an epoch sees them.
 fn open(bucket: &[u8], epoch: Epoch) -> Option<(Header, &[u8])> {
-    let empty = Header {
-        epoch: epoch.number,
-        floor: 0,
-        since: u64::MAX,
-    };
     let Ok((header, entries)) = postcard::take_from_bytes::<Header>(bucket) else {
-        return Some((empty, &[]));
+        return Some((Header::empty(epoch), &[]));
     };
-    let believed = header.epoch == 0 && epoch.began.is_some_and(|began| header.since >= began);
-    match header.epoch.cmp(&epoch.number) {
-        Ordering::Greater => None,
-        Ordering::Less if believed => Some((
-            Header {
-                epoch: epoch.number,
-                ..header
-            },
-            entries,
-        )),
-        Ordering::Less => Some((empty, &[])),
-        Ordering::Equal => Some((header, entries)),
-    }
+    let (header, believed) = header.seen_in(epoch)?;
+    Some((header, if believed { entries } else { &[] }))
 }
 
 /// The ids of a bucket's entries, each with the rest of its entry. One that is cut off ends the bucket.
@@ -329,6 +368,19 @@ mod tests {
         began: None,
     };
 
+    /// In a store, and in a table.
+    fn both(entries: usize) -> Vec<(Shared, SharedData)> {
+        let in_store = || (Shared::new("k", entries), SharedData::default());
+        #[cfg(target_pointer_width = "64")]
+        {
+            let (mut shared, store) = in_store();
+            shared.is_in(crate::test_util::table(entries));
+            vec![in_store(), (shared, store)]
+        }
+        #[cfg(not(target_pointer_width = "64"))]
+        vec![in_store()]
+    }
+
     fn put(shared: &Shared, name: &str, entry: &Entry, store: &SharedData) {
         shared.put(id(name), entry, 1000, false, EPOCH, store);
     }
@@ -339,73 +391,77 @@ mod tests {
 
     #[test]
     fn the_newer_version_stays_whoever_comes_last() {
-        let (shared, store) = (Shared::new("k", 16), SharedData::default());
-        for (version, confirmed, stays) in [
-            (5, 10, (5, 10)),
-            (4, 99, (5, 10)),
-            (5, 9, (5, 10)),
-            (5, 11, (5, 11)),
-            (6, 1, (6, 1)),
-        ] {
-            put(&shared, "a", &entry(version, confirmed), &store);
-            let known = shared.get(&id("a"), EPOCH, &store).unwrap();
-            assert_eq!((known.version, known.confirmed.millis()), stays);
+        for (shared, store) in both(16) {
+            for (version, confirmed, stays) in [
+                (5, 10, (5, 10)),
+                (4, 99, (5, 10)),
+                (5, 9, (5, 10)),
+                (5, 11, (5, 11)),
+                (6, 1, (6, 1)),
+            ] {
+                put(&shared, "a", &entry(version, confirmed), &store);
+                let known = shared.get(&id("a"), EPOCH, &store).unwrap();
+                assert_eq!((known.version, known.confirmed.millis()), stays);
+            }
+            shared.remove(id("a"), 5, EPOCH, &store);
+            assert!(shared.get(&id("a"), EPOCH, &store).is_some());
+            shared.remove(id("a"), 6, EPOCH, &store);
+            assert!(shared.get(&id("a"), EPOCH, &store).is_none());
         }
-        shared.remove(id("a"), 5, EPOCH, &store);
-        assert!(shared.get(&id("a"), EPOCH, &store).is_some());
-        shared.remove(id("a"), 6, EPOCH, &store);
-        assert!(shared.get(&id("a"), EPOCH, &store).is_none());
     }
 
     #[test]
     fn a_change_that_comes_late_takes_no_confirmation_back() {
-        let (shared, store) = (Shared::new("k", 16), SharedData::default());
-        put(&shared, "a", &entry(5, 10), &store);
-        for (version, confirmed, stays) in [(5, 9, (5, 10)), (5, 11, (5, 11)), (6, 1, (6, 1))] {
-            let change = entry(version, confirmed);
-            assert!(shared.apply(id("a"), Some(&change), version, EPOCH, &store));
-            let known = shared.get(&id("a"), EPOCH, &store).unwrap();
-            assert_eq!((known.version, known.confirmed.millis()), stays);
+        for (shared, store) in both(16) {
+            put(&shared, "a", &entry(5, 10), &store);
+            for (version, confirmed, stays) in [(5, 9, (5, 10)), (5, 11, (5, 11)), (6, 1, (6, 1))] {
+                let change = entry(version, confirmed);
+                assert!(shared.apply(id("a"), Some(&change), version, EPOCH, &store));
+                let known = shared.get(&id("a"), EPOCH, &store).unwrap();
+                assert_eq!((known.version, known.confirmed.millis()), stays);
+            }
         }
     }
 
     #[test]
     fn who_was_confirmed_longest_ago_makes_room_for_the_new() {
-        let (shared, store) = (Shared::new("k", 1), SharedData::default());
-        for number in 0..20 {
-            put(&shared, &number.to_string(), &entry(1, number % 3), &store);
-            assert!(
+        for (shared, store) in both(1) {
+            for number in 0..20 {
+                put(&shared, &number.to_string(), &entry(1, number % 3), &store);
+                assert!(
+                    shared
+                        .get(&id(&number.to_string()), EPOCH, &store)
+                        .is_some(),
+                    "{number}"
+                );
+            }
+            let known = |number: &u64| {
                 shared
                     .get(&id(&number.to_string()), EPOCH, &store)
-                    .is_some(),
-                "{number}"
+                    .is_some()
+            };
+            assert_eq!((0..20).filter(known).count(), WAYS);
+            assert!(
+                (0..20)
+                    .filter(|number| number % 3 == 2)
+                    .all(|number| known(&number))
             );
         }
-        let known = |number: &u64| {
-            shared
-                .get(&id(&number.to_string()), EPOCH, &store)
-                .is_some()
-        };
-        assert_eq!((0..20).filter(known).count(), WAYS);
-        assert!(
-            (0..20)
-                .filter(|number| number % 3 == 2)
-                .all(|number| known(&number))
-        );
     }
 
     #[test]
     fn a_record_that_is_too_large_is_not_shared_and_leaves_no_older_one() {
-        let (shared, store) = (Shared::new("k", 1), SharedData::default());
-        put(&shared, "a", &entry(1, 1), &store);
-        let mut large = entry(2, 2);
-        let scopes = vec!["x".repeat(100); BUCKET_BYTES / 200];
-        let key = chain(|key, _, _| {
-            key.scopes = crate::record::Scopes::new(scopes.iter().map(String::as_str));
-        });
-        large.record = Record::key(key.key);
-        put(&shared, "a", &large, &store);
-        assert!(shared.get(&id("a"), EPOCH, &store).is_none());
+        for (shared, store) in both(1) {
+            put(&shared, "a", &entry(1, 1), &store);
+            let mut large = entry(2, 2);
+            let scopes = vec!["x".repeat(100); BUCKET_BYTES / 200];
+            let key = chain(|key, _, _| {
+                key.scopes = crate::record::Scopes::new(scopes.iter().map(String::as_str));
+            });
+            large.record = Record::key(key.key);
+            put(&shared, "a", &large, &store);
+            assert!(shared.get(&id("a"), EPOCH, &store).is_none());
+        }
     }
 
     #[test]
@@ -418,30 +474,31 @@ mod tests {
             (4, Some(5), false),
             (5, None, false),
         ] {
-            let (shared, store) = (Shared::new("k", 1), SharedData::default());
-            shared.put(id("a"), &entry(1, 1), 9, false, before, &store);
-            shared.put(id("b"), &entry(2, 1), as_of, false, before, &store);
-            let first = Epoch { number: 1, began };
-            for name in ["a", "b"] {
-                let known = shared.get(&id(name), first, &store).is_some();
-                assert_eq!(known, believed, "{as_of} {began:?} {name}");
+            for (shared, store) in both(1) {
+                shared.put(id("a"), &entry(1, 1), 9, false, before, &store);
+                shared.put(id("b"), &entry(2, 1), as_of, false, before, &store);
+                let first = Epoch { number: 1, began };
+                for name in ["a", "b"] {
+                    let known = shared.get(&id(name), first, &store).is_some();
+                    assert_eq!(known, believed, "{as_of} {began:?} {name}");
+                }
+                assert!(shared.apply(id("c"), None, 10, first, &store));
+                let known = shared.get(&id("a"), first, &store).is_some();
+                assert_eq!(known, believed, "after a change: {as_of} {began:?}");
+                // Who has not noticed yet changes nothing any more.
+                shared.put(id("a"), &entry(3, 2), 9, false, before, &store);
+                assert_ne!(
+                    shared
+                        .get(&id("a"), first, &store)
+                        .map(|known| known.version),
+                    Some(3)
+                );
+                let second = Epoch {
+                    number: 2,
+                    began: None,
+                };
+                assert!(shared.get(&id("a"), second, &store).is_none());
             }
-            assert!(shared.apply(id("c"), None, 10, first, &store));
-            let known = shared.get(&id("a"), first, &store).is_some();
-            assert_eq!(known, believed, "after a change: {as_of} {began:?}");
-            // Who has not noticed yet changes nothing any more.
-            shared.put(id("a"), &entry(3, 2), 9, false, before, &store);
-            assert_ne!(
-                shared
-                    .get(&id("a"), first, &store)
-                    .map(|known| known.version),
-                Some(3)
-            );
-            let second = Epoch {
-                number: 2,
-                began: None,
-            };
-            assert!(shared.get(&id("a"), second, &store).is_none());
         }
     }
 

@@ -283,7 +283,9 @@ impl World {
             self.scenario.waiting_requests,
             self.scenario.local_entries.max(2),
         );
-        let entries = worker.gate().cache_entries();
+        // Each tells of the table, too.
+        let in_table = self.table.as_ref().map_or(0, |table| table.count());
+        let entries = worker.gate().cache_entries() - in_table;
         let mut oracle = self.oracle.borrow_mut();
         oracle.check(Invariant::OneOutcome, waits == counted, || {
             format!(
@@ -302,6 +304,10 @@ impl World {
         });
         oracle.check(Invariant::Bounded, entries <= most, || {
             format!("VM {} has {entries} entries, and may have {most}", vm.id)
+        });
+        let buckets = self.scenario.shared_entries.div_ceil(16);
+        oracle.check(Invariant::Bounded, in_table <= buckets * 17, || {
+            format!("{in_table} entries in a table of {buckets} buckets")
         });
     }
 

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use keybound::host::MetricKind;
 use keybound::worker::{TICK, Worker};
@@ -146,7 +147,10 @@ impl World {
             waits: Cell::new(0),
         });
         let settings = self.scenario.settings();
-        let worker = Worker::new(settings, format!("vm-{id}"), None, &Reached::new(self, &vm));
+        let mut worker = Worker::new(settings, format!("vm-{id}"), None, &Reached::new(self, &vm));
+        if let Some(table) = &self.table {
+            worker.shares(Arc::clone(table));
+        }
         *vm.worker.borrow_mut() = Some(worker);
         self.vms.borrow_mut().push(vm);
         self.threads.borrow_mut()[thread] = Ok(id);

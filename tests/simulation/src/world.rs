@@ -7,8 +7,10 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
+use std::sync::Arc;
 
-use keybound::test_util::SharedData;
+use keybound::knowledge::cache::Table;
+use keybound::test_util::{SharedData, table};
 use rand::distr::weighted::WeightedIndex;
 
 use crate::agenda::{Agenda, Time};
@@ -72,6 +74,8 @@ pub struct World {
     pub agenda: RefCell<Agenda<Event>>,
     /// What the VMs share.
     pub shared: SharedData,
+    /// What they know of keys, where they read one memory in place as the dynamic module's workers do.
+    pub table: Option<Arc<Table>>,
     /// The key service.
     pub service: RefCell<Service>,
     /// Polls that wait at the service.
@@ -119,6 +123,10 @@ impl World {
         let world = Self {
             agenda: RefCell::default(),
             shared: SharedData::counting_from(scenario.first_change),
+            // Not by chance, so that the other worlds are the same with and without these.
+            table: seed
+                .is_multiple_of(3)
+                .then(|| table(scenario.shared_entries)),
             service: RefCell::new(Service::new(&scenario)),
             parked: RefCell::default(),
             weather: RefCell::default(),

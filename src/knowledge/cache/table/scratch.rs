@@ -1,0 +1,133 @@
+//! Records that are filled anew for each request, so that a hit allocates nothing.
+
+use std::rc::Rc;
+
+use super::packed::{self, Kind, Reader};
+use super::{RECORD_BYTES, Table};
+use crate::knowledge::cache::Epoch;
+use crate::knowledge::cache::entry::EntityId;
+use crate::record::{Chain, Key, Tenant, User};
+use crate::time::Instant;
+
+/// See above. Records that somebody else still has are left to them.
+#[derive(Debug)]
+pub struct Scratch {
+    key: Rc<Key>,
+    user: Rc<User>,
+    tenant: Rc<Tenant>,
+    bytes: Box<[u8]>,
+}
+
+/// What all that belongs to a key has in common.
+struct Search<'a> {
+    table: &'a Table,
+    epoch: Epoch,
+    bytes: &'a mut [u8],
+    confirmed: Instant,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self {
+            key: Rc::new(packed::blank_key()),
+            user: Rc::new(packed::blank_user()),
+            tenant: Rc::new(packed::blank_tenant()),
+            bytes: vec![0; RECORD_BYTES].into(),
+        }
+    }
+}
+
+impl Scratch {
+    /// Reads a key, its user and its tenant, without a lock, and when all of it was last confirmed. Nothing where one
+    /// of them is not there, or was being changed.
+    pub fn look_up(
+        &mut self,
+        table: &Table,
+        id: &EntityId,
+        epoch: Epoch,
+    ) -> Option<(Chain, Instant)> {
+        let record = table.copy(id, epoch, &mut self.bytes)?;
+        // Both are on their way while the key is read.
+        let hints = record.hints()?;
+        table.expect_at(hints.user);
+        table.expect_at(hints.tenant);
+        let known = record.key(own(&mut self.key, packed::blank_key)?)?;
+        let mut search = Search {
+            table,
+            epoch,
+            bytes: &mut self.bytes,
+            confirmed: known.confirmed,
+        };
+        let user = match &self.key.user_id {
+            None => None,
+            Some(name) => {
+                let record = search.owner(hints.user, Kind::User, name, EntityId::user)?;
+                match record.kind() {
+                    Kind::NoUser => {
+                        let known = record.known()?;
+                        search.joins(known);
+                        None
+                    }
+                    _ => {
+                        let known = record.user(own(&mut self.user, packed::blank_user)?)?;
+                        search.joins(known);
+                        Some(Rc::clone(&self.user))
+                    }
+                }
+            }
+        };
+        let tenant = match &self.key.tenant_id {
+            None => None,
+            Some(name) => {
+                let record = search.owner(hints.tenant, Kind::Tenant, name, EntityId::tenant)?;
+                match record.kind() {
+                    Kind::NoTenant => {
+                        let known = record.known()?;
+                        search.joins(known);
+                        None
+                    }
+                    _ => {
+                        let known = record.tenant(own(&mut self.tenant, packed::blank_tenant)?)?;
+                        search.joins(known);
+                        Some(Rc::clone(&self.tenant))
+                    }
+                }
+            }
+        };
+        let chain = Chain {
+            key: Rc::clone(&self.key),
+            user,
+            tenant,
+        };
+        Some((chain, search.confirmed))
+    }
+}
+
+impl Search<'_> {
+    /// Reads a user or tenant at the place where it was, or where it is now.
+    fn owner(
+        &mut self,
+        hint: u32,
+        kind: Kind,
+        name: &str,
+        id: impl FnOnce(&str) -> EntityId,
+    ) -> Option<Reader<'_>> {
+        let there = self.table.copy_at(hint, self.epoch, self.bytes);
+        if there.is_some_and(|record| record.is_named(kind, name)) {
+            return Reader::new(self.bytes);
+        }
+        self.table.copy(&id(name), self.epoch, self.bytes)
+    }
+
+    fn joins(&mut self, known: packed::Known) {
+        self.confirmed = self.confirmed.min(known.confirmed);
+    }
+}
+
+/// A record that nobody else has.
+fn own<T>(shared: &mut Rc<T>, blank: impl FnOnce() -> T) -> Option<&mut T> {
+    if Rc::strong_count(shared) != 1 {
+        *shared = Rc::new(blank());
+    }
+    Rc::get_mut(shared)
+}
