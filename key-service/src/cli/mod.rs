@@ -12,6 +12,7 @@ use outcome::{Failure, Outcome};
 
 mod audit;
 mod backup;
+mod call;
 mod check_config;
 mod client;
 mod completions;

@@ -28,6 +28,7 @@ mod key_rules;
 mod keys;
 mod listen;
 mod metrics;
+mod once;
 mod openapi;
 mod page;
 mod problem;
@@ -40,6 +41,7 @@ mod tenants;
 mod usage;
 mod users;
 mod verdict;
+mod version;
 
 use app::App;
 pub use app::Settings;

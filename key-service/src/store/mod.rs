@@ -28,6 +28,7 @@ mod queue;
 mod recent;
 pub mod resolve;
 pub mod retention;
+pub mod retries;
 pub mod review;
 mod schema;
 mod server;
