@@ -8,6 +8,9 @@ use ureq::http::Method;
 /// Longer than the service takes for any request.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
+/// Longer than the service takes for what it does in parts.
+const PATIENCE: Duration = Duration::from_secs(600);
+
 /// A call of the admin API.
 pub struct Call<'c> {
     /// What to do.
@@ -46,6 +49,14 @@ impl<'c> Call<'c> {
     pub fn if_match(self, tag: impl ToString) -> Self {
         Self {
             if_match: Some(tag.to_string()),
+            ..self
+        }
+    }
+
+    /// For what may take minutes.
+    pub fn patient(self) -> Self {
+        Self {
+            longest: PATIENCE,
             ..self
         }
     }

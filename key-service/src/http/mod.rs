@@ -11,15 +11,17 @@ use axum::{Json, Router, middleware};
 use keybound::protocol::LONGEST_BODY;
 use tokio::sync::watch;
 use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
 
 mod app;
+mod apply;
 mod attempts;
 mod audit;
 mod body;
 mod changes;
 mod explain;
+mod export;
 mod guard;
 mod health;
 mod import;
@@ -69,6 +71,9 @@ pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>)
         .routes(routes!(keys::revoke))
         .routes(routes!(keys::revoke_sent))
         .routes(routes!(review::review))
+        .routes(routes!(apply::apply).layer(DefaultBodyLimit::max(apply::LARGEST)))
+        .routes(routes!(apply::diff).layer(DefaultBodyLimit::max(apply::LARGEST)))
+        .routes(routes!(export::export))
         .routes(routes!(explain::explain))
         .routes(routes!(audit::list))
         .routes(routes!(scim::discovery::config))

@@ -6,6 +6,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use super::import::ImportLine;
+use crate::domain::entry::Exported;
 use crate::store::page::OwnerState;
 
 #[derive(OpenApi)]
@@ -18,7 +19,7 @@ use crate::store::page::OwnerState;
     security(("bearer" = [])),
     modifiers(&Bearer),
     // Named by no body: of what a query may hold, and of a line of an import.
-    components(schemas(OwnerState, ImportLine)),
+    components(schemas(Exported, OwnerState, ImportLine)),
 )]
 pub struct Description;
 
@@ -50,7 +51,7 @@ pub fn finished(collected: &utoipa::openapi::OpenApi) -> Value {
 }
 
 /// What has a state that an etag tells from others.
-const WITH_STATES: [&str; 4] = ["tenants", "users", "keys", "key_rules"];
+const WITH_STATES: [&str; 6] = ["tenants", "users", "keys", "key_rules", "apply", "diff"];
 
 /// Adds the headers by which nothing is overwritten that is not known, and nothing is made twice, and the media type
 /// of changes.
@@ -66,7 +67,7 @@ fn tell_of_states(path: &str, method: &str, operation: &mut Value) {
     if !one || path.ends_with("/import") || !tag.is_some_and(|tag| WITH_STATES.contains(&tag)) {
         return;
     }
-    let changes = path.contains("{id}") && method != "get";
+    let changes = (path.contains("{id}") && method != "get") || tag == Some("apply");
     let mut makes = false;
     for (status, response) in responses(operation) {
         makes |= status == "201";

@@ -255,7 +255,7 @@ impl Problem {
             StatusCode::PAYLOAD_TOO_LARGE,
             "payload_too_large",
             "Body too large",
-            "The body may have at most 1 MiB.",
+            "The body may have at most 1 MiB; that of apply and diff 16 MiB.",
         )
     }
 

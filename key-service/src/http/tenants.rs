@@ -47,6 +47,7 @@ pub async fn list(
     let filter = TenantFilter {
         status: query.status,
         search: query.search,
+        id: None,
     };
     let page = view.page(&filter, query.page.into()).await?;
     Ok(Json(page.into()))

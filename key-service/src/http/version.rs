@@ -38,6 +38,11 @@ impl Tag {
         Ok(Self(URL_SAFE_NO_PAD.encode(begin)))
     }
 
+    /// That of a plan that is told from others by this text.
+    pub fn of_plan(plan: &str) -> Self {
+        Self(plan.to_owned())
+    }
+
     /// What stands between the quotes.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -16,6 +16,7 @@ pub mod key_rules;
 mod lent;
 pub mod location;
 mod logins;
+pub mod lookup;
 pub mod measures;
 pub mod migrate;
 mod open;

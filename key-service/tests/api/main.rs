@@ -1,5 +1,6 @@
 //! The service over real HTTP, with a real database file. One module a resource, named as its URL.
 
+mod admin_apply;
 mod admin_audit;
 mod admin_explain;
 mod admin_key_rules;
@@ -12,6 +13,7 @@ mod audit_chain;
 mod backup;
 mod backup_files;
 mod check_config;
+mod command_apply;
 mod command_connection;
 mod command_directory;
 mod command_import;
