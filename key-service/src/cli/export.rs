@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 use serde_json::{Map, Value};
+use serde_saphyr::DoubleQuoted;
 use ureq::http::Method;
 
 use super::client::{Remote, encoded};
@@ -114,9 +115,35 @@ impl Serialize for Entry<'_> {
             .filter(|(name, _)| !FIRST.contains(&name.as_str()));
         let mut entry = serializer.serialize_map(None)?;
         for (name, value) in first.chain(rest) {
-            entry.serialize_entry(name, value)?;
+            entry.serialize_entry(name, &Quoted(value))?;
         }
         entry.end()
+    }
+}
+
+/// A value whose texts are texts to readers of YAML 1.1 as well: to those 18:00 is the number 1080, and no is false.
+struct Quoted<'v>(&'v Value);
+
+/// What is no text there, in any case of its letters.
+const WORDS: [&str; 8] = ["y", "n", "yes", "no", "on", "off", "true", "false"];
+
+impl Serialize for Quoted<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::String(text) => {
+                let is_word = text.starts_with(|first: char| first.is_ascii_alphabetic())
+                    && !WORDS.iter().any(|word| text.eq_ignore_ascii_case(word));
+                match is_word {
+                    true => text.serialize(serializer),
+                    false => DoubleQuoted(text).serialize(serializer),
+                }
+            }
+            Value::Array(items) => serializer.collect_seq(items.iter().map(Quoted)),
+            Value::Object(fields) => {
+                serializer.collect_map(fields.iter().map(|(name, value)| (name, Quoted(value))))
+            }
+            other => other.serialize(serializer),
+        }
     }
 }
 
@@ -128,14 +155,32 @@ mod tests {
     use super::*;
     use crate::cli::documents::yaml;
 
-    fn read_again(text: &str) -> Value {
+    fn written(text: &str) -> String {
         let lists = json!({"tenants": [{"id": text, "name": text}], "users": [], "keys": [{"scopes": [text]}]});
         let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
         let map = lists.as_object().unwrap();
         let written = serde_saphyr::to_string_with_options(&Lists(map), options).unwrap();
         let read = yaml(written.as_bytes()).unwrap().remove(0);
         assert_eq!(read, lists, "{written}");
-        read
+        written
+    }
+
+    #[test]
+    fn older_readers_of_yaml_find_texts_where_texts_are() {
+        for text in [
+            "18:00",
+            "2027-01-31",
+            "No",
+            "on",
+            "y",
+            "1_000",
+            "0777",
+            "10.0.0.0/8",
+        ] {
+            let quoted = format!("id: \"{text}\"");
+            assert!(written(text).contains(&quoted), "{text}");
+        }
+        assert!(written("ten_shop").contains("id: ten_shop\n"));
     }
 
     #[test]
@@ -185,14 +230,14 @@ mod tests {
             "\u{2028}",
             "\u{feff}a",
         ] {
-            read_again(text);
+            written(text);
         }
     }
 
     proptest! {
         #[test]
         fn any_line_is(text in "\\PC{0,60}") {
-            read_again(&text);
+            written(&text);
         }
     }
 }

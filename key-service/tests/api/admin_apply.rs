@@ -469,17 +469,21 @@ fn a_plan_that_was_shown_is_done_as_it_was_shown_or_not_at_all() {
     apply(&tag).problem(412);
 }
 
+/// A tenant, a user and so many keys.
+fn many(keys: usize) -> Value {
+    let keys = (0..keys).map(|number| {
+        let credential = Credential::foreign(&format!("key-number-{number}")).unwrap();
+        let digest = Digester::default().digest(&credential);
+        json!({"id": format!("key_{number}"), "user_id": "usr_all", "digest": digest.as_str()})
+    });
+    let keys: Vec<Value> = keys.collect();
+    json!({"tenants": [{"id": "ten_all"}], "users": [{"id": "usr_all", "tenant_id": "ten_all"}], "keys": keys})
+}
+
 #[test]
 fn more_than_is_written_at_once_is_written_in_order() {
     let service = Service::start();
-    let keys: Vec<Value> = (0..601)
-        .map(|number| {
-            let credential = Credential::foreign(&format!("key-number-{number}")).unwrap();
-            let digest = Digester::default().digest(&credential);
-            json!({"id": format!("key_{number}"), "user_id": "usr_all", "digest": digest.as_str()})
-        })
-        .collect();
-    let file = json!({"tenants": [{"id": "ten_all"}], "users": [{"id": "usr_all", "tenant_id": "ten_all"}], "keys": keys});
+    let file = many(601);
     assert_eq!(counts(&service.post(APPLY, &file).expect(200)), [603, 0, 0]);
     assert_eq!(counts(&service.post(APPLY, &file).expect(200)), [0, 0, 603]);
     let metrics = service.send("GET", "/metrics", None, None).text;
@@ -487,6 +491,24 @@ fn more_than_is_written_at_once_is_written_in_order() {
     let first = service.changes("?after=0&limit=2");
     assert_eq!(first["changes"][0]["kind"], "tenant");
     assert_eq!(first["changes"][1]["kind"], "user");
+}
+
+#[test]
+fn of_two_at_once_neither_writes_over_the_other() {
+    let service = Service::start();
+    let file = many(600);
+    let answers: Vec<Answer> = std::thread::scope(|threads| {
+        let applies: Vec<_> = (0..3)
+            .map(|_| threads.spawn(|| service.post(APPLY, &file)))
+            .collect();
+        applies.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    for answer in answers.iter().filter(|answer| answer.status != 200) {
+        answer.problem(409);
+        assert!(answer.text.contains("came between"), "{}", answer.text);
+    }
+    service.post(APPLY, &file).expect(200);
+    assert_eq!(service.changes("")["cursor"], 602, "each was written once");
 }
 
 #[test]
