@@ -295,6 +295,7 @@ fn every_link_leads_somewhere() {
             "CHANGELOG.md",
             "CONTRIBUTING.md",
             "SECURITY.md",
+            "examples/gitops/README.md",
             "fuzz/README.md",
             "key-service/README.md",
         ]

@@ -8,13 +8,14 @@ use serde_json::{Map, Value, json};
 use ureq::Agent;
 use ureq::http::{Method, Request};
 
+use super::call::{Answer, Call};
 use super::connection;
 use super::outcome::{Failure, Outcome};
 use super::output::{self, Column};
 use crate::domain::token::Token;
 
-/// Longer than the service takes for any request.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Bytes of an answer at most.
+const LARGEST_ANSWER: u64 = 256 * 1024 * 1024;
 
 /// Entries of a page at most.
 const MOST_ENTRIES: u32 = 500;
@@ -242,16 +243,40 @@ impl Remote {
         path: &str,
         content: Option<(&str, Vec<u8>)>,
     ) -> Result<Value, Failure> {
-        let (server, agent) = self.reach(LONGEST_WAIT)?;
-        let url = format!("{server}/admin/v1{path}");
+        let call = Call {
+            content,
+            ..Call::new(method, path)
+        };
+        self.done(call)
+    }
+
+    /// Makes a call that must succeed.
+    pub fn done(&self, call: Call<'_>) -> Result<Value, Failure> {
+        let answer = self.make(call)?;
+        if answer.is_success() {
+            return Ok(answer.body);
+        }
+        if self.json && answer.body.is_object() {
+            output::json(&answer.body);
+        }
+        Err(refusal(answer.status, &answer.body))
+    }
+
+    /// Makes a call, and gives its answer, whatever it is.
+    pub fn make(&self, call: Call<'_>) -> Result<Answer, Failure> {
+        let (server, agent) = self.reach(call.longest)?;
+        let url = format!("{server}/admin/v1{}", call.path);
         let token = self.token()?;
-        let (media, body) = content.unwrap_or_default();
+        let (media, body) = call.content.unwrap_or_default();
         let mut request = Request::builder()
-            .method(method)
+            .method(call.method)
             .uri(&url)
             .header("authorization", format!("Bearer {}", token.reveal()));
         if !media.is_empty() {
             request = request.header("content-type", media);
+        }
+        if let Some(tag) = &call.if_match {
+            request = request.header("if-match", format!("\"{tag}\""));
         }
         let request = request
             .body(body)
@@ -259,19 +284,15 @@ impl Remote {
         let mut response = agent
             .run(request)
             .map_err(|error| self.unreachable(&error))?;
-        let status = response.status();
+        let status = response.status().as_u16();
         let text = response
             .body_mut()
+            .with_config()
+            .limit(LARGEST_ANSWER)
             .read_to_string()
             .map_err(|error| self.unreachable(&error))?;
-        let answer = serde_json::from_str(&text).unwrap_or(Value::Null);
-        if status.is_success() {
-            return Ok(answer);
-        }
-        if self.json && answer.is_object() {
-            output::json(&answer);
-        }
-        Err(refusal(status.as_u16(), &answer))
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Ok(Answer { status, body })
     }
 
     /// The service's URL, and an agent that reaches it.
@@ -325,7 +346,7 @@ impl Remote {
 }
 
 /// What the service said, with a remedy where it is this side's to apply.
-fn refusal(status: u16, answer: &Value) -> Failure {
+pub fn refusal(status: u16, answer: &Value) -> Failure {
     let text = |name: &str| answer.get(name).and_then(Value::as_str);
     let mut message = match (text("title"), text("detail")) {
         // The call's parameter is a flag here.
@@ -335,7 +356,15 @@ fn refusal(status: u16, answer: &Value) -> Failure {
                 detail.replace("send ?force=true", "add --force")
             )
         }
-        (Some(title), Some(detail)) => format!("{title}: {detail}"),
+        (Some(title), Some(detail)) => match answer.get("version") {
+            // The call's header is a flag here.
+            Some(version) => {
+                let header = format!("with if-match: \"{version}\"");
+                let detail = detail.replace(&header, &format!("with --if-version {version}"));
+                format!("{title}: {detail}")
+            }
+            None => format!("{title}: {detail}"),
+        },
         _ => {
             format!("the service answered {status} without saying why; is that URL a key service?")
         }

@@ -30,6 +30,11 @@ pub fn documents(text: &[u8]) -> Result<Vec<Value>, String> {
             return Ok(values);
         }
     }
+    yaml(text)
+}
+
+/// All documents of a YAML text. An error names a place, and never repeats the text.
+pub fn yaml(text: &[u8]) -> Result<Vec<Value>, String> {
     let text = std::str::from_utf8(text).map_err(|error| format!("not UTF-8: {error}"))?;
     // The file is the caller's own, and holds as many keys as there are.
     let options = serde_saphyr::options! {

@@ -10,7 +10,7 @@ use super::deliver::Destination;
 use super::explain::key_of;
 use super::outcome::Outcome;
 use super::output::{self, Column, last_use};
-use super::record::{One, Records, Stop};
+use super::record::{IfVersion, One, Records, Stop};
 use super::when::{expiry, hours, when};
 use super::{import, issue};
 use crate::domain::key::KeyStatus;
@@ -96,6 +96,8 @@ pub enum Command {
         /// Take away what is set
         #[arg(long, value_parser = ["name", "not-before", "expires-at", "networks", "hours", "purpose", "contact", "rotate-every"])]
         clear: Vec<String>,
+        #[command(flatten)]
+        expected: IfVersion,
     },
     /// Switch a key off
     Disable(Stop),
@@ -223,6 +225,7 @@ const SHOWN: &[Column] = &[
     Column::usage("USE", "/usage"),
     Column::time("CREATED", "/created_at"),
     Column::time("UPDATED", "/updated_at"),
+    Column::text("VERSION", "/version"),
 ];
 
 const KEYS: Records = Records {
@@ -274,8 +277,14 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
             remote.list("/keys", &paging, &filters, &LISTING)
         }
         Command::Show(one) => remote.show(&Method::GET, &KEYS.path_of(&one.id), None, SHOWN),
-        Command::Update { id, fences, clear } => {
-            KEYS.change(remote, &id, fences.add_to(Given::default().clear(&clear)))
+        Command::Update {
+            id,
+            fences,
+            clear,
+            expected,
+        } => {
+            let given = fences.add_to(Given::default().clear(&clear));
+            KEYS.change(remote, &id, given, &expected)
         }
         Command::Import(arguments) => import::run(&arguments, remote),
         Command::Disable(stop) => KEYS.stop(remote, &stop, "disabled"),

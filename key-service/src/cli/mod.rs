@@ -10,8 +10,10 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use client::Remote;
 use outcome::{Failure, Outcome};
 
+mod apply;
 mod audit;
 mod backup;
+mod call;
 mod check_config;
 mod client;
 mod completions;
@@ -22,6 +24,7 @@ mod demo;
 mod documents;
 mod explain;
 mod explained;
+mod export;
 mod import;
 mod issue;
 mod key;
@@ -51,6 +54,7 @@ Examples:
   key-service key rotate key_0aB1cD2eF3gH4iJ5 --grace 7d
   key-service user deactivate usr_stock-sync
   key-service backup keybound-2026-11-23.db --database keybound.db
+  key-service apply -f keys/ --dry-run
   key-service explain --key-id key_0aB1cD2eF3gH4iJ5 --path /v1/orders
   key-service check-config filter.json
 
@@ -98,6 +102,12 @@ enum Command {
     Key(key::Command),
     /// Which keys ask for a look, and why
     Review(review::Arguments),
+    /// Make tenants, users and keys what files say
+    Apply(apply::Apply),
+    /// Say what an apply would change; exit code 1 where something would
+    Diff(apply::Diff),
+    /// Print tenants, users and keys as apply reads them
+    Export(export::Arguments),
     /// Why a gateway allows or refuses a request: every check, and what to do
     Explain(explain::Arguments),
     /// Check a configuration of the filter, before a gateway gets it
@@ -129,6 +139,9 @@ pub fn main() -> ExitCode {
         Command::User(command) => user::run(command, &remote),
         Command::Key(command) => key::run(command, &remote),
         Command::Review(arguments) => review::run(&arguments, &remote),
+        Command::Apply(arguments) => apply::apply(&arguments, &remote),
+        Command::Diff(arguments) => apply::diff(&arguments, &remote),
+        Command::Export(arguments) => export::run(&arguments, &remote),
         Command::Explain(arguments) => explain::run(arguments, &remote),
         Command::CheckConfig(arguments) => check_config::run(&arguments),
         Command::Audit(command) => audit::run(command, &remote),

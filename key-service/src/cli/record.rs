@@ -2,6 +2,7 @@
 
 use ureq::http::Method;
 
+use super::call::Call;
 use super::client::{Given, Remote, encoded};
 use super::outcome::Outcome;
 use super::output::Column;
@@ -11,6 +12,14 @@ use super::output::Column;
 pub struct One {
     /// Its id
     pub id: String,
+}
+
+/// Which state of a record is meant.
+#[derive(clap::Args)]
+pub struct IfVersion {
+    /// Only if it is still at this version, as "show" printed it: who changed it meanwhile is not overwritten
+    #[arg(long, value_name = "N")]
+    if_version: Option<i64>,
 }
 
 /// A record by its id, to be stopped.
@@ -38,19 +47,20 @@ impl Records {
     }
 
     /// Changes what is given of a record.
-    pub fn change(&self, remote: &Remote, id: &str, given: Given) -> Outcome {
-        remote.show(
-            &Method::PATCH,
-            &self.path_of(id),
-            Some(given.change()?),
-            self.columns,
-        )
+    pub fn change(&self, remote: &Remote, id: &str, given: Given, expected: &IfVersion) -> Outcome {
+        let path = self.path_of(id);
+        let mut call = Call::new(&Method::PATCH, &path).body(given.change()?);
+        if let Some(version) = expected.if_version {
+            call = call.if_match(version);
+        }
+        remote.print(&remote.done(call)?, self.columns);
+        Ok(())
     }
 
     /// Changes a record's status.
     pub fn set_status(&self, remote: &Remote, id: &str, status: &str) -> Outcome {
-        let given = Given::default().field("status", Some(status));
-        self.change(remote, id, given)
+        let body = Given::default().field("status", Some(status)).body();
+        remote.show(&Method::PATCH, &self.path_of(id), Some(body), self.columns)
     }
 
     /// Changes the status of a record to one that stops keys.

@@ -6,7 +6,7 @@ use super::client::{Given, Listing, Paging, Remote};
 use super::key_rules;
 use super::outcome::Outcome;
 use super::output::Column;
-use super::record::{One, Records, Stop};
+use super::record::{IfVersion, One, Records, Stop};
 use crate::domain::tenant::TenantStatus;
 
 #[derive(clap::Subcommand)]
@@ -40,6 +40,8 @@ pub enum Command {
         /// What people call it
         #[arg(long)]
         name: Option<String>,
+        #[command(flatten)]
+        expected: IfVersion,
     },
     /// Suspend a tenant: none of its keys works until it is activated
     Suspend(Stop),
@@ -56,6 +58,7 @@ const COLUMNS: &[Column] = &[
     Column::status("STATUS", "/status"),
     Column::time("CREATED", "/created_at"),
     Column::time("UPDATED", "/updated_at"),
+    Column::text("VERSION", "/version"),
 ];
 
 const LISTING: Listing = Listing {
@@ -87,8 +90,9 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
             remote.list("/tenants", &paging, &filters, &LISTING)
         }
         Command::Show(one) => remote.show(&Method::GET, &TENANTS.path_of(&one.id), None, COLUMNS),
-        Command::Update { id, name } => {
-            TENANTS.change(remote, &id, Given::default().field("name", name))
+        Command::Update { id, name, expected } => {
+            let given = Given::default().field("name", name);
+            TENANTS.change(remote, &id, given, &expected)
         }
         Command::Suspend(stop) => TENANTS.stop(remote, &stop, "suspended"),
         Command::Rules(command) => key_rules::run(command, remote),

@@ -6,7 +6,7 @@ use ureq::http::Method;
 use super::client::{Given, Listing, Paging, Remote};
 use super::outcome::Outcome;
 use super::output::{self, Column, last_use};
-use super::record::{One, Records, Stop};
+use super::record::{IfVersion, One, Records, Stop};
 use crate::domain::user::UserStatus;
 
 #[derive(clap::Subcommand)]
@@ -74,6 +74,8 @@ pub enum Command {
         /// Take away what is set: without scopes nothing is narrowed, without apis all are approved
         #[arg(long, value_parser = ["name", "scopes", "apis", "login", "external-id", "display-name", "contact"])]
         clear: Vec<String>,
+        #[command(flatten)]
+        expected: IfVersion,
     },
     /// Let the user's keys work (again)
     Activate(One),
@@ -134,6 +136,7 @@ const SHOWN: &[Column] = &[
     Column::usage("USE", "/usage"),
     Column::time("CREATED", "/created_at"),
     Column::time("UPDATED", "/updated_at"),
+    Column::text("VERSION", "/version"),
 ];
 
 const COLUMNS: &[Column] = &[
@@ -150,6 +153,7 @@ const COLUMNS: &[Column] = &[
     Column::text("CONTACT", "/contact"),
     Column::time("CREATED", "/created_at"),
     Column::time("UPDATED", "/updated_at"),
+    Column::text("VERSION", "/version"),
 ];
 
 const LISTING: Listing = Listing {
@@ -214,13 +218,14 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
             apis,
             who,
             clear,
+            expected,
         } => {
             let given = Given::default()
                 .clear(&clear)
                 .field("name", name)
                 .list("scopes", scopes)
                 .list("apis", apis);
-            USERS.change(remote, &id, who.add_to(given))
+            USERS.change(remote, &id, who.add_to(given), &expected)
         }
         Command::Activate(one) => USERS.set_status(remote, &one.id, "active"),
         Command::Suspend(stop) => USERS.stop(remote, &stop, "suspended"),

@@ -28,6 +28,19 @@ pub fn end(text: &str) -> Result<i64, String> {
     moment(text, Part::End, 1)
 }
 
+/// Reads a time in a file as [`when`] reads times, or as [`end`] does, but no span: it would be another time whenever
+/// the file is read.
+pub fn moment_in_file(text: &str, is_end: bool) -> Result<i64, String> {
+    if time::duration(text).is_ok() {
+        return Err(
+            "must not be a span from now, which would be another time whenever the file is applied: name a day such as \
+             2027-01-31 (UTC), a time such as 2027-01-31T12:00:00Z, or Unix seconds"
+                .to_owned(),
+        );
+    }
+    if is_end { end(text) } else { when(text) }
+}
+
 /// Reads the begin of a part of the past: a span is one before now.
 pub fn since(text: &str) -> Result<i64, String> {
     moment(text, Part::Begin, -1)

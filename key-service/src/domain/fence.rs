@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use super::input::rules::{List, Rule, Text, Word, Wrong};
 use super::input::{Schemas, input};
+use super::patch::Patch;
+use super::refusal::{FieldError, Refusal};
 use super::text::visible;
 use super::words::words;
 
@@ -98,6 +100,46 @@ input! {
         from: String = required(MINUTE; "08:00"),
         /// Minute after the last, `HH:MM`.
         to: String = required(MINUTE; "18:00"),
+    }
+}
+
+input! {
+    /// A change of the hours: what is missing stays as it is.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    HoursPatch {
+        /// The days on which the span begins.
+        days: Patch<Vec<Day>> = patch(Days),
+        /// First minute, `HH:MM`.
+        from: Patch<String> = patch(MINUTE; "08:00"),
+        /// Minute after the last, `HH:MM`.
+        to: Patch<String> = patch(MINUTE; "18:00"),
+    }
+}
+
+impl HoursPatch {
+    /// The hours after this change. Where there were none before, it must name all of them.
+    pub fn merged(self, before: Option<&Hours>) -> Result<Hours, Refusal> {
+        let mut missing = Vec::new();
+        let mut lacks = |name: &str| {
+            let message = "is required: there are no hours yet that it could be taken from";
+            missing.push(FieldError::new(format!("hours.{name}"), message));
+        };
+        let days = self.days.given().or(before.map(|hours| hours.days.clone()));
+        let from = self.from.given().or(before.map(|hours| hours.from.clone()));
+        let to = self.to.given().or(before.map(|hours| hours.to.clone()));
+        for (name, is_there) in [
+            ("days", days.is_some()),
+            ("from", from.is_some()),
+            ("to", to.is_some()),
+        ] {
+            if !is_there {
+                lacks(name);
+            }
+        }
+        match (days, from, to) {
+            (Some(days), Some(from), Some(to)) => Ok(Hours { days, from, to }),
+            _ => Err(Refusal::Invalid(missing)),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::credential::Digest;
-use super::fence::{Hours, NETWORKS, SCOPES};
+use super::fence::{Hours, HoursPatch, NETWORKS, SCOPES};
 use super::input::input;
 use super::input::rules::{Rule, Wrong, object, wrong};
 use super::patch::Patch;
@@ -156,8 +156,8 @@ input! {
         scopes: Patch<Vec<String>> = patch(SCOPES),
         /// Where it may be used from.
         networks: Patch<Option<Vec<IpNet>>> = patch_nullable(NETWORKS),
-        /// When it may be used.
-        hours: Patch<Option<Hours>> = patch_nullable(object::<Hours>()),
+        /// When it may be used. What is missing of it stays as it is.
+        hours: Patch<Option<HoursPatch>> = patch_nullable(object::<HoursPatch>()),
         /// What it is for.
         purpose: Patch<Option<String>> = patch_nullable(LINE),
         /// Whom to ask about it, such as an e-mail address.
@@ -308,7 +308,11 @@ impl Key {
         patch.expires_at.apply(&mut key.expires_at);
         patch.scopes.apply(&mut key.scopes);
         patch.networks.apply(&mut key.networks);
-        patch.hours.apply(&mut key.hours);
+        match patch.hours {
+            Patch::Keep => {}
+            Patch::Set(None) => key.hours = None,
+            Patch::Set(Some(change)) => key.hours = Some(change.merged(key.hours.as_ref())?),
+        }
         patch.purpose.apply(&mut key.purpose);
         patch.contact.apply(&mut key.contact);
         patch.rotate_every.apply(&mut key.rotate_every);

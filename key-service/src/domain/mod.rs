@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod credential;
 pub mod directory;
+pub mod entry;
 pub mod fence;
 pub mod input;
 pub mod key;

@@ -11,6 +11,14 @@ pub enum Patch<T> {
 }
 
 impl<T> Patch<T> {
+    /// What the field is set to, if it is.
+    pub fn given(self) -> Option<T> {
+        match self {
+            Self::Keep => None,
+            Self::Set(value) => Some(value),
+        }
+    }
+
     /// Puts the new value, if there is one, in the place of the old.
     pub fn apply(self, field: &mut T) {
         if let Self::Set(value) = self {

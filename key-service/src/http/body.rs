@@ -1,20 +1,17 @@
 //! What handlers take from a request, with problems where it cannot be taken: ids of paths, queries, and
 //! JSON bodies of a bounded size.
 
-use std::collections::HashSet;
-
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
-use keybound::record::json::Json;
 use serde_json::{Value, json};
 
 use super::app::App;
 use super::problem::Problem;
-use crate::domain::input::{Input, read, read_query};
-use crate::domain::refusal::{FieldError, Refusal, join};
+use crate::domain::input::{Input, parse, read, read_query};
+use crate::domain::refusal::{FieldError, Refusal};
 
 /// The id in a path. One that cannot be decoded is the id of nothing.
 pub struct Id(pub String);
@@ -47,25 +44,41 @@ impl<T: Input, S: Send + Sync> FromRequestParts<S> for Query<T> {
 /// A JSON body, which must be there.
 pub struct Body<T>(pub T);
 
+/// What is read from a JSON body, or from none.
+pub trait FromJson: Sized {
+    /// Reads it.
+    fn from_json(body: Option<Value>) -> Result<Self, Refusal>;
+}
+
+impl<T: Input> FromJson for Body<T> {
+    fn from_json(body: Option<Value>) -> Result<Self, Refusal> {
+        let missing = || Refusal::field("", "the body is missing: send a JSON object");
+        Ok(Self(read(body.ok_or_else(missing)?)?))
+    }
+}
+
 impl<T: Input> FromRequest<App> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let missing = || Refusal::field("", "the body is missing: send a JSON object");
-        let body = json_body(request, app).await?.ok_or_else(missing)?;
-        Ok(Self(read(body)?))
+        Ok(Self::from_json(json_body(request, app).await?)?)
     }
 }
 
 /// A JSON body of a call that needs no fields: none counts as `{}`.
 pub struct OptionalBody<T>(pub T);
 
+impl<T: Input> FromJson for OptionalBody<T> {
+    fn from_json(body: Option<Value>) -> Result<Self, Refusal> {
+        Ok(Self(read(body.unwrap_or_else(|| json!({})))?))
+    }
+}
+
 impl<T: Input> FromRequest<App> for OptionalBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let body = json_body(request, app).await?;
-        Ok(Self(read(body.unwrap_or_else(|| json!({})))?))
+        Ok(Self::from_json(json_body(request, app).await?)?)
     }
 }
 
@@ -78,7 +91,7 @@ pub async fn json_object(request: Request, app: &App) -> Result<Value, Problem> 
 }
 
 /// The JSON of a request, if it has a body.
-async fn json_body(request: Request, app: &App) -> Result<Option<Value>, Problem> {
+pub async fn json_body(request: Request, app: &App) -> Result<Option<Value>, Problem> {
     let is_json = media_type(request.headers())
         .is_none_or(|media| media == "application/json" || media.ends_with("+json"));
     if !is_json {
@@ -89,40 +102,6 @@ async fn json_body(request: Request, app: &App) -> Result<Option<Value>, Problem
         return Ok(None);
     }
     Ok(Some(parse("the body", &bytes)?))
-}
-
-/// Reads a JSON text in which each field is given once: of two, the one that counts would depend on who
-/// reads it.
-pub fn parse(what: &str, text: &[u8]) -> Result<Value, Refusal> {
-    // The parser's message names a place and never quotes the text, which may hold a secret.
-    let not_json = |error: String| Refusal::field("", format!("{what} is not JSON: {error}"));
-    let as_written = Json::parse(text).map_err(not_json)?;
-    let mut repeated = Vec::new();
-    find_repeated(&as_written, "", &mut repeated);
-    Refusal::unless_empty(repeated)?;
-    serde_json::from_slice(text).map_err(|error| not_json(error.to_string()))
-}
-
-fn find_repeated(json: &Json, path: &str, repeated: &mut Vec<FieldError>) {
-    match json {
-        Json::Object(members) => {
-            let mut names = HashSet::new();
-            for (name, value) in members {
-                let field = join(path, name);
-                if names.insert(name.as_str()) {
-                    find_repeated(value, &field, repeated);
-                } else {
-                    repeated.push(FieldError::new(field, "is given twice: keep one"));
-                }
-            }
-        }
-        Json::List(items) => {
-            for (index, item) in items.iter().enumerate() {
-                find_repeated(item, &format!("{path}[{index}]"), repeated);
-            }
-        }
-        _ => {}
-    }
 }
 
 /// The media type of a request without its parameters, if one is named.

@@ -84,7 +84,7 @@ async fn answer(app: &App, route: &str, request: Request, next: Next) -> Respons
     }
     // Bounded by its lines, and so is the time for which each part of them waits. Cut off between two parts, it
     // would have done half of what it was asked for.
-    if route == super::import::PATH {
+    if [super::import::PATH, super::apply::PATH].contains(&route) {
         return running.await;
     }
     match tokio::time::timeout(app.settings.request_timeout, running).await {
@@ -244,7 +244,11 @@ fn permit(area: Area, role: Role, method: &Method, route: &str) -> Result<(), Pr
         | (Area::Protocol, Role::Gateway)
         | (Area::Admin, Role::Admin)
         | (Area::Scim, Role::Scim) => Ok(()),
+        (Area::Admin, Role::Viewer | Role::Developer) if route == super::export::PATH => forbidden(
+            "An export holds the digests of keys, by which guesses can be tried. Use an admin's token.",
+        ),
         (Area::Admin, Role::Viewer | Role::Developer) if reads => Ok(()),
+        (Area::Admin, Role::Viewer) if route == super::apply::DIFF => Ok(()),
         (Area::Admin, Role::Viewer) => {
             forbidden("A viewer's token may only read. Use an admin's token.")
         }

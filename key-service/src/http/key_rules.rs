@@ -1,9 +1,10 @@
 //! `/admin/v1/tenants/{id}/key-rules`, and the one place where a key is held to them.
 
-use axum::{Extension, Json};
+use axum::Extension;
 
 use super::body::{Body, Id};
 use super::problem::Problem;
+use super::version::{IfMatch, Tag, Tagged};
 use crate::domain::key::Key;
 use crate::domain::key_rules::KeyRules;
 use crate::domain::tenant::Tenant;
@@ -30,9 +31,12 @@ pub async fn obey(write: &mut Write, key: &Key, owner: Option<&User>) -> Result<
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn show(Extension(view): Extension<View>, Id(id): Id) -> Result<Json<KeyRules>, Problem> {
+pub async fn show(
+    Extension(view): Extension<View>,
+    Id(id): Id,
+) -> Result<Tagged<KeyRules>, Problem> {
     let rules = view.key_rules(&id).await?.ok_or_else(no_such_tenant)?;
-    Ok(Json(rules.unwrap_or_default()))
+    tagged(rules.unwrap_or_default())
 }
 
 /// Says what the keys of a tenant must have, in the place of what was said before. Keys that are there stay as they
@@ -48,10 +52,11 @@ pub async fn show(Extension(view): Extension<View>, Id(id): Id) -> Result<Json<K
 pub async fn put(
     Extension(view): Extension<View>,
     Id(id): Id,
+    expected: IfMatch,
     Body(rules): Body<KeyRules>,
-) -> Result<Json<KeyRules>, Problem> {
-    set(&view, &id, Some(&rules)).await?;
-    Ok(Json(rules))
+) -> Result<Tagged<KeyRules>, Problem> {
+    set(&view, &id, &expected, Some(&rules)).await?;
+    tagged(rules)
 }
 
 /// Takes the rules of a tenant away.
@@ -65,15 +70,30 @@ pub async fn put(
 pub async fn delete(
     Extension(view): Extension<View>,
     Id(id): Id,
-) -> Result<Json<KeyRules>, Problem> {
-    set(&view, &id, None).await?;
-    Ok(Json(KeyRules::default()))
+    expected: IfMatch,
+) -> Result<Tagged<KeyRules>, Problem> {
+    set(&view, &id, &expected, None).await?;
+    tagged(KeyRules::default())
 }
 
-async fn set(view: &View, id: &str, rules: Option<&KeyRules>) -> Result<(), Problem> {
+/// Rules have no version: they are told apart by what they are.
+fn tagged(rules: KeyRules) -> Result<Tagged<KeyRules>, Problem> {
+    Ok(Tagged::new(Tag::of_content(&rules)?, rules))
+}
+
+async fn set(
+    view: &View,
+    id: &str,
+    expected: &IfMatch,
+    rules: Option<&KeyRules>,
+) -> Result<(), Problem> {
     let mut write = view.write(now()).await?;
     let tenant = write.by_id::<Tenant>(id).await?;
     tenant.ok_or_else(no_such_tenant)?;
+    let before = write.key_rules(id).await?.unwrap_or_default();
+    let remedy = "The rules were changed meanwhile, and nothing was written. Read them again, and send what you still \
+                  want with the etag that comes with them.";
+    expected.check_tag(&Tag::of_content(&before)?, remedy)?;
     write.put_key_rules(id, rules).await?;
     Ok(write.commit().await?)
 }

@@ -1,7 +1,6 @@
 //! `/admin/v1/keys`.
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -10,9 +9,11 @@ use super::app::App;
 use super::body::{Body, Id, OptionalBody, Query};
 use super::in_use::{StopQuery, refuse_if_in_use};
 use super::key_rules::obey;
+use super::once::Once;
 use super::page::{List, PageQuery};
 use super::problem::Problem;
 use super::verdict::{UNKNOWN, verdicts};
+use super::version::{IfMatch, Made, Tagged};
 use crate::domain::Patch;
 use crate::domain::audit::Action;
 use crate::domain::credential::{Credential, Digest, FOREIGN};
@@ -90,9 +91,10 @@ pub struct JudgedKey<T> {
 /// A new key. This answer alone holds the credential.
 #[derive(Serialize, ToSchema)]
 pub struct IssuedKey {
-    /// The credential in clear. It is not stored: nobody can show it again.
+    /// The credential in clear. It is not stored: nobody can show it again. Null where an earlier request with the same
+    /// `Idempotency-Key` made the key: where that one's answer is lost, rotate the key to get another.
     #[schema(example = "kb_live_…")]
-    secret: String,
+    secret: Option<String>,
     #[serde(flatten)]
     key: Key,
 }
@@ -187,10 +189,13 @@ pub async fn list(
 pub async fn create(
     State(app): State<App>,
     Extension(view): Extension<View>,
-    Body(KeyDraft { user_id, terms }): Body<KeyDraft>,
-) -> Result<(StatusCode, Json<IssuedKey>), Problem> {
+    Once(Body(KeyDraft { user_id, terms }), retry): Once<Body<KeyDraft>>,
+) -> Result<Made<IssuedKey>, Problem> {
     let now = now();
     let mut write = view.write(now).await?;
+    if let Some(id) = retry.made_before(&mut write).await? {
+        return issued_before(&mut write, &id).await;
+    }
     let Some(owner) = write.by_id::<User>(&user_id).await? else {
         return Err(Refusal::field("user_id", "there is no user of this id").into());
     };
@@ -208,8 +213,9 @@ pub async fn create(
     let key = Key::issue(terms, &owner, digest, credential.hint(), now)?;
     obey(&mut write, &key, Some(&owner)).await?;
     let key = write.put(Action::Create, None, key).await?;
+    retry.remember(&mut write, &key.id).await?;
     write.commit().await?;
-    Ok((StatusCode::CREATED, Json(issued(&credential, key))))
+    Ok(issued(&credential, key))
 }
 
 /// Shows a key with its use, never the credential.
@@ -223,11 +229,11 @@ pub async fn create(
 pub async fn show(
     Extension(view): Extension<View>,
     Id(id): Id,
-) -> Result<Json<JudgedKey<KeyUsage>>, Problem> {
+) -> Result<Tagged<JudgedKey<KeyUsage>>, Problem> {
     let key = view.key_usage(&id).await?.ok_or_else(no_such_key)?;
     let verdicts = verdicts(&view, std::slice::from_ref(&key.key.key.digest)).await?;
     let verdict = verdicts.into_iter().next().unwrap_or(UNKNOWN);
-    Ok(Json(JudgedKey { key, verdict }))
+    Ok(Tagged::at(key.key.key.version, JudgedKey { key, verdict }))
 }
 
 /// Changes what a key may do, or switches it off and on.
@@ -245,12 +251,14 @@ pub async fn change(
     Extension(view): Extension<View>,
     Id(id): Id,
     Query(stop): Query<StopQuery>,
+    expected: IfMatch,
     Body(patch): Body<KeyPatch>,
-) -> Result<Json<Key>, Problem> {
+) -> Result<Tagged<Key>, Problem> {
     let stops = matches!(patch.status, Patch::Set(status) if status != KeyStatus::Active);
     let urgency = Urgency::of_change(stops);
     let mut write = view.write_as(urgency, now()).await?;
     let before = write.by_id::<Key>(&id).await?.ok_or_else(no_such_key)?;
+    expected.check(&before)?;
     let successor = match &before.replaced_by {
         Some(id) => write.by_id::<Key>(id).await?,
         None => None,
@@ -266,7 +274,7 @@ pub async fn change(
     }
     let after = write.put(Action::Update, Some(&before), after).await?;
     write.commit().await?;
-    Ok(Json(after))
+    Ok(Tagged::record(after))
 }
 
 /// Replaces a key by a new one with the same owner and fences. The answer is the new key, and
@@ -285,12 +293,17 @@ pub async fn rotate(
     State(app): State<App>,
     Extension(view): Extension<View>,
     Id(id): Id,
-    OptionalBody(rotation): OptionalBody<Rotation>,
-) -> Result<(StatusCode, Json<IssuedKey>), Problem> {
+    expected: IfMatch,
+    Once(OptionalBody(rotation), retry): Once<OptionalBody<Rotation>>,
+) -> Result<Made<IssuedKey>, Problem> {
     let grace = rotation.grace.unwrap_or(DEFAULT_GRACE);
     let now = now();
     let mut write = view.write(now).await?;
+    if let Some(id) = retry.made_before(&mut write).await? {
+        return issued_before(&mut write, &id).await;
+    }
     let before = write.by_id::<Key>(&id).await?.ok_or_else(no_such_key)?;
+    expected.check(&before)?;
     let credential = Credential::generate(before.environment.as_deref());
     let digest = app.settings.digester.digest(&credential);
     let (old, new) = before.rotated(grace, digest, credential.hint(), now)?;
@@ -299,8 +312,9 @@ pub async fn rotate(
     // The new one first: who follows the changes never sees a successor that is not there.
     let new = write.put(Action::Rotate, None, new).await?;
     write.put(Action::Rotate, Some(&before), old).await?;
+    retry.remember(&mut write, &new.id).await?;
     write.commit().await?;
-    Ok((StatusCode::CREATED, Json(issued(&credential, new))))
+    Ok(issued(&credential, new))
 }
 
 /// Revokes a key, at once and for good. Revoking it again changes nothing.
@@ -315,11 +329,13 @@ pub async fn rotate(
 pub async fn revoke(
     Extension(view): Extension<View>,
     Id(id): Id,
+    expected: IfMatch,
     OptionalBody(Revocation { reason }): OptionalBody<Revocation>,
-) -> Result<Json<Key>, Problem> {
+) -> Result<Tagged<Key>, Problem> {
     let mut write = view.write_as(Urgency::Stop, now()).await?;
     let before = write.by_id::<Key>(&id).await?.ok_or_else(no_such_key)?;
-    Ok(Json(revoked(write, &before, reason).await?))
+    expected.check(&before)?;
+    Ok(revoked(write, &before, reason).await?)
 }
 
 /// Revokes the key that is sent, at once and for good: for who found it somewhere and does not know its id.
@@ -335,23 +351,23 @@ pub async fn revoke_sent(
     State(app): State<App>,
     Extension(view): Extension<View>,
     Body(Leaked { key, reason }): Body<Leaked>,
-) -> Result<Json<Key>, Problem> {
+) -> Result<Tagged<Key>, Problem> {
     let digest = app.settings.digester.digest(&key);
     let mut write = view.write_as(Urgency::Stop, now()).await?;
     let unknown = || Problem::not_found("Nobody knows this key: there is nothing to revoke.");
     let before = write.key_by_digest(&digest).await?.ok_or_else(unknown)?;
-    Ok(Json(revoked(write, &before, reason).await?))
+    Ok(revoked(write, &before, reason).await?)
 }
 
 async fn revoked(
     mut write: Write,
     before: &Key,
     reason: Option<String>,
-) -> Result<Key, StoreError> {
+) -> Result<Tagged<Key>, StoreError> {
     let after = before.revoked(reason, write.now());
     let after = write.put(Action::Revoke, Some(before), after).await?;
     write.commit().await?;
-    Ok(after)
+    Ok(Tagged::record(after))
 }
 
 async fn owner_of(write: &mut Write, key: &Key) -> Result<Option<User>, StoreError> {
@@ -361,11 +377,21 @@ async fn owner_of(write: &mut Write, key: &Key) -> Result<Option<User>, StoreErr
     }
 }
 
-fn issued(credential: &Credential, key: Key) -> IssuedKey {
-    IssuedKey {
-        secret: credential.reveal().to_owned(),
-        key,
+fn issued(credential: &Credential, key: Key) -> Made<IssuedKey> {
+    let secret = Some(credential.reveal().to_owned());
+    Made {
+        what: Tagged::at(key.version, IssuedKey { secret, key }),
+        before: false,
     }
+}
+
+/// The key that an earlier request has made. Nobody can show it again.
+async fn issued_before(write: &mut Write, id: &str) -> Result<Made<IssuedKey>, Problem> {
+    let key = write.by_id::<Key>(id).await?.ok_or_else(no_such_key)?;
+    Ok(Made {
+        what: Tagged::at(key.version, IssuedKey { secret: None, key }),
+        before: true,
+    })
 }
 
 fn no_such_key() -> Problem {

@@ -11,15 +11,17 @@ use axum::{Json, Router, middleware};
 use keybound::protocol::LONGEST_BODY;
 use tokio::sync::watch;
 use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
 
 mod app;
+mod apply;
 mod attempts;
 mod audit;
 mod body;
 mod changes;
 mod explain;
+mod export;
 mod guard;
 mod health;
 mod import;
@@ -28,6 +30,7 @@ mod key_rules;
 mod keys;
 mod listen;
 mod metrics;
+mod once;
 mod openapi;
 mod page;
 mod problem;
@@ -40,6 +43,7 @@ mod tenants;
 mod usage;
 mod users;
 mod verdict;
+mod version;
 
 use app::App;
 pub use app::Settings;
@@ -74,6 +78,9 @@ pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>)
         .routes(routes!(keys::revoke))
         .routes(routes!(keys::revoke_sent))
         .routes(routes!(review::review))
+        .routes(routes!(apply::apply).layer(DefaultBodyLimit::max(apply::LARGEST)))
+        .routes(routes!(apply::diff).layer(DefaultBodyLimit::max(apply::LARGEST)))
+        .routes(routes!(export::export))
         .routes(routes!(explain::explain))
         .routes(routes!(audit::list))
         .routes(routes!(scim::discovery::config))

@@ -1,6 +1,7 @@
 //! Errors as the caller sees them: `application/problem+json` (RFC 9457). The domain's refusals
 //! and the store's failures become answers here and nowhere else.
 
+use std::num::NonZeroI64;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
@@ -26,6 +27,11 @@ pub enum InUseReason {
     UsageNotReported,
 }
 
+/// Keys that are in use. On the heap: a problem is small, as whatever may fail carries one.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+struct Keys(Vec<UsedKey>);
+
 /// An answer that is an error.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Problem {
@@ -48,12 +54,16 @@ pub struct Problem {
     #[schema(value_type = Option<Vec<FieldError>>)]
     errors: Box<[FieldError]>,
     /// Which keys are in use, where that is the problem.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<UsedKey>>)]
-    keys: Box<[UsedKey]>,
+    keys: Option<Box<Keys>>,
     /// Why they count as in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<InUseReason>,
+    /// The version that the record has, where the request is for another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    version: Option<NonZeroI64>,
     /// Seconds after which to try again.
     #[serde(skip)]
     retry_after: Option<u16>,
@@ -79,8 +89,9 @@ impl Problem {
             code,
             detail: detail.into().into(),
             errors: Box::default(),
-            keys: Box::default(),
+            keys: None,
             reason: None,
+            version: None,
             retry_after: None,
             scim_type: None,
             database: None,
@@ -210,10 +221,32 @@ impl Problem {
             "This would stop {keys_of} {why} (see keys). Find out who uses them, or send ?force=true."
         );
         Self {
-            keys: keys.into(),
+            keys: Some(Box::new(Keys(keys))),
             reason: Some(reason),
             ..Self::new(StatusCode::CONFLICT, "in_use", "Keys are in use", detail)
         }
+    }
+
+    /// 412: the request is for another version of the record than the one that is there.
+    pub fn other_version(version: i64) -> Self {
+        let remedy = format!(
+            "The record was changed meanwhile: it is at version {version} (see version), and nothing was written. Read \
+             it again, and send what you still want to change with if-match: \"{version}\"."
+        );
+        Self {
+            version: NonZeroI64::new(version),
+            ..Self::other_state(&remedy)
+        }
+    }
+
+    /// 412: the request is for another state than the one that is there.
+    pub fn other_state(remedy: &str) -> Self {
+        Self::new(
+            StatusCode::PRECONDITION_FAILED,
+            "changed_meanwhile",
+            "Changed meanwhile",
+            remedy,
+        )
     }
 
     /// 413: the body is too large.
@@ -222,7 +255,7 @@ impl Problem {
             StatusCode::PAYLOAD_TOO_LARGE,
             "payload_too_large",
             "Body too large",
-            "The body may have at most 1 MiB.",
+            "The body may have at most 1 MiB; that of apply and diff 16 MiB.",
         )
     }
 
@@ -233,6 +266,17 @@ impl Problem {
             "unsupported_media_type",
             "Unsupported media type",
             format!("Send the body as {wanted}, and say so in content-type."),
+        )
+    }
+
+    /// 422: an `Idempotency-Key` that another request came with.
+    pub fn key_of_another_request() -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency_key_reused",
+            "Idempotency-Key of another request",
+            "An earlier request came with this Idempotency-Key, and asked for something else. Send a new one with each \
+             request that is not a repetition.",
         )
     }
 

@@ -1,12 +1,13 @@
 //! `/admin/v1/tenants`.
 
-use axum::http::StatusCode;
 use axum::{Extension, Json};
 
 use super::body::{Body, Id, Query};
 use super::in_use::{StopQuery, refuse_if_in_use};
+use super::once::Once;
 use super::page::{List, PageQuery};
 use super::problem::Problem;
+use super::version::{IfMatch, Made, Tagged};
 use crate::domain::Patch;
 use crate::domain::audit::Action;
 use crate::domain::input::input;
@@ -46,6 +47,7 @@ pub async fn list(
     let filter = TenantFilter {
         status: query.status,
         search: query.search,
+        id: None,
     };
     let page = view.page(&filter, query.page.into()).await?;
     Ok(Json(page.into()))
@@ -62,10 +64,17 @@ pub async fn list(
 )]
 pub async fn create(
     Extension(view): Extension<View>,
-    Body(draft): Body<TenantDraft>,
-) -> Result<(StatusCode, Json<Tenant>), Problem> {
+    Once(Body(draft), retry): Once<Body<TenantDraft>>,
+) -> Result<Made<Tenant>, Problem> {
     let tenant = Tenant::create(draft, now());
     let mut write = view.write(tenant.created_at).await?;
+    if let Some(id) = retry.made_before(&mut write).await? {
+        let tenant = write.by_id(&id).await?.ok_or_else(no_such_tenant)?;
+        return Ok(Made {
+            what: Tagged::record(tenant),
+            before: true,
+        });
+    }
     if write.is_taken::<Tenant>(&tenant.id).await? {
         return Err(Problem::conflict(format!(
             "There is a tenant {} already.",
@@ -73,8 +82,12 @@ pub async fn create(
         )));
     }
     let tenant = write.put(Action::Create, None, tenant).await?;
+    retry.remember(&mut write, &tenant.id).await?;
     write.commit().await?;
-    Ok((StatusCode::CREATED, Json(tenant)))
+    Ok(Made {
+        what: Tagged::record(tenant),
+        before: false,
+    })
 }
 
 /// Shows a tenant.
@@ -85,12 +98,9 @@ pub async fn create(
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn show(Extension(view): Extension<View>, Id(id): Id) -> Result<Json<Tenant>, Problem> {
-    Ok(Json(
-        view.by_id::<Tenant>(&id)
-            .await?
-            .ok_or_else(no_such_tenant)?,
-    ))
+pub async fn show(Extension(view): Extension<View>, Id(id): Id) -> Result<Tagged<Tenant>, Problem> {
+    let tenant = view.by_id(&id).await?.ok_or_else(no_such_tenant)?;
+    Ok(Tagged::record(tenant))
 }
 
 /// Changes a tenant's name or status.
@@ -107,8 +117,9 @@ pub async fn change(
     Extension(view): Extension<View>,
     Id(id): Id,
     Query(stop): Query<StopQuery>,
+    expected: IfMatch,
     Body(patch): Body<TenantPatch>,
-) -> Result<Json<Tenant>, Problem> {
+) -> Result<Tagged<Tenant>, Problem> {
     let stops = matches!(patch.status, Patch::Set(status) if status != TenantStatus::Active);
     let urgency = Urgency::of_change(stops);
     let mut write = view.write_as(urgency, now()).await?;
@@ -116,13 +127,14 @@ pub async fn change(
         .by_id::<Tenant>(&id)
         .await?
         .ok_or_else(no_such_tenant)?;
+    expected.check(&before)?;
     let after = before.patched(patch);
     if before.is_stopped_by(&after) && !stop.force {
         refuse_if_in_use(&mut write, Stopped::OfTenant(&id)).await?;
     }
     let after = write.put(Action::Update, Some(&before), after).await?;
     write.commit().await?;
-    Ok(Json(after))
+    Ok(Tagged::record(after))
 }
 
 fn no_such_tenant() -> Problem {

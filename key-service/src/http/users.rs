@@ -1,12 +1,13 @@
 //! `/admin/v1/users`.
 
-use axum::http::StatusCode;
 use axum::{Extension, Json};
 
 use super::body::{Body, Id, Query};
 use super::in_use::{StopQuery, refuse_if_in_use};
+use super::once::Once;
 use super::page::{List, PageQuery};
 use super::problem::Problem;
+use super::version::{IfMatch, Made, Tagged};
 use crate::domain::Patch;
 use crate::domain::audit::Action;
 use crate::domain::input::input;
@@ -71,13 +72,20 @@ pub async fn list(
 )]
 pub async fn create(
     Extension(view): Extension<View>,
-    Body(mut draft): Body<UserDraft>,
-) -> Result<(StatusCode, Json<User>), Problem> {
+    Once(Body(mut draft), retry): Once<Body<UserDraft>>,
+) -> Result<Made<User>, Problem> {
     draft.tenant_id = draft
         .tenant_id
         .or_else(|| view.reach().tenant().map(str::to_owned));
     let user = User::create(draft, now())?;
     let mut write = view.write(user.created_at).await?;
+    if let Some(id) = retry.made_before(&mut write).await? {
+        let user = write.by_id(&id).await?.ok_or_else(no_such_user)?;
+        return Ok(Made {
+            what: Tagged::record(user),
+            before: true,
+        });
+    }
     if write.is_taken::<User>(&user.id).await? {
         return Err(Problem::conflict(format!(
             "There is a user {} already.",
@@ -91,8 +99,12 @@ pub async fn create(
     }
     refuse_taken_login(&mut write, &user).await?;
     let user = write.put(Action::Create, None, user).await?;
+    retry.remember(&mut write, &user.id).await?;
     write.commit().await?;
-    Ok((StatusCode::CREATED, Json(user)))
+    Ok(Made {
+        what: Tagged::record(user),
+        before: false,
+    })
 }
 
 /// Shows a user with the use of its keys.
@@ -106,8 +118,9 @@ pub async fn create(
 pub async fn show(
     Extension(view): Extension<View>,
     Id(id): Id,
-) -> Result<Json<UserUsage>, Problem> {
-    Ok(Json(view.user_usage(&id).await?.ok_or_else(no_such_user)?))
+) -> Result<Tagged<UserUsage>, Problem> {
+    let found = view.user_usage(&id).await?.ok_or_else(no_such_user)?;
+    Ok(Tagged::at(found.user.version, found))
 }
 
 /// Changes a user: its status, scopes and approved APIs, and what it is called.
@@ -124,12 +137,14 @@ pub async fn change(
     Extension(view): Extension<View>,
     Id(id): Id,
     Query(stop): Query<StopQuery>,
+    expected: IfMatch,
     Body(patch): Body<UserPatch>,
-) -> Result<Json<User>, Problem> {
+) -> Result<Tagged<User>, Problem> {
     let stops = matches!(patch.status, Patch::Set(status) if status != UserStatus::Active);
     let urgency = Urgency::of_change(stops);
     let mut write = view.write_as(urgency, now()).await?;
     let before = write.by_id::<User>(&id).await?.ok_or_else(no_such_user)?;
+    expected.check(&before)?;
     let after = before.patched(patch)?;
     refuse_taken_login(&mut write, &after).await?;
     if before.is_stopped_by(&after) && !stop.force {
@@ -137,7 +152,7 @@ pub async fn change(
     }
     let after = write.put(Action::Update, Some(&before), after).await?;
     write.commit().await?;
-    Ok(Json(after))
+    Ok(Tagged::record(after))
 }
 
 /// Deletes a user for good; a tombstone stays, so that its keys are refused with the right reason.
@@ -153,16 +168,18 @@ pub async fn delete(
     Extension(view): Extension<View>,
     Id(id): Id,
     Query(stop): Query<StopQuery>,
-) -> Result<Json<User>, Problem> {
+    expected: IfMatch,
+) -> Result<Tagged<User>, Problem> {
     let mut write = view.write_as(Urgency::Stop, now()).await?;
     let before = write.by_id::<User>(&id).await?.ok_or_else(no_such_user)?;
+    expected.check(&before)?;
     let after = before.deleted();
     if before.is_stopped_by(&after) && !stop.force {
         refuse_if_in_use(&mut write, Stopped::OfUser(&id)).await?;
     }
     let after = write.put(Action::Delete, Some(&before), after).await?;
     write.commit().await?;
-    Ok(Json(after))
+    Ok(Tagged::record(after))
 }
 
 /// A login names one user of its tenant.

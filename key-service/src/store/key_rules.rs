@@ -92,7 +92,7 @@ async fn of_tenant(on: impl Into<On<'_>>, tenant: &str) -> Result<Option<KeyRule
     Ok(of_tenants(on, &[tenant]).await?.remove(tenant))
 }
 
-async fn of_tenants(
+pub(super) async fn of_tenants(
     on: impl Into<On<'_>>,
     tenants: &[&str],
 ) -> Result<HashMap<String, KeyRules>, StoreError> {

@@ -67,6 +67,7 @@ fn copied() -> Vec<Copied> {
             ],
         ),
         ("key_rules", &["tenant_id", "rules"]),
+        ("retries", &["id", "request", "entity_id", "made_at"]),
         ("key_usage", &["key_id", "day", "allowed", "rejected"]),
         ("key_last_use", &["key_id", "at"]),
         ("usage_reports", &["reporter", "batch", "received_at"]),

@@ -58,6 +58,8 @@ pub struct TenantFilter {
     pub status: Option<TenantStatus>,
     /// Only those whose id or name holds this text.
     pub search: Option<String>,
+    /// Only the one of this id.
+    pub id: Option<String>,
 }
 
 /// Which users to list.
@@ -121,6 +123,7 @@ impl Filter for TenantFilter {
     fn narrow(&self, list: &mut Narrowing) {
         list.equal("tenants.status", self.status.map(TenantStatus::word));
         list.hold(&["tenants.id", "tenants.name"], self.search.as_deref());
+        list.equal("tenants.id", self.id.clone());
     }
 }
 

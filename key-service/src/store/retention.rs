@@ -4,6 +4,7 @@ use super::chain::Pruned;
 use super::database::Store;
 use super::error::StoreError;
 use super::queue::Urgency;
+use super::retries::REMEMBERED;
 use super::sql::Statement;
 use crate::domain::audit::{Action, Kind};
 use crate::domain::time::DAY;
@@ -27,6 +28,7 @@ impl Store {
     pub async fn prune(&self, retention: Retention, now: i64) -> Result<(), StoreError> {
         let day = |kept: i64| (now - kept) / DAY;
         while self.prune_reports(now - REPORTS_KEPT, now).await? == PART {}
+        while self.prune_retries(now - REMEMBERED, now).await? == PART {}
         if let Some(kept) = retention.usage {
             while self.prune_usage(day(kept), now).await? == PART {}
         }
@@ -40,6 +42,15 @@ impl Store {
         self.take_out(
             "DELETE FROM usage_reports WHERE (reporter, batch) IN \
              (SELECT reporter, batch FROM usage_reports WHERE received_at < $1 LIMIT $2)",
+            before,
+            now,
+        )
+        .await
+    }
+
+    async fn prune_retries(&self, before: i64, now: i64) -> Result<i64, StoreError> {
+        self.take_out(
+            "DELETE FROM retries WHERE id IN (SELECT id FROM retries WHERE made_at <= $1 LIMIT $2)",
             before,
             now,
         )

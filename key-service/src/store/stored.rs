@@ -13,7 +13,7 @@ use crate::domain::audit::Kind;
 use crate::domain::credential::Digest;
 use crate::domain::key::Key;
 use crate::domain::tenant::Tenant;
-use crate::domain::user::User;
+use crate::domain::user::{User, UserStatus};
 
 /// A record that has a table, and in it an id, the number of its last write, and a place in lists.
 pub trait Stored: Belongs + Clone + PartialEq + Serialize + Send + Sync + Sized + 'static {
@@ -145,6 +145,19 @@ pub(super) async fn keys_by_digests(
         LazyLock::new(|| among(&Key::table().sql.columns, "keys", "digest"));
     let [sqlite, postgres] = &*SQL;
     all(Statement::each(sqlite, postgres), on, digests).await
+}
+
+/// The users of these logins, but for those that are deleted.
+pub(super) async fn users_by_logins(
+    on: impl Into<On<'_>>,
+    logins: &[&str],
+) -> Result<Vec<User>, StoreError> {
+    static SQL: LazyLock<[String; 2]> =
+        LazyLock::new(|| among(&User::table().sql.columns, "users", "login_key"));
+    let [sqlite, postgres] = &*SQL;
+    let mut found: Vec<User> = all(Statement::each(sqlite, postgres), on, logins).await?;
+    found.retain(|user| user.status != UserStatus::Deleted);
+    Ok(found)
 }
 
 async fn all<T: Stored>(

@@ -62,6 +62,8 @@ pub enum Stopped<'a> {
     OfTenant(&'a str),
     /// The key of this id.
     Key(&'a str),
+    /// The keys of these ids, at least one.
+    Keys(&'a [&'a str]),
 }
 
 /// Keys that are in use, or may be.
@@ -208,12 +210,19 @@ impl Write {
         let mut sql = select::<UsedKey>("");
         sql.push("keys.status = 'active' AND (keys.expires_at IS NULL OR keys.expires_at > ");
         sql.push_bind(now).push(")");
-        let (column, id) = match stopped {
-            Stopped::OfUser(id) => (" AND keys.user_id = ", id),
-            Stopped::OfTenant(id) => (" AND keys.tenant_id = ", id),
-            Stopped::Key(id) => (" AND keys.id = ", id),
+        let (column, ids) = match &stopped {
+            Stopped::OfUser(id) => ("keys.user_id", std::slice::from_ref(id)),
+            Stopped::OfTenant(id) => ("keys.tenant_id", std::slice::from_ref(id)),
+            Stopped::Key(id) => ("keys.id", std::slice::from_ref(id)),
+            Stopped::Keys(ids) => ("keys.id", *ids),
         };
-        sql.push(column).push_bind(id.to_owned());
+        sql.push(" AND ").push(column);
+        let mut before = " IN (";
+        for id in ids {
+            sql.push(before).push_bind(*id);
+            before = ", ";
+        }
+        sql.push(")");
         self.reach().narrow::<Key>(&mut sql);
         if reported {
             sql.push(" AND key_last_use.at >= ")

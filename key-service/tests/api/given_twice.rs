@@ -46,6 +46,12 @@ fn a_field_given_twice_is_refused_wherever_it_is() {
             r#"{"key_id": "key_1", "request": {"path": "/a", "path": "/b"}}"#,
             "request.path",
         ),
+        (
+            "POST",
+            "/admin/v1/apply",
+            r#"{"users": [{"id": "usr_1", "id": "usr_2"}]}"#,
+            "users[0].id",
+        ),
     ] {
         let answer = service.send(method, path, Some(&service.admin), Some(body.as_bytes()));
         assert_eq!(answer.problem(400), [field], "{method} {path}");

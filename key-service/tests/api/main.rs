@@ -1,5 +1,6 @@
 //! The service over real HTTP, with a real database file. One module a resource, named as its URL.
 
+mod admin_apply;
 mod admin_audit;
 mod admin_explain;
 mod admin_key_rules;
@@ -12,6 +13,7 @@ mod audit_chain;
 mod backup;
 mod backup_files;
 mod check_config;
+mod command_apply;
 mod command_connection;
 mod command_directory;
 mod command_import;
@@ -30,6 +32,7 @@ mod failing_database;
 mod given_twice;
 mod in_use;
 mod locked_database;
+mod merge_patch;
 mod migrations;
 mod postgresql_failing;
 mod postgresql_history;
@@ -39,6 +42,7 @@ mod postgresql_tls;
 mod program;
 mod reach;
 mod retention;
+mod retries;
 mod routes;
 mod scim;
 mod scim_conformance;
@@ -49,5 +53,6 @@ mod urgent_writes;
 mod v1_changes;
 mod v1_resolve;
 mod v1_usage;
+mod versions;
 mod walls;
 mod wrong_tokens;

@@ -183,6 +183,27 @@ const ROWS: &[Row] = &[
     ),
     Row("GET", "/admin/v1/review", "", [200; 3], [200; 3]),
     Row(
+        "POST",
+        "/admin/v1/apply",
+        r#"{"tenants": [{"id": "ten_WHO", "name": "new"}]}"#,
+        [200, 403, 403],
+        [400, 403, 403],
+    ),
+    Row(
+        "POST",
+        "/admin/v1/diff",
+        r#"{"tenants": [{"id": "ten_WHO", "name": "newer"}]}"#,
+        [200, 200, 403],
+        [400, 400, 403],
+    ),
+    Row(
+        "GET",
+        "/admin/v1/export",
+        "",
+        [200, 403, 403],
+        [200, 403, 403],
+    ),
+    Row(
         "GET",
         "/admin/v1/tenants/{id}/key-rules",
         "",
@@ -236,6 +257,7 @@ impl Row {
         // What stops keys is meant.
         let path = match *method {
             "PATCH" | "DELETE" => format!("{path}?force=true"),
+            "GET" if template.ends_with("/export") => format!("{path}?kind=keys"),
             _ => path,
         };
         service.send_with(method, &path, &headers, body)

@@ -43,7 +43,10 @@ pub struct Body {
 }
 
 /// Calls with a body that write nothing: a viewer may make them. Any other that is not a GET is a write.
-const QUESTIONS: &[&str] = &["/admin/v1/explain"];
+const QUESTIONS: &[&str] = &["/admin/v1/explain", "/admin/v1/diff"];
+
+/// Calls that write nothing and are not for viewers: they tell what guesses can be tried by.
+const ADMINS_ALONE: &[&str] = &["/admin/v1/export"];
 
 impl Route {
     /// The path with an id that nothing has.
@@ -53,6 +56,18 @@ impl Route {
 
     pub fn writes(&self) -> bool {
         self.method != "GET" && !QUESTIONS.contains(&self.template.as_str())
+    }
+
+    pub fn is_for_viewers(&self) -> bool {
+        !self.writes() && !ADMINS_ALONE.contains(&self.template.as_str())
+    }
+
+    /// Bytes that its body may have.
+    pub fn largest(&self) -> usize {
+        match self.template.as_str() {
+            "/admin/v1/apply" | "/admin/v1/diff" => 16 * 1024 * 1024,
+            _ => 1024 * 1024,
+        }
     }
 
     /// The token that may do everything here.

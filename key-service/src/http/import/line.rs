@@ -2,13 +2,12 @@
 
 use crate::domain::credential::{Credential, DIGEST, Digest, Digester, FOREIGN};
 use crate::domain::input::rules::object;
-use crate::domain::input::{input, read};
+use crate::domain::input::{input, parse, read};
 use crate::domain::key::{KeyImport, KeyStatus, KeyTerms};
 use crate::domain::reach::Reach;
 use crate::domain::refusal::Refusal;
 use crate::domain::text::{ID, LINE};
 use crate::domain::words::Status as _;
-use crate::http::body::parse;
 
 input! {
     /// A key that exists elsewhere. Either `key` or `digest` must be there.
