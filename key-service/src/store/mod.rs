@@ -47,4 +47,4 @@ pub use location::Location;
 pub use queue::Urgency;
 pub use view::View;
 pub use writable::Refused;
-pub use write::Write;
+pub use write::{Note, Write};
