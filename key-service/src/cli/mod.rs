@@ -10,6 +10,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use client::Remote;
 use outcome::{Failure, Outcome};
 
+mod approval;
 mod audit;
 mod backup;
 mod check_config;
@@ -96,6 +97,9 @@ enum Command {
     /// Keys
     #[command(subcommand)]
     Key(key::Command),
+    /// Requests for APIs: list, ask, decide
+    #[command(subcommand)]
+    Approval(approval::Command),
     /// Which keys ask for a look, and why
     Review(review::Arguments),
     /// Why a gateway allows or refuses a request: every check, and what to do
@@ -128,6 +132,7 @@ pub fn main() -> ExitCode {
         Command::Tenant(command) => tenant::run(command, &remote),
         Command::User(command) => user::run(command, &remote),
         Command::Key(command) => key::run(command, &remote),
+        Command::Approval(command) => approval::run(command, &remote),
         Command::Review(arguments) => review::run(&arguments, &remote),
         Command::Explain(arguments) => explain::run(arguments, &remote),
         Command::CheckConfig(arguments) => check_config::run(&arguments),

@@ -1,6 +1,7 @@
 //! What keys, users and tenants are, and the rules they obey. No SQL and no HTTP: the store
 //! writes down what this module allows, the HTTP layer says what it refused.
 
+pub mod approval;
 pub mod audit;
 pub mod credential;
 pub mod directory;

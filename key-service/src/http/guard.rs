@@ -229,7 +229,8 @@ fn presented(request: &Request) -> Result<Token, Problem> {
 }
 
 /// What a developer may ask for, beside what only reads.
-const DEVELOPERS: [(&Method, &str); 3] = [
+const DEVELOPERS: [(&Method, &str); 4] = [
+    (&Method::POST, super::approvals::PATH),
     (&Method::POST, super::keys::PATH),
     (&Method::POST, super::keys::ROTATE),
     (&Method::POST, super::keys::REVOKE),
@@ -250,7 +251,7 @@ fn permit(area: Area, role: Role, method: &Method, route: &str) -> Result<(), Pr
         }
         (Area::Admin, Role::Developer) if DEVELOPERS.contains(&(method, route)) => Ok(()),
         (Area::Admin, Role::Developer) => forbidden(
-            "A developer's token may read, and make, rotate and revoke the user's own keys. Use an admin's token.",
+            "A developer's token may read, make, rotate and revoke the user's own keys, and ask for APIs. Use an admin's token.",
         ),
         (Area::Admin, Role::Gateway) => forbidden(
             "A gateway's token does not open the admin API. Use an admin's or viewer's token.",

@@ -15,6 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 mod app;
+mod approvals;
 mod attempts;
 mod audit;
 mod body;
@@ -66,6 +67,9 @@ pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>)
         .routes(routes!(keys::rotate))
         .routes(routes!(keys::revoke))
         .routes(routes!(keys::revoke_sent))
+        .routes(routes!(approvals::list, approvals::create))
+        .routes(routes!(approvals::approve))
+        .routes(routes!(approvals::deny))
         .routes(routes!(review::review))
         .routes(routes!(explain::explain))
         .routes(routes!(audit::list))

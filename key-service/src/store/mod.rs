@@ -1,5 +1,6 @@
 //! Records in a SQLite file or a PostgreSQL database. Nothing of SQL leaves this folder.
 
+pub mod approvals;
 pub mod audit;
 pub mod backup;
 mod belongs;

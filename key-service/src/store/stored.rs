@@ -66,6 +66,8 @@ pub(super) struct Sql {
     /// The list behind `SELECT`. Names are those of the columns with the table's before them, so that a row may
     /// hold several records.
     pub columns: String,
+    /// The column that orders lists.
+    pub place: String,
     /// The record of an id.
     pub by_id: String,
     /// The records of a JSON list of ids: with SQLite, with PostgreSQL.
@@ -98,6 +100,7 @@ impl Sql {
             .collect();
         let set = set.join(", ");
         Self {
+            place: format!("{table}.place"),
             by_id: format!("SELECT {columns} FROM {table} WHERE id = $1"),
             by_ids: among(&columns, table, "id"),
             changes: format!(

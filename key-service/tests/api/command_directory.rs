@@ -227,3 +227,39 @@ fn tokens_are_bound_to_what_there_is_and_end() {
     let span = of_a["expires_at"].as_i64().unwrap() - of_a["created_at"].as_i64().unwrap();
     assert_eq!(span, 30 * 86_400);
 }
+
+#[test]
+fn requests_for_apis_are_made_listed_and_decided() {
+    let shop = Shop::open();
+    let user = ["user", "create", "--id", "usr_a", "--tenant", "ten_a"];
+    shop.out(&[&user[..], &["--api", "stock"]].concat());
+    let ask = |api: &str| {
+        let request = ["approval", "request", "--user", "usr_a", "--api", api];
+        let made = shop.json(&[&request[..], &["--reason", "for the report"]].concat());
+        made["id"].as_str().unwrap().to_owned()
+    };
+    let (orders, billing) = (ask("orders"), ask("billing"));
+    let list = shop.out(&["approval", "list", "--status", "pending"]);
+    assert!(
+        list.contains(&orders) && list.contains(&billing) && list.contains("pending"),
+        "{list}"
+    );
+    assert!(
+        list.lines().all(|line| line.chars().count() <= 80),
+        "{list}"
+    );
+    let approved = shop.out(&["approval", "approve", &orders, "--reason", "as agreed"]);
+    assert!(
+        approved.contains("approved") && approved.contains("as agreed"),
+        "{approved}"
+    );
+    shop.out(&["approval", "deny", &billing]);
+    let again = shop.fails(1, &["approval", "approve", &billing]);
+    assert!(again.contains("denied already"), "{again}");
+    let user = shop.json(&["user", "show", "usr_a"]);
+    assert_eq!(user["apis"], json!(["stock", "orders"]));
+    let denied = shop.json(&[
+        "approval", "list", "--status", "denied", "--user", "usr_a", "--api", "billing",
+    ]);
+    assert_eq!(denied["items"][0]["id"], billing.as_str());
+}

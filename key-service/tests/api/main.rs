@@ -1,5 +1,6 @@
 //! The service over real HTTP, with a real database file. One module a resource, named as its URL.
 
+mod admin_approvals;
 mod admin_audit;
 mod admin_explain;
 mod admin_key_rules;
