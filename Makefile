@@ -140,7 +140,7 @@ soak: toolchain ## Simulate for SECONDS, other seeds each time
 	$(SIMULATE) --soak $(or $(SECONDS),$(SOAK_SECONDS))
 
 .PHONY: test-envoy
-test-envoy: build $(if $(NATIVE),native-all) target/envoy-$(ENVOY_VERSION)/is-$(ENVOY_VERSION) ## Run the tests on Envoy with another version of it (ENVOY_VERSION=1.39.3; NATIVE=1: with the dynamic module)
+test-envoy: build postgresql $(if $(NATIVE),native-all) target/envoy-$(ENVOY_VERSION)/is-$(ENVOY_VERSION) ## Run the tests on Envoy with another version of it (ENVOY_VERSION=1.39.3; NATIVE=1: with the dynamic module)
 	ENVOY='$(CURDIR)/target/envoy-$(ENVOY_VERSION)/bin/envoy-$(ENVOY_VERSION)' \
 	  cargo test -p keybound-tests $(if $(NATIVE),--test native) --test envoy --no-fail-fast
 

@@ -18,6 +18,7 @@ pub struct KeyService {
     process: Option<Process>,
     port: u16,
     folder: PathBuf,
+    location: String,
     tokens: Tokens,
 }
 
@@ -39,6 +40,11 @@ pub struct CreatedKey {
     pub key: String,
 }
 
+/// Where a service keeps its records unless it is told otherwise.
+fn database_in(folder: &Path) -> PathBuf {
+    folder.join("keys.db")
+}
+
 /// Where the filter's configuration is for the service to explain verdicts by, as JSON or in a configuration of
 /// Envoy; without one, policies are not known there.
 pub fn filter_configuration(folder: &Path) -> PathBuf {
@@ -58,11 +64,24 @@ impl KeyService {
         folder: &Path,
         tokens: Tokens,
     ) -> Result<Self> {
+        let location = database_in(folder).display().to_string();
+        Self::start_on(program, port, folder, location, tokens).await
+    }
+
+    /// The same on a database that is elsewhere.
+    pub async fn start_on(
+        program: PathBuf,
+        port: u16,
+        folder: &Path,
+        location: String,
+        tokens: Tokens,
+    ) -> Result<Self> {
         let mut service = Self {
             program,
             process: None,
             port,
             folder: folder.to_owned(),
+            location,
             tokens,
         };
         service.run().await?;
@@ -79,9 +98,9 @@ impl KeyService {
         &self.tokens
     }
 
-    /// Its database.
+    /// Its database, where that is a file of its own.
     pub fn database(&self) -> PathBuf {
-        self.folder.join("keys.db")
+        database_in(&self.folder)
     }
 
     /// The process, while there is one.
@@ -109,7 +128,7 @@ impl KeyService {
                 &format!("127.0.0.1:{}", self.port),
                 "--database",
             ])
-            .arg(self.database())
+            .arg(&self.location)
             .env("KEYBOUND_ADMIN_TOKEN", &self.tokens.admin)
             .env("KEYBOUND_GATEWAY_TOKEN", &self.tokens.gateway);
         let filter = filter_configuration(&self.folder);
@@ -169,7 +188,7 @@ impl KeyService {
         let output = Command::new(&self.program)
             .args(arguments)
             .arg("--database")
-            .arg(self.database())
+            .arg(&self.location)
             .output()?;
         if !output.status.success() {
             return Err(Failure::new(format!(

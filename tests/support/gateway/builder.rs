@@ -31,6 +31,7 @@ pub struct Builder {
     direct: bool,
     fault_proxy: bool,
     database: Option<PathBuf>,
+    location: Option<String>,
     settings: Vec<Value>,
     configure: Vec<Change>,
     environment: BTreeMap<String, String>,
@@ -58,6 +59,7 @@ impl Builder {
             direct: false,
             fault_proxy: false,
             database: None,
+            location: None,
             settings: Vec::new(),
             configure: Vec::new(),
             environment: BTreeMap::from([("KEYBOUND_GATEWAY_TOKEN".to_owned(), token.clone())]),
@@ -158,6 +160,13 @@ impl Builder {
         self
     }
 
+    /// A real key service keeps its records in this database of PostgreSQL.
+    #[must_use]
+    pub fn records_in(mut self, url: &str) -> Self {
+        self.location = Some(url.to_owned());
+        self
+    }
+
     /// What the scripted service is told before Envoy starts.
     #[must_use]
     pub fn script(mut self, script: impl FnOnce(&Scripted) + 'static) -> Self {
@@ -230,7 +239,12 @@ impl Builder {
                 Some(program) => program.clone(),
                 None => paths::key_service()?,
             };
-            Some(KeyService::start_program(program, number(port), folder, tokens).await?)
+            Some(match prepared.location.clone() {
+                Some(location) => {
+                    KeyService::start_on(program, number(port), folder, location, tokens).await?
+                }
+                None => KeyService::start_program(program, number(port), folder, tokens).await?,
+            })
         } else {
             None
         };
@@ -300,7 +314,8 @@ impl Builder {
             None => Home::chosen().module()?,
         };
         let mut environment = self.environment;
-        let special = self.fault_proxy || self.updates || self.hot_restart;
+        let special =
+            self.fault_proxy || self.updates || self.hot_restart || self.location.is_some();
         let composed = composed()?.filter(|_| self.real && !special);
         let mut config = if composed.is_some() {
             environment.insert("KEYBOUND_PORT".to_owned(), ports.gateway.to_string());
@@ -348,6 +363,7 @@ impl Builder {
             composed,
             direct: self.direct,
             fault_proxy: self.fault_proxy,
+            location: self.location,
             reserved,
             token: self.token,
             folder,
@@ -389,6 +405,7 @@ struct Prepared {
     composed: Option<PathBuf>,
     direct: bool,
     fault_proxy: bool,
+    location: Option<String>,
     reserved: Vec<Port>,
     token: String,
     folder: TempDir,
