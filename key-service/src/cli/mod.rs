@@ -27,6 +27,7 @@ mod import;
 mod issue;
 mod key;
 mod key_rules;
+mod leak;
 mod listen;
 mod log_line;
 mod migrate_store;
@@ -100,6 +101,9 @@ enum Command {
     /// Requests for APIs: list, ask, decide
     #[command(subcommand)]
     Approval(approval::Command),
+    /// Keys that were found where everybody can read them
+    #[command(subcommand)]
+    Leak(leak::Command),
     /// Which keys ask for a look, and why
     Review(review::Arguments),
     /// Why a gateway allows or refuses a request: every check, and what to do
@@ -133,6 +137,7 @@ pub fn main() -> ExitCode {
         Command::User(command) => user::run(command, &remote),
         Command::Key(command) => key::run(command, &remote),
         Command::Approval(command) => approval::run(command, &remote),
+        Command::Leak(command) => leak::run(command, &remote),
         Command::Review(arguments) => review::run(&arguments, &remote),
         Command::Explain(arguments) => explain::run(arguments, &remote),
         Command::CheckConfig(arguments) => check_config::run(&arguments),

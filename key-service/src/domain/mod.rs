@@ -9,6 +9,7 @@ pub mod fence;
 pub mod input;
 pub mod key;
 pub mod key_rules;
+pub mod leak;
 mod near;
 mod patch;
 pub mod reach;

@@ -27,6 +27,7 @@ mod import;
 mod in_use;
 mod key_rules;
 mod keys;
+mod leaks;
 mod listen;
 mod metrics;
 mod openapi;
@@ -36,6 +37,8 @@ mod record;
 mod resolve;
 mod review;
 mod review_counts;
+mod scanner;
+mod scanner_keys;
 mod scim;
 mod tenants;
 mod usage;
@@ -46,6 +49,7 @@ use app::App;
 pub use app::Settings;
 pub use listen::serve;
 use problem::Problem;
+pub use scanner_keys::ScannerKeys;
 
 use crate::store::Store;
 
@@ -70,6 +74,8 @@ pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>)
         .routes(routes!(approvals::list, approvals::create))
         .routes(routes!(approvals::approve))
         .routes(routes!(approvals::deny))
+        .routes(routes!(leaks::report))
+        .routes(routes!(scanner::report))
         .routes(routes!(review::review))
         .routes(routes!(explain::explain))
         .routes(routes!(audit::list))
@@ -94,7 +100,7 @@ pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>)
     let description = openapi::finished(&description);
     router
         .route("/openapi.json", get(async move || Json(description)))
-        .fallback(async || Problem::not_found("There is nothing at this path; see /openapi.json."))
+        .fallback(async || Problem::nothing_here())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
         .layer(middleware::from_fn_with_state(app.clone(), guard::guard))

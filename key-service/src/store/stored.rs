@@ -308,5 +308,5 @@ stored! {
     User in users: id version tenant_id name status scopes apis created_at updated_at kind login login_key external_id
         display_name contact status_held;
     Key in keys: id version digest user_id tenant_id environment name hint status not_before expires_at replaced_by
-        replaced_at revoked_at revoked_reason scopes networks hours created_at updated_at purpose contact rotate_every;
+        replaced_at revoked_at revoked_reason scopes networks hours created_at updated_at purpose contact rotate_every leaked_at;
 }

@@ -214,6 +214,14 @@ const ROWS: &[Row] = &[
         [404, 403, 403],
     ),
     Row("GET", "/admin/v1/review", "", [200; 3], [200; 3]),
+    // What is sent is nobody's here: see the tests of its own.
+    Row(
+        "POST",
+        "/admin/v1/leaks",
+        r#"{"keys": ["a-key-that-nobody-has"]}"#,
+        [200, 403, 403],
+        [200, 403, 403],
+    ),
     Row("GET", "/admin/v1/approvals", "", [200; 3], [200; 3]),
     Row(
         "POST",
