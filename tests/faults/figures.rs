@@ -1,5 +1,6 @@
 //! The figures that Keybound promises, one after the other, each beside its goal.
 
+mod directory;
 mod flood;
 mod goal;
 mod known;
@@ -38,6 +39,8 @@ enum Figure {
     Propagation,
     /// How soon a gateway that asks one service on PostgreSQL obeys what is revoked by another
     Replicas,
+    /// How soon both workers refuse whom a directory has stopped
+    Directory,
     /// How soon every key of a tenant with 100,000 of them is refused once it is suspended
     Tenant,
     /// How often the key service is asked for 1,000,000 requests of 1,000 known keys
@@ -59,6 +62,7 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
         }
         match figure {
             Figure::Propagation => propagation::measure(&mut goals).await?,
+            Figure::Directory => directory::measure(&mut goals).await?,
             Figure::Tenant => tenant::measure(&mut goals).await?,
             Figure::Known => known::measure(&mut goals).await?,
             Figure::Flood => flood::measure(&mut goals).await?,

@@ -198,7 +198,10 @@ fn value(change: &Value, side: &str) -> String {
         Value::Null => "none".to_owned(),
         Value::String(text) => text.clone(),
         Value::Number(seconds)
-            if matches!(&*text(change, "field"), "expires_at" | "not_before") =>
+            if matches!(
+                &*text(change, "field"),
+                "expires_at" | "not_before" | "leaked_at"
+            ) =>
         {
             time(seconds.as_i64())
         }

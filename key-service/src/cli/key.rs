@@ -221,6 +221,7 @@ const SHOWN: &[Column] = &[
     Column::time("REPLACED", "/replaced_at"),
     Column::time("REVOKED", "/revoked_at"),
     Column::text("REASON", "/revoked_reason"),
+    Column::time("LEAKED", "/leaked_at"),
     Column::computed("LAST USED", last_use),
     Column::usage("USE", "/usage"),
     Column::time("CREATED", "/created_at"),

@@ -6,7 +6,7 @@ use super::client::{Given, Remote, encoded};
 use super::outcome::Outcome;
 use super::output::Column;
 use super::record::One;
-use crate::domain::key_rules::{Owners, Required};
+use crate::domain::key_rules::{OnLeak, Owners, Required};
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -36,6 +36,9 @@ pub enum Command {
         /// Who may own keys
         #[arg(long, value_parser = Owners::WORDS.iter().map(|(word, _)| *word).collect::<Vec<_>>())]
         owners: Option<String>,
+        /// What becomes of a key that is reported to be public
+        #[arg(long, value_parser = OnLeak::WORDS.iter().map(|(word, _)| *word).collect::<Vec<_>>())]
+        on_leak: Option<String>,
     },
     /// Take the rules of a tenant away
     Clear(One),
@@ -47,6 +50,7 @@ const COLUMNS: &[Column] = &[
     Column::text("NAME PATTERN", "/name_pattern"),
     Column::text("FORBID SCOPES", "/forbid_scopes"),
     Column::text("OWNERS", "/owners"),
+    Column::text("ON LEAK", "/on_leak"),
 ];
 
 pub fn run(command: Command, remote: &Remote) -> Outcome {
@@ -60,13 +64,15 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
             name_pattern,
             forbid_scopes,
             owners,
+            on_leak,
         } => {
             let rules = Given::default()
                 .field("max_lifetime", max_lifetime)
                 .list("require", require)
                 .field("name_pattern", name_pattern)
                 .list("forbid_scopes", forbid_scopes)
-                .field("owners", owners);
+                .field("owners", owners)
+                .field("on_leak", on_leak);
             let body = rules.change()?;
             remote.show(&Method::PUT, &path(&id), Some(body), COLUMNS)
         }

@@ -11,6 +11,7 @@ use client::Remote;
 use outcome::{Failure, Outcome};
 
 mod apply;
+mod approval;
 mod audit;
 mod backup;
 mod call;
@@ -29,6 +30,7 @@ mod import;
 mod issue;
 mod key;
 mod key_rules;
+mod leak;
 mod listen;
 mod log_line;
 mod migrate_store;
@@ -100,6 +102,12 @@ enum Command {
     /// Keys
     #[command(subcommand)]
     Key(key::Command),
+    /// Requests for APIs: list, ask, decide
+    #[command(subcommand)]
+    Approval(approval::Command),
+    /// Keys that were found where everybody can read them
+    #[command(subcommand)]
+    Leak(leak::Command),
     /// Which keys ask for a look, and why
     Review(review::Arguments),
     /// Make tenants, users and keys what files say
@@ -138,6 +146,8 @@ pub fn main() -> ExitCode {
         Command::Tenant(command) => tenant::run(command, &remote),
         Command::User(command) => user::run(command, &remote),
         Command::Key(command) => key::run(command, &remote),
+        Command::Approval(command) => approval::run(command, &remote),
+        Command::Leak(command) => leak::run(command, &remote),
         Command::Review(arguments) => review::run(&arguments, &remote),
         Command::Apply(arguments) => apply::apply(&arguments, &remote),
         Command::Diff(arguments) => apply::diff(&arguments, &remote),

@@ -20,6 +20,7 @@ Reasons:
   rotation_due        it is older than its rotate_every, and no key has taken its place
   breaks_rules        it breaks a rule of its tenant
   everything_allowed  it has the scope *
+  leaked              it was reported to be public, and its tenant's rules let it go on
 A key that is revoked or has expired has none.
 
 Examples:

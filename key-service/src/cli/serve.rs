@@ -20,7 +20,7 @@ use crate::domain::credential::Digester;
 use crate::domain::time::{DAY, duration, now};
 use crate::domain::token::{Role, Token, TokenEntry};
 use crate::filter::Filter;
-use crate::http::{self, Settings};
+use crate::http::{self, ScannerKeys, Settings};
 use crate::store::Store;
 use crate::store::location::{CONNECTIONS, FEWEST_CONNECTIONS};
 use crate::store::retention::Retention;
@@ -86,6 +86,11 @@ pub struct Arguments {
     /// made with --pepper-env
     #[arg(long, env = "KEYBOUND_FILTER_CONFIG", value_name = "FILE")]
     filter_config: Option<PathBuf>,
+    /// The public keys of a scanner that reports leaked keys to /leaks/v1/secret-scanning, as GitHub publishes them at
+    /// https://api.github.com/meta/public_keys/secret_scanning. A file that is replaced counts at once. Without it, that
+    /// path is not there
+    #[arg(long, env = "KEYBOUND_LEAK_SCANNER_KEYS", value_name = "FILE")]
+    leak_scanner_keys: Option<PathBuf>,
     /// How logs are written to stderr
     #[arg(long, env = "KEYBOUND_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -151,6 +156,11 @@ async fn serve(arguments: Arguments, as_json: bool) -> Outcome {
     tokio::pin!(stop_signal);
     let digester = arguments.pepper.digester()?;
     let filter = filter(&arguments, &digester)?;
+    let scanner_keys = arguments.leak_scanner_keys.as_deref();
+    let scanner_keys = scanner_keys
+        .map(ScannerKeys::open)
+        .transpose()
+        .map_err(|error| Failure::Usage(format!("--leak-scanner-keys: {error}")))?;
     // The address first: without it, no database is made and no token is printed in vain.
     let listener = arguments.listen.bind().await.map_err(|error| {
         Failure::Refused(format!(
@@ -166,6 +176,7 @@ async fn serve(arguments: Arguments, as_json: bool) -> Outcome {
     let settings = Settings {
         digester,
         filter: Arc::new(filter),
+        scanner_keys: scanner_keys.map(Arc::new),
         ..Settings::default()
     };
     let head_timeout = settings.head_timeout;

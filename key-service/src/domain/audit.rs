@@ -15,6 +15,8 @@ words! {
         User = "user",
         /// A key.
         Key = "key",
+        /// A request for an API.
+        Approval = "approval",
         /// What the keys of a tenant must have.
         KeyRules = "key_rules",
         /// A bearer token of this service.

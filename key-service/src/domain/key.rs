@@ -72,6 +72,8 @@ pub struct Key {
     /// How long after it was made it is to be rotated.
     #[schema(value_type = Option<String>, example = "90d")]
     pub rotate_every: Option<Span>,
+    /// When it was first reported to be public, in Unix seconds.
+    pub leaked_at: Option<i64>,
 }
 
 input! {
@@ -270,6 +272,7 @@ impl Key {
             purpose: terms.purpose,
             contact: terms.contact,
             rotate_every: terms.rotate_every,
+            leaked_at: None,
         })
     }
 
@@ -380,6 +383,7 @@ impl Key {
             replaced_at: None,
             created_at: now,
             updated_at: now,
+            leaked_at: None,
             ..self.clone()
         };
         let end = now + grace;

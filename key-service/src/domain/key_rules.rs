@@ -42,6 +42,18 @@ words! {
 }
 
 words! {
+    /// What becomes of a key that is reported to be public.
+    #[derive(Default)]
+    OnLeak {
+        /// It is revoked at once.
+        #[default]
+        Revoke = "revoke",
+        /// It goes on, and a review names it.
+        Flag = "flag",
+    }
+}
+
+words! {
     /// A rule, by its name.
     RuleName {
         /// How long a key may live.
@@ -71,6 +83,8 @@ input! {
         forbid_scopes: Vec<String> = or_default(SCOPES; json!(["*"])),
         /// Who may own keys; any user where it is missing.
         owners: Option<Owners> = optional(Owners::RULE),
+        /// What becomes of a key that is reported to be public; `revoke` where it is missing.
+        on_leak: Option<OnLeak> = optional(OnLeak::RULE),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What keys, users and tenants are, and the rules they obey. No SQL and no HTTP: the store
 //! writes down what this module allows, the HTTP layer says what it refused.
 
+pub mod approval;
 pub mod audit;
 pub mod credential;
 pub mod directory;
@@ -9,6 +10,7 @@ pub mod fence;
 pub mod input;
 pub mod key;
 pub mod key_rules;
+pub mod leak;
 mod near;
 mod patch;
 pub mod reach;

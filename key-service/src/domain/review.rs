@@ -28,6 +28,8 @@ words! {
         BreaksRules = "breaks_rules",
         /// It has the scope `*`.
         EverythingAllowed = "everything_allowed",
+        /// It was reported to be public, and goes on.
+        Leaked = "leaked",
     }
 }
 
@@ -114,6 +116,7 @@ impl Review {
                 ReviewReason::EverythingAllowed,
                 key.scopes.iter().any(|scope| scope == "*"),
             ),
+            (ReviewReason::Leaked, key.leaked_at.is_some()),
         ];
         let found = asked.into_iter().filter(|(_, asks)| *asks);
         found.map(|(reason, _)| reason).collect()

@@ -117,13 +117,7 @@ impl<C: Circumstances> Question<'_, C> {
             Reason::EnvironmentMismatch => {
                 "Use a key of the environment that the policy asks for.".to_owned()
             }
-            Reason::ApiNotApproved => {
-                let apis = policies.iter().filter_map(|policy| policy.api.clone());
-                format!(
-                    "Approve the API {} for the user {user}, if it should have it.",
-                    apis.collect::<Vec<_>>().join(" and ")
-                )
-            }
+            Reason::ApiNotApproved => self.advice_on_api(known, policies),
             Reason::ScopeMissing => scope_missing(chain, policies),
             Reason::AddressNotAllowed => match self.request.source_address() {
                 None => "Ask again with the source address of the request, as it stands in the gateway's \

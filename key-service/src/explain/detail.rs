@@ -40,7 +40,13 @@ impl<C: Circumstances> Question<'_, C> {
             Reason::EnvironmentMismatch => {
                 self.expectation(Asked::Environment, known.chain, policies)
             }
-            Reason::ApiNotApproved => self.expectation(Asked::Api, known.chain, policies),
+            Reason::ApiNotApproved => {
+                let mut detail = self.expectation(Asked::Api, known.chain, policies);
+                if outcome == Outcome::Failed {
+                    detail.push_str(&self.requested(known, policies));
+                }
+                detail
+            }
             Reason::ScopeMissing => self.expectation(Asked::Scopes, known.chain, policies),
             Reason::AddressNotAllowed => self.address(outcome, known),
             Reason::OutsideHours => self.hours(outcome, known),
@@ -204,7 +210,11 @@ pub fn concerned(reason: Reason) -> &'static [(&'static str, &'static str)] {
         Reason::UserMismatch => &[("key", "user_id")],
         Reason::TenantMismatch => &[("key", "tenant_id")],
         Reason::EnvironmentMismatch => &[("key", "environment")],
-        Reason::ApiNotApproved => &[("user", "apis")],
+        Reason::ApiNotApproved => &[
+            ("user", "apis"),
+            ("approval", "status"),
+            ("approval", "decision_reason"),
+        ],
         Reason::ScopeMissing => &[("key", "scopes"), ("user", "scopes")],
         Reason::AddressNotAllowed => &[("key", "networks")],
         Reason::OutsideHours => &[("key", "hours")],

@@ -7,6 +7,7 @@
 //! The filter itself explains nothing.
 
 mod advice;
+mod approvals;
 mod credentials;
 mod detail;
 mod expectations;
@@ -69,6 +70,34 @@ pub struct Known<'a> {
     pub revoked_reason: Option<&'a str>,
     /// How its user came to its status, where a directory says so.
     pub owner: Option<Owner<'a>>,
+    /// The last requests of its user for APIs, newest first.
+    pub approvals: &'a [ApiRequest<'a>],
+}
+
+/// A request of a user for an API.
+#[derive(Debug, Clone, Copy)]
+pub struct ApiRequest<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// The API.
+    pub api: &'a str,
+    /// What became of it.
+    pub standing: ApiStanding,
+    /// Who brought it there.
+    pub by: &'a str,
+    /// When, in Unix seconds.
+    pub at: u64,
+}
+
+/// What became of a request for an API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApiStanding {
+    /// Nobody has decided yet.
+    Pending,
+    /// The user got the API. Where it lacks it now, somebody took it away again.
+    Approved,
+    /// The user did not get it.
+    Denied,
 }
 
 /// A user whose status a directory changed.
@@ -97,6 +126,8 @@ pub struct Explanation {
     pub checks: Vec<Check>,
     /// What to do about the verdict.
     pub next_step: String,
+    /// Ids of the requests for APIs that the verdict is about.
+    pub approvals: Vec<String>,
 }
 
 /// A check, with its outcome in words.
@@ -252,6 +283,12 @@ impl<'a, C: Circumstances> Question<'a, C> {
                 true => self.advice(verdict, known, policies),
                 false => TO_KNOW.to_owned(),
             },
+            approvals: match (verdict, known) {
+                (Some(Reason::ApiNotApproved), Some(known)) => approvals::last(known, policies)
+                    .map(|request| request.id.to_owned())
+                    .collect(),
+                _ => Vec::new(),
+            },
         }
     }
 
@@ -298,6 +335,7 @@ impl<'a, C: Circumstances> Question<'a, C> {
             policy,
             checks: skipped(&format!("Not looked at: {because}.")),
             next_step: next_step.to_owned(),
+            approvals: Vec::new(),
         }
     }
 
@@ -319,6 +357,7 @@ impl<'a, C: Circumstances> Question<'a, C> {
                 "Correct the name in the route's metadata (filter_metadata.keybound.policy), or define the \
                  policy {name} in the filter's configuration."
             ),
+            approvals: Vec::new(),
         }
     }
 

@@ -29,6 +29,7 @@ fn known(chain: &Chain) -> Known<'_> {
         revoked_at: None,
         revoked_reason: None,
         owner: None,
+        approvals: &[],
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::attempts::Attempts;
 use super::metrics::Metrics;
+use super::scanner_keys::ScannerKeys;
 use crate::domain::credential::Digester;
 use crate::filter::Filter;
 use crate::store::Store;
@@ -19,6 +20,8 @@ pub struct Settings {
     pub digester: Digester,
     /// By what gateways decide, for explanations.
     pub filter: Arc<Filter>,
+    /// By whose signatures scanners may report leaked keys; without any, nobody without a token may.
+    pub scanner_keys: Option<Arc<ScannerKeys>>,
     /// How long the head of a request may take to arrive, counted from the answer before: a connection that
     /// is idle for longer is closed. More than the idle timeout of Envoy's cluster (30 s in envoy.yaml), or
     /// Envoy sends a request on a connection that is just being closed.
@@ -36,6 +39,7 @@ impl Default for Settings {
         Self {
             digester: Digester::default(),
             filter: Arc::default(),
+            scanner_keys: None,
             head_timeout: Duration::from_secs(40),
             body_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(15),
@@ -58,6 +62,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Wrong tokens that came lately.
     pub attempts: Attempts,
+    /// Wrong signatures that came lately.
+    pub signatures: Attempts,
     /// True as soon as the service is to end.
     pub stopping: watch::Receiver<bool>,
     /// A gateway has followed changes that a database without any does not hold.
@@ -80,6 +86,7 @@ impl App {
             store,
             settings,
             attempts: Attempts::default(),
+            signatures: Attempts::default(),
             stopping,
             missed: AtomicBool::new(false),
         }))

@@ -1,5 +1,6 @@
 //! What happens to every request: who sends it, may they, how long may it take, and what is
-//! counted and logged. Nothing under `/v1`, `/admin` or `/scim` is reached without a token, not even a 404.
+//! counted and logged. Nothing under `/v1`, `/admin` or `/scim` is reached without a token, not even a 404. What is under
+//! `/leaks` asks for a signature itself.
 
 use std::time::Instant;
 
@@ -24,6 +25,8 @@ enum Area {
     Protocol,
     Admin,
     Scim,
+    /// What scanners sign.
+    Signed,
     Open,
 }
 
@@ -33,6 +36,7 @@ impl Area {
             Some("v1") => Self::Protocol,
             Some("admin") => Self::Admin,
             Some("scim") => Self::Scim,
+            Some("leaks") => Self::Signed,
             _ => Self::Open,
         }
     }
@@ -115,6 +119,16 @@ async fn admit(
     mut request: Request,
 ) -> Result<Request, Refused> {
     if area == Area::Open {
+        return Ok(request);
+    }
+    if area == Area::Signed {
+        // The handler asks for the signature, of the body that it reads.
+        let view = View::new(
+            app.store.clone(),
+            Reach::Everything,
+            super::scanner::ACTOR.to_owned(),
+        );
+        request.extensions_mut().insert(view);
         return Ok(request);
     }
     let token = presented(&request).map_err(|problem| Refused::of(Wrong::Missing, problem))?;
@@ -208,6 +222,7 @@ impl Area {
             Self::Protocol => "/v1",
             Self::Admin => "/admin",
             Self::Scim => "/scim",
+            Self::Signed => "/leaks",
             Self::Open => "/",
         }
     }
@@ -229,7 +244,8 @@ fn presented(request: &Request) -> Result<Token, Problem> {
 }
 
 /// What a developer may ask for, beside what only reads.
-const DEVELOPERS: [(&Method, &str); 3] = [
+const DEVELOPERS: [(&Method, &str); 4] = [
+    (&Method::POST, super::approvals::PATH),
     (&Method::POST, super::keys::PATH),
     (&Method::POST, super::keys::ROTATE),
     (&Method::POST, super::keys::REVOKE),
@@ -240,7 +256,7 @@ fn permit(area: Area, role: Role, method: &Method, route: &str) -> Result<(), Pr
     let reads = method == Method::GET || method == Method::HEAD || route == super::explain::PATH;
     let forbidden = |detail: &str| Err(Problem::forbidden(detail));
     match (area, role) {
-        (Area::Open, _)
+        (Area::Open | Area::Signed, _)
         | (Area::Protocol, Role::Gateway)
         | (Area::Admin, Role::Admin)
         | (Area::Scim, Role::Scim) => Ok(()),
@@ -254,7 +270,7 @@ fn permit(area: Area, role: Role, method: &Method, route: &str) -> Result<(), Pr
         }
         (Area::Admin, Role::Developer) if DEVELOPERS.contains(&(method, route)) => Ok(()),
         (Area::Admin, Role::Developer) => forbidden(
-            "A developer's token may read, and make, rotate and revoke the user's own keys. Use an admin's token.",
+            "A developer's token may read, make, rotate and revoke the user's own keys, and ask for APIs. Use an admin's token.",
         ),
         (Area::Admin, Role::Gateway) => forbidden(
             "A gateway's token does not open the admin API. Use an admin's or viewer's token.",

@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 use super::attempts::Wrong;
 use super::review_counts::ReviewCounts;
 use crate::domain::key::KeyStatus;
+use crate::domain::leak::LeakOutcome;
 use crate::store::counts::KeyCounts;
 use crate::store::measures::PoolSize;
 use crate::store::{Failure, Store, StoreError};
@@ -71,6 +72,11 @@ struct PoolLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct VersionLabels {
     version: &'static str,
 }
@@ -83,6 +89,7 @@ pub struct Metrics {
     digests: Family<ResultLabels, Counter>,
     tokens_refused: Family<ReasonLabels, Counter>,
     deactivated_in_use: Counter,
+    leaks: Family<OutcomeLabels, Counter>,
     database_errors: Family<ErrorLabels, Counter>,
     writable: Gauge,
     followers: Gauge,
@@ -114,6 +121,7 @@ impl Metrics {
         let digests = Family::default();
         let tokens_refused = Family::<ReasonLabels, Counter>::default();
         let deactivated_in_use = Counter::default();
+        let leaks = Family::<OutcomeLabels, Counter>::default();
         let database_errors = Family::<ErrorLabels, Counter>::default();
         let writable = Gauge::default();
         let followers = Gauge::default();
@@ -137,6 +145,11 @@ impl Metrics {
             "deactivated_in_use",
             "Users whom a directory stopped while their keys were in use",
             deactivated_in_use.clone(),
+        );
+        registry.register(
+            "leaks_reported",
+            "Keys that were reported to be public, by what became of them",
+            leaks.clone(),
         );
         registry.register(
             "database_errors",
@@ -200,6 +213,9 @@ impl Metrics {
                 .get_or_create(&error_labels(failure))
                 .inc_by(0);
         }
+        for (outcome, _) in LeakOutcome::WORDS {
+            leaks.get_or_create(&OutcomeLabels { outcome }).inc_by(0);
+        }
         for wrong in Wrong::ALL {
             tokens_refused
                 .get_or_create(&reason_labels(wrong))
@@ -212,6 +228,7 @@ impl Metrics {
             digests,
             tokens_refused,
             deactivated_in_use,
+            leaks,
             database_errors,
             writable,
             followers,
@@ -260,6 +277,12 @@ impl Metrics {
     /// A directory stopped a user whose keys are in use.
     pub fn deactivated_in_use(&self) {
         self.deactivated_in_use.inc();
+    }
+
+    /// A key was reported to be public.
+    pub fn leaked(&self, outcome: LeakOutcome) {
+        let outcome = outcome.as_str();
+        self.leaks.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     pub fn database_failed(&self, failure: Failure) {

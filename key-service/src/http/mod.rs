@@ -16,6 +16,7 @@ use utoipa_axum::routes;
 
 mod app;
 mod apply;
+mod approvals;
 mod attempts;
 mod audit;
 mod body;
@@ -28,6 +29,7 @@ mod import;
 mod in_use;
 mod key_rules;
 mod keys;
+mod leaks;
 mod listen;
 mod metrics;
 mod once;
@@ -38,6 +40,8 @@ mod record;
 mod resolve;
 mod review;
 mod review_counts;
+mod scanner;
+mod scanner_keys;
 mod scim;
 mod tenants;
 mod usage;
@@ -49,6 +53,7 @@ use app::App;
 pub use app::Settings;
 pub use listen::serve;
 use problem::Problem;
+pub use scanner_keys::ScannerKeys;
 
 use crate::store::{Failure, Store};
 
@@ -77,6 +82,11 @@ pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>)
         .routes(routes!(keys::rotate))
         .routes(routes!(keys::revoke))
         .routes(routes!(keys::revoke_sent))
+        .routes(routes!(approvals::list, approvals::create))
+        .routes(routes!(approvals::approve))
+        .routes(routes!(approvals::deny))
+        .routes(routes!(leaks::report))
+        .routes(routes!(scanner::report))
         .routes(routes!(review::review))
         .routes(routes!(apply::apply).layer(DefaultBodyLimit::max(apply::LARGEST)))
         .routes(routes!(apply::diff).layer(DefaultBodyLimit::max(apply::LARGEST)))
@@ -104,7 +114,7 @@ pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>)
     let description = openapi::finished(&description);
     router
         .route("/openapi.json", get(async move || Json(description)))
-        .fallback(async || Problem::not_found("There is nothing at this path; see /openapi.json."))
+        .fallback(async || Problem::nothing_here())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
         .layer(middleware::from_fn_with_state(app.clone(), guard::guard))

@@ -179,6 +179,21 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", "Not found", detail)
     }
 
+    /// 404: there is no route, or none here.
+    pub fn nothing_here() -> Self {
+        Self::not_found("There is nothing at this path; see /openapi.json.")
+    }
+
+    /// 401: a body that nobody has signed whom we know.
+    pub fn unsigned(detail: &str) -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "signature_invalid",
+            "Signature not valid",
+            detail,
+        )
+    }
+
     /// 405: the thing is there, but not for this method.
     pub fn method_not_allowed() -> Self {
         Self::new(
@@ -283,15 +298,26 @@ impl Problem {
     /// 429: too many requests came with wrong tokens.
     pub fn too_many_attempts(wait: Duration) -> Self {
         Self {
-            retry_after: Some(
-                u16::try_from(wait.as_secs()).map_or(u16::MAX, |seconds| seconds.saturating_add(1)),
-            ),
+            retry_after: Some(whole_seconds(wait)),
             ..Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "too_many_attempts",
                 "Too many attempts",
                 "The bearer token is unknown, revoked or expired, and so were those of many requests before. Check the token \
                  and try again later.",
+            )
+        }
+    }
+
+    /// 429: too many bodies came without a valid signature.
+    pub fn too_many_signatures(wait: Duration) -> Self {
+        Self {
+            retry_after: Some(whole_seconds(wait)),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_attempts",
+                "Too many attempts",
+                "This report and many before had no valid signature. Check the key and the signature, and try again later.",
             )
         }
     }
@@ -323,6 +349,11 @@ impl Problem {
             "The service failed. Its log says why.",
         )
     }
+}
+
+/// Seconds after which a wait is over.
+fn whole_seconds(wait: Duration) -> u16 {
+    u16::try_from(wait.as_secs()).map_or(u16::MAX, |seconds| seconds.saturating_add(1))
 }
 
 impl From<Refusal> for Problem {
@@ -397,7 +428,7 @@ impl IntoResponse for Problem {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        if status == StatusCode::UNAUTHORIZED {
+        if self.code == "unauthorized" {
             headers.insert(
                 header::WWW_AUTHENTICATE,
                 HeaderValue::from_static("Bearer realm=\"keybound\""),

@@ -80,11 +80,13 @@ fn narrow(reach: &Reach, engine: &Engine, sql: &mut Statement) {
     let [of_tenant, of_user] = match engine {
         Engine::Sqlite(_) => [
             "CASE kind WHEN 'tenant' THEN entity_id ELSE json_extract(after, '$.tenant_id') END",
-            "CASE kind WHEN 'user' THEN entity_id WHEN 'key' THEN json_extract(after, '$.user_id') END",
+            "CASE kind WHEN 'user' THEN entity_id WHEN 'key' THEN json_extract(after, '$.user_id') \
+             WHEN 'approval' THEN json_extract(after, '$.user_id') END",
         ],
         Engine::Postgres(_) => [
             "(CASE kind WHEN 'tenant' THEN entity_id ELSE after::json ->> 'tenant_id' END) COLLATE \"C\"",
-            "(CASE kind WHEN 'user' THEN entity_id WHEN 'key' THEN after::json ->> 'user_id' END) COLLATE \"C\"",
+            "(CASE kind WHEN 'user' THEN entity_id WHEN 'key' THEN after::json ->> 'user_id' \
+             WHEN 'approval' THEN after::json ->> 'user_id' END) COLLATE \"C\"",
         ],
     };
     match reach {

@@ -78,7 +78,25 @@ fn copied() -> Vec<Copied> {
         columns: columns.to_vec(),
         numbered: None,
     });
-    records.chain(others).collect()
+    let approvals = Copied {
+        name: "approvals",
+        columns: vec![
+            "place",
+            "id",
+            "user_id",
+            "tenant_id",
+            "api",
+            "reason",
+            "status",
+            "requested_by",
+            "created_at",
+            "decided_by",
+            "decided_at",
+            "decision_reason",
+        ],
+        numbered: Some("place"),
+    };
+    records.chain([approvals]).chain(others).collect()
 }
 
 /// What was copied.

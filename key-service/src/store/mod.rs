@@ -1,5 +1,6 @@
 //! Records in a SQLite file or a PostgreSQL database. Nothing of SQL leaves this folder.
 
+pub mod approvals;
 pub mod audit;
 pub mod backup;
 mod belongs;
@@ -49,4 +50,4 @@ pub use location::Location;
 pub use queue::Urgency;
 pub use view::View;
 pub use writable::Refused;
-pub use write::Write;
+pub use write::{Note, Write};

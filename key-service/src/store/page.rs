@@ -5,7 +5,6 @@ use super::database::Store;
 use super::error::StoreError;
 use super::shown::{REPORTED, Shown, select};
 use super::sql::{Row, Statement, Value};
-use super::stored::Stored;
 use crate::domain::key::KeyStatus;
 use crate::domain::reach::Reach;
 use crate::domain::tenant::{Tenant, TenantStatus};
@@ -199,7 +198,7 @@ impl Narrowing {
     }
 
     /// Only where the column holds exactly this, if it is given.
-    fn equal(&mut self, column: &str, value: Option<impl Into<Value>>) {
+    pub(super) fn equal(&mut self, column: &str, value: Option<impl Into<Value>>) {
         if let Some(value) = value {
             let Self(sql) = self;
             sql.push(" AND ").push(column).push(" = ").push_bind(value);
@@ -237,14 +236,14 @@ impl Store {
         filter: &F,
         page: PageRequest,
     ) -> Result<Page<F::Item>, StoreError> {
-        let place = format!("{}.place", <F::Item as Shown>::Record::table().name);
+        let place = F::Item::place();
         let mut sql = select::<F::Item>(&format!("{place} AS place, "));
-        sql.push(&place).push(" > ");
+        sql.push(place).push(" > ");
         sql.push_bind(page.after.unwrap_or(0));
         let mut list = Narrowing(sql);
         filter.narrow(&mut list);
         let Narrowing(mut sql) = list;
-        sql.push(" ORDER BY ").push(&place).push(" LIMIT ");
+        sql.push(" ORDER BY ").push(place).push(" LIMIT ");
         sql.push_bind(page.limit_and_one());
         let rows = sql.fetch_all(&self.readers).await?;
         let entry = |row: &Row| Ok((row.get("place")?, F::Item::of_row(row)?));

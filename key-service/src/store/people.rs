@@ -100,18 +100,39 @@ impl View {
     }
 }
 
+/// The working keys of a user that were used lately.
+#[derive(Debug, Default)]
+pub struct LeftInUse {
+    /// How many there are.
+    pub count: i64,
+    /// The ids of some, the last used first.
+    pub ids: Vec<String>,
+}
+
+/// Keys that are named.
+const MOST_NAMED: i64 = 20;
+
 impl Write {
-    /// How many working keys of a user were used lately, as far as use is reported.
-    pub async fn count_in_use(&mut self, user: &str) -> Result<i64, StoreError> {
+    /// The working keys of a user that were used lately, as far as use is reported.
+    pub async fn left_in_use(&mut self, user: &str) -> Result<LeftInUse, StoreError> {
         let now = self.now();
         let mut sql = Statement::new(
-            "SELECT count(*) FROM keys JOIN key_last_use ON key_last_use.key_id = keys.id \
+            "SELECT keys.id AS id, count(*) OVER () AS count FROM keys \
+             JOIN key_last_use ON key_last_use.key_id = keys.id \
              WHERE keys.status = 'active' AND (keys.expires_at IS NULL OR keys.expires_at > ",
         );
         sql.push_bind(now).push(") AND keys.user_id = ");
         sql.push_bind(user.to_owned());
         sql.push(" AND key_last_use.at >= ")
             .push_bind(now - RECENTLY);
-        sql.scalar(self.on().await?).await
+        sql.push(" ORDER BY key_last_use.at DESC, keys.place LIMIT ")
+            .push_bind(MOST_NAMED);
+        let rows = sql.fetch_all(self.on().await?).await?;
+        let mut found = LeftInUse::default();
+        for row in &rows {
+            found.count = row.get("count")?;
+            found.ids.push(row.get("id")?);
+        }
+        Ok(found)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use super::belongs::Belongs;
 use super::error::StoreError;
 use super::sql::{Row, Statement};
 use super::stored::Stored;
@@ -11,7 +12,10 @@ use crate::domain::usage::UsedKey;
 /// What a row shows of a record.
 pub trait Shown: Sized + Send {
     /// The record.
-    type Record: Stored;
+    type Record: Belongs;
+
+    /// The column that orders lists of them.
+    fn place() -> &'static str;
 
     /// The list behind `SELECT`.
     fn columns() -> &'static str;
@@ -25,6 +29,10 @@ pub trait Shown: Sized + Send {
 
 impl<T: Stored> Shown for T {
     type Record = T;
+
+    fn place() -> &'static str {
+        &T::table().sql.place
+    }
 
     fn columns() -> &'static str {
         &T::table().sql.columns
@@ -41,6 +49,10 @@ impl<T: Stored> Shown for T {
 
 impl Shown for UsedKey {
     type Record = Key;
+
+    fn place() -> &'static str {
+        Key::place()
+    }
 
     fn columns() -> &'static str {
         static COLUMNS: LazyLock<String> = LazyLock::new(|| {

@@ -66,6 +66,8 @@ pub(super) struct Sql {
     /// The list behind `SELECT`. Names are those of the columns with the table's before them, so that a row may
     /// hold several records.
     pub columns: String,
+    /// The column that orders lists.
+    pub place: String,
     /// The record of an id.
     pub by_id: String,
     /// The records of a JSON list of ids: with SQLite, with PostgreSQL.
@@ -98,6 +100,7 @@ impl Sql {
             .collect();
         let set = set.join(", ");
         Self {
+            place: format!("{table}.place"),
             by_id: format!("SELECT {columns} FROM {table} WHERE id = $1"),
             by_ids: among(&columns, table, "id"),
             changes: format!(
@@ -318,5 +321,5 @@ stored! {
     User in users: id version tenant_id name status scopes apis created_at updated_at kind login login_key external_id
         display_name contact status_held;
     Key in keys: id version digest user_id tenant_id environment name hint status not_before expires_at replaced_by
-        replaced_at revoked_at revoked_reason scopes networks hours created_at updated_at purpose contact rotate_every;
+        replaced_at revoked_at revoked_reason scopes networks hours created_at updated_at purpose contact rotate_every leaked_at;
 }

@@ -47,6 +47,11 @@ impl View {
         &self.reach
     }
 
+    /// What it is called in the audit log.
+    pub fn actor(&self) -> &str {
+        &self.actor
+    }
+
     pub(super) fn store(&self) -> &Store {
         &self.store
     }

@@ -25,6 +25,9 @@ use crate::domain::credential::Digest;
 use crate::domain::key::Key;
 use crate::domain::reach::Reach;
 
+/// What the audit log says beside a record, by name.
+pub type Note = HashMap<&'static str, serde_json::Value>;
+
 /// A write under way. Dropped without [`Write::commit`], it has not happened.
 #[derive(Debug)]
 pub struct Write {
@@ -199,18 +202,18 @@ impl Write {
         before: Option<&T>,
         after: T,
     ) -> Result<T, StoreError> {
-        self.put_with(action, before, after, None).await
+        self.put_with(action, before, after, Note::new()).await
     }
 
-    /// The same, with a number beside the record in the audit log.
+    /// The same, with something beside the record in the audit log.
     pub async fn put_noting<T: Stored>(
         &mut self,
         action: Action,
         before: &T,
         after: T,
-        note: (&'static str, i64),
+        note: Note,
     ) -> Result<T, StoreError> {
-        self.put_with(action, Some(before), after, Some(note)).await
+        self.put_with(action, Some(before), after, note).await
     }
 
     async fn put_with<T: Stored>(
@@ -218,7 +221,7 @@ impl Write {
         action: Action,
         before: Option<&T>,
         mut after: T,
-        note: Option<(&'static str, i64)>,
+        note: Note,
     ) -> Result<T, StoreError> {
         if before == Some(&after) {
             return Ok(after);
@@ -240,7 +243,7 @@ impl Write {
         let seq = Some(after.version());
         let noted = Noted {
             record: &after,
-            note: note.into_iter().collect(),
+            note,
         };
         self.audit(action, table.kind, after.id(), seq, before, &noted)
             .await?;
@@ -488,7 +491,7 @@ struct Noted<'a, T> {
     #[serde(flatten)]
     record: &'a T,
     #[serde(flatten)]
-    note: HashMap<&'static str, i64>,
+    note: Note,
 }
 
 /// An audit entry as a row.

@@ -44,9 +44,9 @@ fn create(service: &Service, fields: &Value) -> Answer {
 #[test]
 fn rules_are_shown_replaced_and_taken_away() {
     let service = Service::furnished();
-    let none = json!({"max_lifetime": null, "require": [], "name_pattern": null, "forbid_scopes": [], "owners": null});
+    let none = json!({"max_lifetime": null, "require": [], "name_pattern": null, "forbid_scopes": [], "owners": null, "on_leak": null});
     assert_eq!(service.get(RULES).expect(200), none);
-    let rules = json!({"max_lifetime": "90d", "require": ["purpose", "expires_at"], "name_pattern": "[a-z-]+", "forbid_scopes": ["*"], "owners": "system"});
+    let rules = json!({"max_lifetime": "90d", "require": ["purpose", "expires_at"], "name_pattern": "[a-z-]+", "forbid_scopes": ["*"], "owners": "system", "on_leak": "flag"});
     assert_eq!(put(&service, &rules).expect(200), rules);
     assert_eq!(service.get(RULES).expect(200), rules);
     put(&service, &rules).expect(200);
@@ -96,6 +96,7 @@ fn rules_that_cannot_be_are_refused() {
         (json!({"name_pattern": "a)|(b"}), "name_pattern"),
         (json!({"forbid_scopes": ["a b"]}), "forbid_scopes[0]"),
         (json!({"owners": "persons"}), "owners"),
+        (json!({"on_leak": "ignore"}), "on_leak"),
     ] {
         assert_eq!(put(&service, &rules).problem(400), [field], "{rules}");
     }
@@ -349,9 +350,11 @@ fn the_command_sets_shows_and_clears_them() {
         "system",
         "--name-pattern",
         "[a-z]+",
+        "--on-leak",
+        "flag",
     ]);
     assert!(set.status.success(), "{}", text(&set.stderr));
-    let rules = json!({"max_lifetime": "90d", "require": ["purpose", "contact"], "name_pattern": "[a-z]+", "forbid_scopes": ["*"], "owners": "system"});
+    let rules = json!({"max_lifetime": "90d", "require": ["purpose", "contact"], "name_pattern": "[a-z]+", "forbid_scopes": ["*"], "owners": "system", "on_leak": "flag"});
     assert_eq!(service.get(RULES).expect(200), rules);
     let shown = text(&run(&["tenant", "rules", "show", "ten_a"]).stdout);
     assert!(

@@ -227,3 +227,76 @@ fn tokens_are_bound_to_what_there_is_and_end() {
     let span = of_a["expires_at"].as_i64().unwrap() - of_a["created_at"].as_i64().unwrap();
     assert_eq!(span, 30 * 86_400);
 }
+
+#[test]
+fn requests_for_apis_are_made_listed_and_decided() {
+    let shop = Shop::open();
+    let user = ["user", "create", "--id", "usr_a", "--tenant", "ten_a"];
+    shop.out(&[&user[..], &["--api", "stock"]].concat());
+    let ask = |api: &str| {
+        let request = ["approval", "request", "--user", "usr_a", "--api", api];
+        let made = shop.json(&[&request[..], &["--reason", "for the report"]].concat());
+        made["id"].as_str().unwrap().to_owned()
+    };
+    let (orders, billing) = (ask("orders"), ask("billing"));
+    let list = shop.out(&["approval", "list", "--status", "pending"]);
+    assert!(
+        list.contains(&orders) && list.contains(&billing) && list.contains("pending"),
+        "{list}"
+    );
+    assert!(
+        list.lines().all(|line| line.chars().count() <= 80),
+        "{list}"
+    );
+    let approved = shop.out(&["approval", "approve", &orders, "--reason", "as agreed"]);
+    assert!(
+        approved.contains("approved") && approved.contains("as agreed"),
+        "{approved}"
+    );
+    shop.out(&["approval", "deny", &billing]);
+    let again = shop.fails(1, &["approval", "approve", &billing]);
+    assert!(again.contains("denied already"), "{again}");
+    let user = shop.json(&["user", "show", "usr_a"]);
+    assert_eq!(user["apis"], json!(["stock", "orders"]));
+    let denied = shop.json(&[
+        "approval", "list", "--status", "denied", "--user", "usr_a", "--api", "billing",
+    ]);
+    assert_eq!(denied["items"][0]["id"], billing.as_str());
+}
+
+#[test]
+fn keys_that_were_found_are_reported_from_a_file_or_standard_input() {
+    let shop = Shop::open();
+    shop.out(&["user", "create", "--id", "usr_a", "--tenant", "ten_a"]);
+    let make = |id: &str| {
+        let key = shop.json(&["key", "create", "--user", "usr_a", "--id", id]);
+        key["secret"].as_str().unwrap().to_owned()
+    };
+    let (first, second) = (make("key_1"), make("key_2"));
+    let file = shop.folder.path().join("found");
+    std::fs::write(&file, format!("{first}\n\n  a-key-of-nobody \n{second}\n")).unwrap();
+    let report = ["leak", "report", "--key-file", "found"];
+    let told = shop.out(&[&report[..], &["--found-at", "a ticket"]].concat());
+    let rows: Vec<Vec<&str>> = told
+        .lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            ["1", "revoked", "key_1"],
+            ["3", "unknown", "-"],
+            ["4", "revoked", "key_2"]
+        ]
+    );
+    assert!(!told.contains(&first), "{told}");
+    let shown = shop.json(&["key", "show", "key_1"]);
+    assert_eq!(shown["revoked_reason"], "leaked, found at a ticket");
+    let again = shop.json(&report);
+    assert_eq!(again["results"][0]["outcome"], "revoked_before");
+    std::fs::write(&file, "\n").unwrap();
+    assert!(shop.fails(2, &report).contains("holds no keys"));
+    let missing = ["leak", "report", "--key-file", "nowhere"];
+    assert!(shop.fails(2, &missing).contains("cannot read nowhere"));
+}

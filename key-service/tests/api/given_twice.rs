@@ -42,6 +42,18 @@ fn a_field_given_twice_is_refused_wherever_it_is() {
         ),
         (
             "POST",
+            "/admin/v1/leaks",
+            r#"{"keys": ["a"], "keys": ["b"]}"#,
+            "keys",
+        ),
+        (
+            "POST",
+            "/admin/v1/approvals",
+            r#"{"user_id": "usr_a", "api": "orders", "api": "stock"}"#,
+            "api",
+        ),
+        (
+            "POST",
             "/admin/v1/explain",
             r#"{"key_id": "key_1", "request": {"path": "/a", "path": "/b"}}"#,
             "request.path",

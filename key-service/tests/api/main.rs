@@ -1,11 +1,13 @@
 //! The service over real HTTP, with a real database file. One module a resource, named as its URL.
 
 mod admin_apply;
+mod admin_approvals;
 mod admin_audit;
 mod admin_explain;
 mod admin_key_rules;
 mod admin_keys;
 mod admin_keys_import;
+mod admin_leaks;
 mod admin_review;
 mod admin_tenants;
 mod admin_users;
@@ -46,6 +48,7 @@ mod retries;
 mod routes;
 mod scim;
 mod scim_conformance;
+mod secret_scanning;
 mod secrets;
 mod stored_records;
 mod support;

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use key_service::domain::approval::{Approval, ApprovalStatus};
+use key_service::domain::audit::Action;
 use key_service::domain::time::now;
 use key_service::domain::token::{Grant, Role, Token};
+use key_service::domain::user::User;
 use serde_json::{Value, json};
 
 use crate::routes::{Area, routes_of};
@@ -72,6 +75,35 @@ fn world() -> Service {
     service
         .import(&line("key_b2", json!({"user_id": "usr_b"})))
         .expect(200);
+    service.write(async |write| {
+        for (who, tenant) in [("a", Some("ten_a")), ("b", Some("ten_b")), ("n", None)] {
+            let user = format!("usr_{who}");
+            let before = write.by_id::<User>(&user).await.unwrap().unwrap();
+            let narrowed = User {
+                apis: Some(Vec::new()),
+                ..before.clone()
+            };
+            let action = Action::Update;
+            write.put(action, Some(&before), narrowed).await.unwrap();
+            // One to approve, and one to deny.
+            for kind in ["apa", "apd"] {
+                let request = Approval {
+                    id: format!("{kind}_{who}"),
+                    user_id: user.clone(),
+                    tenant_id: tenant.map(str::to_owned),
+                    api: format!("{}-{kind}", if who == "a" { "ours" } else { THEIRS }),
+                    reason: None,
+                    status: ApprovalStatus::Pending,
+                    requested_by: "test".to_owned(),
+                    created_at: now(),
+                    decided_by: None,
+                    decided_at: None,
+                    decision_reason: None,
+                };
+                write.put_approval(None, &request).await.unwrap();
+            }
+        }
+    });
     service
 }
 
@@ -182,6 +214,36 @@ const ROWS: &[Row] = &[
         [404, 403, 403],
     ),
     Row("GET", "/admin/v1/review", "", [200; 3], [200; 3]),
+    // What is sent is nobody's here: see the tests of its own.
+    Row(
+        "POST",
+        "/admin/v1/leaks",
+        r#"{"keys": ["a-key-that-nobody-has"]}"#,
+        [200, 403, 403],
+        [200, 403, 403],
+    ),
+    Row("GET", "/admin/v1/approvals", "", [200; 3], [200; 3]),
+    Row(
+        "POST",
+        "/admin/v1/approvals",
+        r#"{"user_id": "usr_WHO", "api": "orders"}"#,
+        [201, 403, 201],
+        [400, 403, 400],
+    ),
+    Row(
+        "POST",
+        "/admin/v1/approvals/{id}/approve",
+        "{}",
+        [200, 403, 403],
+        [404, 403, 403],
+    ),
+    Row(
+        "POST",
+        "/admin/v1/approvals/{id}/deny",
+        "{}",
+        [200, 403, 403],
+        [404, 403, 403],
+    ),
     Row(
         "POST",
         "/admin/v1/apply",
@@ -239,6 +301,8 @@ impl Row {
         let kind = match template.split('/').nth(3).unwrap() {
             "tenants" => "ten",
             "users" => "usr",
+            "approvals" if template.ends_with("/deny") => "apd",
+            "approvals" => "apa",
             _ => "key",
         };
         let path = template.replace("{id}", &format!("{kind}_{who}"));
@@ -296,13 +360,14 @@ fn what_is_another_tenants_does_not_exist_on_any_route() {
                     "{role:?} {method} {template} {who}: {}",
                     answer.text
                 );
-                let told = ["ten", "usr", "key"]
+                let told = ["ten", "usr", "key", "apa", "apd"]
                     .into_iter()
                     .fold(answer.text, |told, kind| {
                         told.replace(&format!("{kind}_{who}"), kind)
                     });
                 for secret in [
-                    THEIRS, "ten_b", "usr_b", "key_b", "key_b2", "usr_n", "key_n",
+                    THEIRS, "ten_b", "usr_b", "key_b", "key_b2", "usr_n", "key_n", "apa_b",
+                    "apd_b", "apa_n",
                 ] {
                     assert!(
                         !names(&told, secret),
@@ -342,7 +407,8 @@ fn what_is_ones_own_is_there_on_every_route() {
                 answer.text
             );
             for secret in [
-                THEIRS, "ten_b", "usr_b", "key_b", "key_b2", "usr_n", "key_n",
+                THEIRS, "ten_b", "usr_b", "key_b", "key_b2", "usr_n", "key_n", "apa_b", "apd_b",
+                "apa_n",
             ] {
                 assert!(
                     !names(&answer.text, secret),
@@ -430,10 +496,15 @@ fn lists_hold_what_is_ones_own_whatever_they_are_asked_for() {
             "usr_a2",
             "key_a",
             "key_a2",
+            "apa_a",
+            "apd_a",
             "bounded-viewer"
         ])
     );
-    assert_eq!(told(&developer), set(&["ten_a", "usr_a", "key_a"]));
+    assert_eq!(
+        told(&developer),
+        set(&["ten_a", "usr_a", "key_a", "apa_a", "apd_a"])
+    );
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub enum Area {
     Admin,
     /// Directories.
     Scim,
+    /// Scanners, by their signatures.
+    Signed,
     /// Anybody.
     Open,
 }
@@ -74,15 +76,15 @@ impl Route {
     pub fn token<'a>(&self, service: &'a Service) -> &'a Token {
         match self.area {
             Area::Protocol => &service.gateway,
-            Area::Admin | Area::Scim | Area::Open => &service.admin,
+            Area::Admin | Area::Scim | Area::Signed | Area::Open => &service.admin,
         }
     }
 }
 
-/// All routes but those for directories, whose bodies and errors are those of SCIM.
+/// All routes but those for directories, whose bodies and errors are those of SCIM, and for scanners, who have no token.
 pub fn routes(service: &Service) -> Vec<Route> {
     let mut routes = all_routes(service);
-    routes.retain(|route| route.area != Area::Scim);
+    routes.retain(|route| !matches!(route.area, Area::Scim | Area::Signed));
     routes
 }
 
@@ -110,6 +112,7 @@ fn route(description: &Value, template: &str, method: &str, operation: &Value) -
         "v1" => Area::Protocol,
         "admin" => Area::Admin,
         "scim" => Area::Scim,
+        "leaks" => Area::Signed,
         _ => Area::Open,
     };
     let parameters = operation["parameters"].as_array().into_iter().flatten();

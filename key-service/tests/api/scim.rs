@@ -582,7 +582,7 @@ fn who_leaves_with_keys_in_use_is_stopped_at_once_and_told_of() {
     let entry = newest();
     assert_holds(
         &entry["after"],
-        &json!({"status": "deactivated", "keys_in_use": 2}),
+        &json!({"status": "deactivated", "keys_in_use": 2, "in_use": keys[..2]}),
     );
     assert_eq!(entry["actor"], "scim:okta");
     assert_eq!(counted(), 1);

@@ -38,6 +38,8 @@ fn neither_files_nor_answers_hold_a_key_or_token() {
         service.admin.reveal(),
         service.gateway.reveal(),
     ];
+    let found = json!({"keys": [made["secret"]], "found_at": "a place"});
+    service.post("/admin/v1/leaks", &found).expect(200);
     let files = match engine::server() {
         Some(server) => {
             let mut dump = server.client("pg_dump", &service.database().name);

@@ -2,12 +2,16 @@
 //! cause that took people days to find. Each story ends with the repair and a call that passes.
 
 mod migration;
+mod offboarding;
 mod overnight;
 mod wrong_tenant;
 
 use serde_json::{Value, json};
 use support::client::{Request, Response};
-use support::gateway::Gateway;
+use support::failure::{Failure, Result};
+use support::gateway::{Builder, Gateway};
+use support::key_service::KeyService;
+use support::postgres::Server;
 use support::wait;
 
 /// On a slow machine the key service may take its time.
@@ -77,4 +81,92 @@ async fn explained(gateway: &mut Gateway, entry: &Value, code: &str, about: &[&s
         .find(|check| check["result"] == "failed");
     assert_eq!(failed.map(|check| &check["code"]), Some(&json!(code)));
     assert!(answer["next_step"].as_str().unwrap_or_default().len() > 20);
+}
+
+/// With its records in a database of this server, else in a file.
+fn on(builder: Builder, server: Option<&Server>) -> Builder {
+    let Some(server) = server else {
+        return builder;
+    };
+    server.create("keybound").unwrap();
+    builder.records_in(&server.url("keybound"))
+}
+
+/// The directory that the users of a tenant come from.
+struct Directory {
+    /// Whose way of writing it has: `okta`, or any other for Microsoft Entra's.
+    name: &'static str,
+    token: String,
+}
+
+impl Directory {
+    /// Makes its token.
+    fn of(service: &KeyService, name: &'static str, tenant: &str) -> Result<Self> {
+        let create = ["token", "create", "--role", "scim", "--name", name];
+        let made = service.command(&[&create[..], &["--tenant", tenant]].concat())?;
+        let token = made["token"]
+            .as_str()
+            .ok_or_else(|| Failure::new("no token was made"))?;
+        Ok(Self {
+            name,
+            token: token.to_owned(),
+        })
+    }
+
+    /// Somebody joins, and is called so there. Gives the id.
+    async fn joins(&self, service: &KeyService, login: &str) -> Result<String> {
+        let body = json!({
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+            "userName": login, "active": true, "displayName": login,
+        });
+        let made = self.send(service, "POST", "", &body).await?;
+        let id = made["id"].as_str();
+        Ok(id
+            .ok_or_else(|| Failure::new(format!("no id: {made}")))?
+            .to_owned())
+    }
+
+    /// Somebody is disabled there.
+    async fn leaves(&self, service: &KeyService, user: &str) -> Result<()> {
+        self.set_active(service, user, false).await
+    }
+
+    /// Somebody is enabled again.
+    async fn comes_back(&self, service: &KeyService, user: &str) -> Result<()> {
+        self.set_active(service, user, true).await
+    }
+
+    async fn set_active(&self, service: &KeyService, user: &str, active: bool) -> Result<()> {
+        let operation = match (self.name, active) {
+            ("okta", _) => json!({"op": "replace", "value": {"active": active}}),
+            (_, true) => json!({"op": "Replace", "path": "active", "value": "True"}),
+            (_, false) => json!({"op": "Replace", "path": "active", "value": "False"}),
+        };
+        let body = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [operation],
+        });
+        let path = format!("/{user}");
+        let after = self.send(service, "PATCH", &path, &body).await?;
+        assert_eq!(after["active"], active, "{after}");
+        Ok(())
+    }
+
+    async fn send(
+        &self,
+        service: &KeyService,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> Result<Value> {
+        let request = Request::new(method, format!("/scim/v2/Users{path}"))
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("content-type", "application/scim+json")
+            .with_body(body.to_string());
+        let answer = request.send(service.port()).await?;
+        match answer.status {
+            200 | 201 => Ok(answer.json()),
+            status => Err(Failure::new(format!("{status}: {}", answer.text()))),
+        }
+    }
 }

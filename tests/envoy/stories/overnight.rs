@@ -1,15 +1,62 @@
-//! An integration ran for two years. At night an administrator deactivates its system user as dormant. All
+//! An integration ran for two years. At night an administrator, or the directory, deactivates its user as dormant. All
 //! gateways obey, without a restart and without a new configuration, and obey again when the user is back.
 
-use super::{INVALID_USER, explained, patient, refused, until_answered, with_key};
+use super::{Directory, INVALID_USER, explained, on, patient, refused, until_answered, with_key};
 use serde_json::{Value, json};
 use support::client::Request;
 use support::gateway::Gateway;
+use support::key_service::KeyService;
+use support::postgres::Server;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_system_user_that_looked_dormant() {
+    at_night(None, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_system_user_that_looked_dormant_where_records_are_in_postgresql() {
+    let server = Server::start("18").unwrap();
+    at_night(None, Some(&server)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_that_looked_dormant_in_okta() {
+    at_night(Some("okta"), None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_that_looked_dormant_in_entra_where_records_are_in_postgresql() {
+    let server = Server::start("18").unwrap();
+    at_night(Some("entra"), Some(&server)).await;
+}
+
+/// Who says whether the user is active.
+enum By {
+    Administrator,
+    Directory(Directory),
+}
+
+impl By {
+    async fn set(&self, service: &KeyService, user: &str, active: bool) {
+        match (self, active) {
+            (Self::Administrator, _) => {
+                let status = if active { "active" } else { "deactivated" };
+                let path = format!("/users/{user}");
+                service.set_status(&path, status).await.unwrap();
+            }
+            (Self::Directory(directory), false) => {
+                directory.leaves(service, user).await.unwrap();
+            }
+            (Self::Directory(directory), true) => {
+                directory.comes_back(service, user).await.unwrap();
+            }
+        }
+    }
+}
+
+async fn at_night(directory: Option<&'static str>, server: Option<&Server>) {
     let bearer = json!({"credentials": [{"bearer": "authorization"}]});
-    let mut first = Gateway::real()
+    let mut first = on(Gateway::real(), server)
         .settings(patient())
         .settings(bearer.clone())
         .start()
@@ -36,6 +83,10 @@ async fn a_system_user_that_looked_dormant() {
     let service = first.key_service();
     let tenant = service.tenant("shop").await.unwrap();
     let user = service.user(&tenant, "integration").await.unwrap();
+    let by = match directory {
+        None => By::Administrator,
+        Some(name) => By::Directory(Directory::of(service, name, &tenant).unwrap()),
+    };
     let key = service
         .key(&user, &json!({"scopes": ["orders:read"]}))
         .await
@@ -43,6 +94,9 @@ async fn a_system_user_that_looked_dormant() {
     for gateway in [&first, &second] {
         gateway.secret(&key.key);
         gateway.secret(&token);
+        if let By::Directory(directory) = &by {
+            gateway.secret(&directory.token);
+        }
     }
     let call = with_key(Request::get("/orders"), &key.key);
     for gateway in [&first, &second] {
@@ -51,7 +105,7 @@ async fn a_system_user_that_looked_dormant() {
     }
     let started = [epoch(&first).await, epoch(&second).await];
 
-    // Nobody is stopped by mistake: whoever deactivates the user is shown what it does.
+    // Nobody is stopped by mistake: an administrator who deactivates the user is shown what it does.
     report_use(&mut first, &key.id).await;
     let service = first.key_service();
     let path = format!("/users/{user}");
@@ -67,11 +121,7 @@ async fn a_system_user_that_looked_dormant() {
     }
 
     // It is done all the same, at night.
-    first
-        .key_service()
-        .set_status(&path, "deactivated")
-        .await
-        .unwrap();
+    by.set(first.key_service(), &user, false).await;
     for gateway in [&first, &second] {
         let answer = until_answered(gateway, &call, Some("user_deactivated")).await;
         refused(&answer, 403, "user_deactivated", INVALID_USER);
@@ -84,16 +134,15 @@ async fn a_system_user_that_looked_dormant() {
     }
 
     let entry = first.logged("/orders/night").await;
-    let about = [user.as_str(), "deactivated"];
+    let actor = match &by {
+        By::Administrator => String::new(),
+        By::Directory(directory) => format!("deactivated by scim:{}", directory.name),
+    };
+    let about = [user.as_str(), "deactivated", &actor];
     explained(&mut first, &entry, "user_deactivated", &about).await;
 
     // The repair, with the same key.
-    let path = format!("/users/{user}");
-    first
-        .key_service()
-        .set_status(&path, "active")
-        .await
-        .unwrap();
+    by.set(first.key_service(), &user, true).await;
     for gateway in [&first, &second] {
         until_answered(gateway, &call, None).await;
         let arrived = gateway.passed(&call).await;

@@ -333,11 +333,13 @@ fn id(number: usize) -> String {
     format!("key_{number}")
 }
 
-fn millis(lag: Duration) -> f64 {
+/// A span in milliseconds.
+pub fn millis(lag: Duration) -> f64 {
     lag.as_secs_f64() * 1000.0
 }
 
-fn print(what: &str, mut lags: Vec<f64>) {
+/// Prints the median and the largest of some milliseconds.
+pub fn print(what: &str, mut lags: Vec<f64>) {
     lags.sort_unstable_by(f64::total_cmp);
     println!(
         "  {what}: median {:.1} ms, largest {:.1} ms of {}",

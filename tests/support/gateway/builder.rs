@@ -33,6 +33,7 @@ pub struct Builder {
     database: Option<PathBuf>,
     postgresql: Option<String>,
     follows_second: bool,
+    location: Option<String>,
     settings: Vec<Value>,
     configure: Vec<Change>,
     environment: BTreeMap<String, String>,
@@ -62,6 +63,7 @@ impl Builder {
             database: None,
             postgresql: None,
             follows_second: false,
+            location: None,
             settings: Vec::new(),
             configure: Vec::new(),
             environment: BTreeMap::from([("KEYBOUND_GATEWAY_TOKEN".to_owned(), token.clone())]),
@@ -174,6 +176,13 @@ impl Builder {
     #[must_use]
     pub fn follows_second(mut self) -> Self {
         self.follows_second = true;
+        self
+    }
+
+    /// A real key service keeps its records in this database of PostgreSQL.
+    #[must_use]
+    pub fn records_in(mut self, url: &str) -> Self {
+        self.location = Some(url.to_owned());
         self
     }
 
@@ -305,7 +314,8 @@ impl Builder {
         };
         let mut environment = self.environment;
         let special = self.fault_proxy || self.updates || self.hot_restart;
-        let composed = composed()?.filter(|_| self.real && !special && self.postgresql.is_none());
+        let elsewhere = self.postgresql.is_some() || self.location.is_some();
+        let composed = composed()?.filter(|_| self.real && !special && !elsewhere);
         let mut config = if composed.is_some() {
             environment.insert("KEYBOUND_PORT".to_owned(), ports.gateway.to_string());
             environment.insert("KEYBOUND_STATS_PORT".to_owned(), ports.admin.to_string());
@@ -357,6 +367,7 @@ impl Builder {
             direct: self.direct,
             fault_proxy: self.fault_proxy,
             postgresql: self.postgresql,
+            location: self.location,
             reserved,
             token: self.token,
             folder,
@@ -405,6 +416,7 @@ struct Prepared {
     direct: bool,
     fault_proxy: bool,
     postgresql: Option<String>,
+    location: Option<String>,
     reserved: Vec<Port>,
     token: String,
     folder: TempDir,
@@ -441,7 +453,12 @@ impl Prepared {
         };
         let [first, second] = ports.map(|part| self.reserved[part as usize].number());
         let Some(url) = &self.postgresql else {
-            let service = KeyService::start_program(program, first, folder, tokens).await?;
+            let service = match self.location.clone() {
+                Some(location) => {
+                    KeyService::start_on(program, first, folder, location, tokens).await?
+                }
+                None => KeyService::start_program(program, first, folder, tokens).await?,
+            };
             return Ok(vec![service]);
         };
         let mut services = Vec::new();

@@ -264,6 +264,7 @@ impl Case {
             purpose: None,
             contact: None,
             rotate_every: None,
+            leaked_at: None,
         }
     }
 }

@@ -373,7 +373,7 @@ proptest! {
             now: world.now,
             utc: &|seconds| seconds.to_string(),
         };
-        let known = Known { chain: &chain, replaced_by: None, revoked_at: None, revoked_reason: None, owner: None };
+        let known = Known { chain: &chain, replaced_by: None, revoked_at: None, revoked_reason: None, owner: None, approvals: &[] };
         let explanation = question.explain(Some(known));
         let failed = explanation.checks.iter().find(|check| check.outcome == Outcome::Failed);
         prop_assert_eq!(explanation.verdict, verdict);

@@ -5,7 +5,9 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
+use crate::domain::approval::Approval;
 use crate::domain::audit::{Action, AuditEntry, Kind};
+use crate::domain::key::Key;
 use crate::explain::concerned;
 use crate::store::audit::AuditFilter;
 use crate::store::page::PageRequest;
@@ -16,13 +18,15 @@ const MOST_ENTRIES: usize = 200;
 /// Changes of one record that are told, beside those that concern the verdict.
 const MOST_TOLD: usize = 10;
 /// What changes with every write, or says again what another field does.
-const NOT_TOLD: [&str; 6] = [
+const NOT_TOLD: [&str; 8] = [
     "id",
     "version",
     "created_at",
     "updated_at",
     "replaced_at",
     "revoked_at",
+    "decided_at",
+    "decided_by",
 ];
 
 /// One field of a record that was changed.
@@ -34,7 +38,7 @@ pub struct HistoryEntry {
     actor: String,
     /// What was done.
     action: Action,
-    /// Of what kind the record is: `key`, `user` or `tenant`.
+    /// Of what kind the record is: `key`, `user`, `tenant`, or `approval` for a request for an API.
     kind: Kind,
     /// Id of the record.
     id: String,
@@ -89,6 +93,8 @@ pub struct Trails {
     key: Trail,
     user: Trail,
     tenant: Trail,
+    /// The last requests of the user for APIs, newest first.
+    approvals: Vec<(Approval, Trail)>,
 }
 
 impl Trail {
@@ -151,18 +157,28 @@ impl Trail {
 }
 
 impl Trails {
-    /// Reads what is written of a key and of the user and tenant that it names.
+    /// Reads what is written of a key, of the user and tenant that it names, and of these requests of the user.
     pub async fn read(
         view: &View,
-        key: &str,
-        user: Option<&str>,
-        tenant: Option<&str>,
+        key: &Key,
+        approvals: Vec<Approval>,
     ) -> Result<Self, StoreError> {
+        let mut with_trails = Vec::with_capacity(approvals.len());
+        for approval in approvals {
+            let trail = Trail::of(view, Kind::Approval, Some(&approval.id)).await?;
+            with_trails.push((approval, trail));
+        }
         Ok(Self {
-            key: Trail::of(view, Kind::Key, Some(key)).await?,
-            user: Trail::of(view, Kind::User, user).await?,
-            tenant: Trail::of(view, Kind::Tenant, tenant).await?,
+            key: Trail::of(view, Kind::Key, Some(&key.id)).await?,
+            user: Trail::of(view, Kind::User, key.user_id.as_deref()).await?,
+            tenant: Trail::of(view, Kind::Tenant, key.tenant_id.as_deref()).await?,
+            approvals: with_trails,
         })
+    }
+
+    /// The last requests of the key's user for APIs, newest first.
+    pub fn approvals(&self) -> impl Iterator<Item = &Approval> {
+        self.approvals.iter().map(|(approval, _)| approval)
     }
 
     /// When the status of the key's user was last changed, and by whom.
@@ -205,8 +221,9 @@ impl Trails {
         })
     }
 
-    /// The last changes of each record, newest first, with those that the verdicts depend on however old.
-    pub fn told(&self, verdicts: &[Option<Reason>]) -> Vec<HistoryEntry> {
+    /// The last changes of each record, newest first, with those that the verdicts depend on however old; of requests
+    /// for APIs, those of these ids.
+    pub fn told(&self, verdicts: &[Option<Reason>], approvals: &[String]) -> Vec<HistoryEntry> {
         let concerns: Vec<(&str, &str)> = verdicts
             .iter()
             .flatten()
@@ -214,7 +231,10 @@ impl Trails {
             .copied()
             .collect();
         let mut told = Vec::new();
-        for trail in [&self.key, &self.user, &self.tenant] {
+        let asked = self.approvals.iter();
+        let asked = asked.filter(|(approval, _)| approvals.contains(&approval.id));
+        let records = [&self.key, &self.user, &self.tenant];
+        for trail in records.into_iter().chain(asked.map(|(_, trail)| trail)) {
             trail.told(&concerns, &mut told);
         }
         told.sort_by_key(|entry| std::cmp::Reverse(entry.audit_id));

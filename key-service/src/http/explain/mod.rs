@@ -8,7 +8,7 @@ mod question;
 
 use std::rc::Rc;
 
-use crate::explain::{Explanation, Known, Owner, Question, Subject};
+use crate::explain::{ApiRequest, ApiStanding, Explanation, Known, Owner, Question, Subject};
 use axum::extract::State;
 use axum::{Extension, Json};
 use keybound::credential::{Fault, find};
@@ -28,12 +28,14 @@ use super::app::App;
 use super::body::Body;
 use super::problem::Problem;
 use super::resolve::answer;
+use crate::domain::approval::{Approval, ApprovalStatus};
 use crate::domain::credential::Digest;
 use crate::domain::key::Key;
 use crate::domain::refusal::Refusal;
 use crate::domain::token::DIRECTORY;
-use crate::store::View;
+use crate::domain::user::User;
 use crate::store::resolve::{Found, Resolved as Answered};
+use crate::store::{StoreError, View};
 
 /// The only call with a body that changes nothing.
 pub const PATH: &str = "/admin/v1/explain";
@@ -116,13 +118,29 @@ pub async fn explain(
         digests => Some(view.resolve(digests).await?),
     };
     let trails = match first(found.as_ref()) {
-        Some(Found { key, .. }) => {
-            let (user, tenant) = (key.user_id.as_deref(), key.tenant_id.as_deref());
-            Some(Trails::read(&view, &key.id, user, tenant).await?)
+        Some(Found { key, user, .. }) => {
+            let approvals = match user {
+                Some(user) => requests_for_lacking(&view, user).await?,
+                None => Vec::new(),
+            };
+            Some(Trails::read(&view, key, approvals).await?)
         }
         None => None,
     };
     asked.answer(&app, &digests, found.as_ref(), trails.as_ref())
+}
+
+/// The newest requests of a user for APIs that are looked at.
+const MOST_APPROVALS: i64 = 20;
+
+/// The last requests of a user for APIs that it lacks.
+async fn requests_for_lacking(view: &View, user: &User) -> Result<Vec<Approval>, StoreError> {
+    let Some(had) = &user.apis else {
+        return Ok(Vec::new());
+    };
+    let mut requests = view.last_approvals(&user.id, MOST_APPROVALS).await?;
+    requests.retain(|request| !had.contains(&request.api));
+    Ok(requests)
 }
 
 /// What is known of the one key that was asked for.
@@ -197,9 +215,13 @@ impl Asked {
             Some(answered) => chain(&answer(digests, answered)?)?,
             None => None,
         };
+        let approvals: Vec<ApiRequest<'_>> = trails.map_or_else(Vec::new, |trails| {
+            trails.approvals().filter_map(api_request).collect()
+        });
         let known = chain.as_ref().zip(first(answered)).map(|(chain, found)| {
             let mut known = known((chain, found));
             known.owner = owner(found, trails);
+            known.approvals = &approvals;
             known
         });
         let explanation = question.explain(known);
@@ -214,7 +236,9 @@ impl Asked {
             explanation.verdict,
             then.as_ref().and_then(|then| then.verdict),
         ];
-        let history = trails.map_or_else(Vec::new, |trails| trails.told(&verdicts));
+        let history = trails.map_or_else(Vec::new, |trails| {
+            trails.told(&verdicts, &explanation.approvals)
+        });
         Ok(Json(told(
             explanation,
             then,
@@ -256,6 +280,7 @@ fn on(question: &Question<'_, Sent>, past: &Past, digest: &Digest) -> Option<Exp
         revoked_at: field("revoked_at").and_then(Value::as_u64),
         revoked_reason: text("revoked_reason"),
         owner: None,
+        approvals: &[],
     });
     Some(question.explain(known))
 }
@@ -293,7 +318,28 @@ fn known<'a>((chain, found): (&'a Chain, &'a Found)) -> Known<'a> {
         revoked_at: revoked_at.and_then(|at| u64::try_from(at).ok()),
         revoked_reason: revoked_reason.as_deref(),
         owner: None,
+        approvals: &[],
     }
+}
+
+/// A request as it stands, with who brought it there.
+fn api_request(approval: &Approval) -> Option<ApiRequest<'_>> {
+    let standing = match approval.status {
+        ApprovalStatus::Pending => ApiStanding::Pending,
+        ApprovalStatus::Approved => ApiStanding::Approved,
+        ApprovalStatus::Denied => ApiStanding::Denied,
+    };
+    let at = approval.decided_at.unwrap_or(approval.created_at);
+    Some(ApiRequest {
+        id: &approval.id,
+        api: &approval.api,
+        standing,
+        by: approval
+            .decided_by
+            .as_deref()
+            .unwrap_or(&approval.requested_by),
+        at: u64::try_from(at).ok()?,
+    })
 }
 
 /// Who said that the user of a key is gone, where that was a directory: it knows who has left.

@@ -26,7 +26,8 @@ use crate::domain::directory::Said;
 use crate::domain::input::read;
 use crate::domain::time::now;
 use crate::domain::user::{User, UserStatus};
-use crate::store::{Urgency, View, Write};
+use crate::store::people::LeftInUse;
+use crate::store::{Note, Urgency, View, Write};
 
 /// The parameters of a query.
 type Parameters = extract::Query<Vec<(String, String)>>;
@@ -218,21 +219,25 @@ async fn write(
     let after = change(&before);
     refuse_taken(&mut write, &after).await?;
     let in_use = match before.is_stopped_by(&after) {
-        true => write.count_in_use(id).await?,
-        false => 0,
+        true => write.left_in_use(id).await?,
+        false => LeftInUse::default(),
     };
-    let after = if in_use > 0 {
-        let note = ("keys_in_use", in_use);
+    let after = if in_use.count > 0 {
+        let note = Note::from([
+            ("keys_in_use", in_use.count.into()),
+            ("in_use", in_use.ids.clone().into()),
+        ]);
         write.put_noting(action, &before, after, note).await?
     } else {
         write.put(action, Some(&before), after).await?
     };
     write.commit().await?;
-    if in_use > 0 {
+    if in_use.count > 0 {
         app.metrics.deactivated_in_use();
         tracing::warn!(
             user = id,
-            keys_in_use = in_use,
+            keys_in_use = in_use.count,
+            keys = in_use.ids.join(" "),
             "a directory stopped a user whose keys are in use"
         );
     }
