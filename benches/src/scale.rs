@@ -341,7 +341,10 @@ impl Measured {
             return Vec::new();
         };
         let mut goals = Vec::new();
-        for (cache, limit, name) in [(Cache::Local, 1.1, "local"), (Cache::Shared, 2.0, "shared")] {
+        for (cache, limit, name) in [
+            (Cache::Local, 1.1, "local "),
+            (Cache::Shared, 2.0, "shared "),
+        ] {
             for (spread, how) in [(Spread::Uniform, "uniform"), (Spread::Zipf, "Zipf")] {
                 let hits = self.hits(many.keys, cache, spread).zip(self.hits(
                     few.keys,
@@ -350,8 +353,12 @@ impl Measured {
                 ));
                 if let Some((at_many, at_few)) = hits {
                     let ratios = crate::goals::ratios(&Self::added(at_many), &Self::added(at_few));
+                    let (name, own) = match self.home {
+                        Home::Wasm => (name, "local "),
+                        Home::Native => ("", ""),
+                    };
                     let what = format!(
-                        "{name} hit at {} keys / local hit at {}, added CPU, {how}",
+                        "{name}hit at {} keys / {own}hit at {}, added CPU, {how}",
                         many.keys, few.keys
                     );
                     goals.push(Goal::new(what, limit, ratios));

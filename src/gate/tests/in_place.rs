@@ -40,6 +40,19 @@ fn what_one_worker_has_learned_all_read() {
 }
 
 #[test]
+fn one_of_all_that_read_a_table_says_how_full_it_is_and_then_the_next() {
+    let mut world = World::in_place(&json!({}));
+    world.ask("k");
+    world.teach("k", 5, &good(1));
+    let mut other = World::beside(&world, &json!({}));
+    other.gate.shares(Arc::clone(world.table.as_ref().unwrap()));
+    assert_eq!(world.gate.cache_entries(), 2);
+    assert_eq!(other.gate.cache_entries(), 0);
+    drop(world);
+    assert_eq!(other.gate.cache_entries(), 2);
+}
+
+#[test]
 fn what_one_worker_learns_anew_all_others_read_at_once() {
     let mut world = World::in_place(&json!({}));
     world.ask("k");

@@ -113,9 +113,9 @@ pub struct Cache {
     /// What was read of a table last, by whoever needs more than a hit.
     #[cfg(target_pointer_width = "64")]
     read: Option<Entry>,
-    /// Whether this worker says for all how full a table is.
+    /// By which this worker is known where it may say for all how full a table is.
     #[cfg(target_pointer_width = "64")]
-    tells_of_table: bool,
+    teller: Option<Arc<()>>,
     freshness: Freshness,
     continuity: Continuity,
     /// Times that the machine stood still, in order.
@@ -150,7 +150,7 @@ impl Cache {
             #[cfg(target_pointer_width = "64")]
             read: None,
             #[cfg(target_pointer_width = "64")]
-            tells_of_table: true,
+            teller: Some(Arc::default()),
             unknown_since: u64::MAX,
             freshness,
             continuity: Continuity::default(),
@@ -176,7 +176,15 @@ impl Cache {
     /// Another worker says how full the table is.
     #[cfg(target_pointer_width = "64")]
     pub fn is_told_of_by_another(&mut self) {
-        self.tells_of_table = false;
+        self.teller = None;
+    }
+
+    /// The table of which this worker says for all how full it is.
+    #[cfg(target_pointer_width = "64")]
+    fn table_to_tell_of(&self) -> Option<&Table> {
+        let table = self.shared.table()?;
+        let teller = self.teller.as_ref()?;
+        table.is_told_of_by(teller).then_some(table)
     }
 
     /// Whether it is in a table.
@@ -322,9 +330,7 @@ impl Cache {
     pub fn local_entries(&self) -> usize {
         let entries = self.records.len().saturating_add(self.negatives.len());
         #[cfg(target_pointer_width = "64")]
-        if self.tells_of_table
-            && let Some(table) = self.shared.table()
-        {
+        if let Some(table) = self.table_to_tell_of() {
             return entries.saturating_add(table.count());
         }
         entries
@@ -337,9 +343,7 @@ impl Cache {
             .take_evicted()
             .saturating_add(self.negatives.take_evicted());
         #[cfg(target_pointer_width = "64")]
-        if self.tells_of_table
-            && let Some(table) = self.shared.table()
-        {
+        if let Some(table) = self.table_to_tell_of() {
             return evicted.saturating_add(table.take_evicted());
         }
         evicted

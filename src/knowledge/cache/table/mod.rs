@@ -15,7 +15,7 @@ mod tests;
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::Epoch;
 use super::entry::{EntityId, Entry, Owners, Record};
@@ -41,6 +41,8 @@ pub struct Table {
     arena: Mutex<Arena>,
     entries: AtomicUsize,
     evicted: AtomicU64,
+    /// Who says how full it is, of all that read it.
+    teller: Mutex<Weak<()>>,
 }
 
 impl fmt::Debug for Table {
@@ -72,6 +74,19 @@ impl Table {
             arena: Mutex::new(Arena::from(buckets.saturating_mul(BUCKET))),
             entries: AtomicUsize::new(0),
             evicted: AtomicU64::new(0),
+            teller: Mutex::default(),
+        }
+    }
+
+    /// Whether it is for this one to say how full it is: for the first who asks, as long as that one is there.
+    pub(super) fn is_told_of_by(&self, one: &Arc<()>) -> bool {
+        let mut teller = self.teller.lock().unwrap_or_else(PoisonError::into_inner);
+        match teller.upgrade() {
+            Some(known) => Arc::ptr_eq(&known, one),
+            None => {
+                *teller = Arc::downgrade(one);
+                true
+            }
         }
     }
 
