@@ -14,10 +14,11 @@ use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use super::app::App;
-use super::body::{bytes, parse};
+use super::body::bytes;
 use super::leaks::{Found, stop};
 use super::problem::Problem;
 use crate::domain::credential::Credential;
+use crate::domain::input::parse;
 use crate::domain::leak::{LeakOutcome, place};
 use crate::domain::refusal::Refusal;
 use crate::store::View;
