@@ -20,6 +20,7 @@ Reasons:
   rotation_due        it is older than its rotate_every, and no key has taken its place
   breaks_rules        it breaks a rule of its tenant
   everything_allowed  it has the scope *
+  person_owned        it is a person's, and was used on each of the last 7 days, from more than one network
 A key that is revoked or has expired has none.
 
 Examples:

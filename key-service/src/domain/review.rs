@@ -28,6 +28,8 @@ words! {
         BreaksRules = "breaks_rules",
         /// It has the scope `*`.
         EverythingAllowed = "everything_allowed",
+        /// It is a person's, and used as programs use keys: every day, and from more than one network.
+        PersonOwned = "person_owned",
     }
 }
 
@@ -47,6 +49,8 @@ pub struct Candidate {
     pub owner: Option<(UserStatus, UserKind)>,
     /// When it was last used, in Unix seconds, as far as use is reported.
     pub last_used_at: Option<i64>,
+    /// Whether it was used on each of the last seven days, from more than one network, as far as use is reported.
+    pub used_daily: bool,
 }
 
 /// How a review looks.
@@ -113,6 +117,10 @@ impl Review {
             (
                 ReviewReason::EverythingAllowed,
                 key.scopes.iter().any(|scope| scope == "*"),
+            ),
+            (
+                ReviewReason::PersonOwned,
+                of.used_daily && of.owner.is_some_and(|(_, kind)| kind == UserKind::Person),
             ),
         ];
         let found = asked.into_iter().filter(|(_, asks)| *asks);

@@ -368,6 +368,6 @@ fn issued(credential: &Credential, key: Key) -> IssuedKey {
     }
 }
 
-fn no_such_key() -> Problem {
+pub(super) fn no_such_key() -> Problem {
     Problem::not_found("There is no key of this id.")
 }
