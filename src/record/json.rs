@@ -26,6 +26,10 @@ pub enum Json {
 
 /// A text, to be written as JSON.
 pub fn quoted(text: &str) -> String {
+    let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        return ["\"", text, "\""].concat();
+    }
     serde_json::to_string(text).unwrap_or_default()
 }
 

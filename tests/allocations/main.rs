@@ -130,6 +130,6 @@ fn reports_of_a_hundred_thousand_keys() {
 
     println!("{kept} bytes kept, {reports} reports, {bytes} bytes in all, {largest} at most");
     assert_eq!((reports, millis), (100, 10_000 + 100 * 1000));
-    assert!(kept <= 13_000_000, "{kept} bytes");
-    assert!(largest <= 180_000, "{largest} bytes");
+    assert!(kept <= 12_000_000, "{kept} bytes");
+    assert!(largest <= 120_000, "{largest} bytes");
 }
