@@ -212,7 +212,7 @@ fn a_shared_hit() {
     let mut calls = HIT.to_vec();
     calls[3] = ("get_property", 2);
     calls.push(("get_shared_data", 3));
-    costs(&cost, &calls, 129_000);
+    costs(&cost, &calls, 132_000);
 }
 
 #[test]
