@@ -17,7 +17,7 @@ use crate::record::{
 use crate::reply::Detail;
 use crate::telemetry::usage::Usage;
 use crate::test_util::{at, chain};
-use crate::verdict::Class;
+use crate::verdict::{Class, Reason};
 
 const PAGE: &str = include_str!("../../docs/protocol.md");
 
@@ -280,8 +280,13 @@ fn usage() -> Usage {
 }
 
 fn count(usage: &mut Usage, id: &str) {
+    count_as(usage, id, None, "203.0.113.7");
+}
+
+fn count_as(usage: &mut Usage, id: &str, refused: Option<Reason>, source: &str) {
     let key = chain(|key, _, _| key.id = id.into()).key;
-    usage.count(EntityId::user(id), &key, true, at(0));
+    let source = || Some(source.parse().unwrap());
+    usage.count(EntityId::user(id), &key, refused, at(0), &source);
 }
 
 #[test]
@@ -323,7 +328,12 @@ fn examples_are_read_by_the_code_and_written_as_by_it() {
     };
 
     let mut usage = usage();
-    count(&mut usage, "key_01");
+    count_as(
+        &mut usage,
+        "key_01",
+        Some(Reason::ScopeMissing),
+        "203.0.113.7",
+    );
     let written: Value = serde_json::from_slice(&usage.next_report(at(20_000)).unwrap()).unwrap();
     let report: Value = serde_json::from_str(report).unwrap();
     let fields = |report: &Value| {

@@ -4,6 +4,8 @@
 //! A Proxy-Wasm filter cannot see it, and Envoy's own RBAC filter behind it can: it compares the policy that the route
 //! names with those of which it is told that they hold.
 
+use std::net::IpAddr;
+
 use super::{Decision, Gate, Passage, Refusal};
 use crate::host::Circumstances;
 use crate::knowledge::cache::EntityId;
@@ -27,6 +29,8 @@ pub struct Told {
     named: Vec<Option<Reason>>,
     /// What it is counted as, once it is known that it passes; nothing where it is counted already.
     passes: Option<Passes>,
+    /// Where it comes from, where that is counted too.
+    source: Option<IpAddr>,
 }
 
 /// What a request is counted as that passes.
@@ -60,7 +64,7 @@ impl Gate {
         now: Now,
         passes: Option<Passes>,
     ) -> Told {
-        self.of_each(request, passes, &|policies| {
+        let told = self.of_each(request, passes, &|policies| {
             let facts = Facts {
                 knowledge,
                 policies,
@@ -68,7 +72,14 @@ impl Gate {
                 now: now.unix,
             };
             decide(&facts).filter(|reason| !self.fails_open(*reason))
-        })
+        });
+        let source = match (knowledge, passes.and_then(|passes| passes.key)) {
+            (Knowledge::Known(chain), Some(id)) if self.usage.looks(id, &chain.key) => {
+                request.source_address()
+            }
+            _ => None,
+        };
+        Told { source, ..told }
     }
 
     /// The same of a request about whose key nothing is known.
@@ -100,6 +111,7 @@ impl Gate {
             unnamed: refuses(policies.of_target(request)),
             named: policies.iter().map(|(_, policy)| refuses(policy)).collect(),
             passes,
+            source: None,
         }
     }
 
@@ -146,7 +158,12 @@ impl Gate {
             return None;
         };
         if let Some((id, chain)) = told.passes.and_then(|passes| passes.key).zip(chain) {
-            self.usage.count(id, &chain.key, false, now);
+            let reason = match refused {
+                Ok(reason) => reason,
+                Err(_) => Reason::PolicyUnknown,
+            };
+            let source = || told.source;
+            self.usage.count(id, &chain.key, Some(reason), now, &source);
         }
         let decision = match refused {
             Ok(reason) => self.refuse(reason, chain.cloned()),
@@ -160,16 +177,25 @@ impl Gate {
 
     /// Counts a request that goes upstream, where that was left until now.
     pub fn passes(&mut self, passage: &Passage, now: Now) {
-        if let Some(passes) = passage.policies.as_ref().and_then(|told| told.passes) {
-            self.count(passes, passage.identity.as_ref(), now);
+        let Some(told) = &passage.policies else {
+            return;
+        };
+        if let Some(passes) = told.passes {
+            self.count(passes, passage.identity.as_ref(), now, &|| told.source);
         }
     }
 
     /// Counts a request that passes.
-    pub(super) fn count(&mut self, passes: Passes, chain: Option<&Chain>, now: Now) {
+    pub(super) fn count(
+        &mut self,
+        passes: Passes,
+        chain: Option<&Chain>,
+        now: Now,
+        source: &dyn Fn() -> Option<IpAddr>,
+    ) {
         self.telemetry.count(passes.counter);
         if let Some((id, chain)) = passes.key.zip(chain) {
-            self.usage.count(id, &chain.key, true, now);
+            self.usage.count(id, &chain.key, None, now, source);
         }
     }
 }

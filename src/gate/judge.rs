@@ -317,7 +317,9 @@ impl Gate {
         match decide(&facts) {
             Some(reason) => {
                 if let Ok((id, chain)) = &known {
-                    self.usage.count(*id, &chain.key, false, now);
+                    let source = || request.source_address();
+                    self.usage
+                        .count(*id, &chain.key, Some(reason), now, &source);
                 }
                 let chain = known.as_ref().ok().map(|(_, chain)| chain.clone());
                 let mut decision = self.refuse(reason, chain);
@@ -334,7 +336,7 @@ impl Gate {
                 let policies = self.told(knowledge, request, now, Some(passes));
                 let identity = known.ok().map(|(_, chain)| chain);
                 if policies.is_none() {
-                    self.count(passes, identity.as_ref(), now);
+                    self.count(passes, identity.as_ref(), now, &|| request.source_address());
                 }
                 let notice = identity
                     .as_ref()

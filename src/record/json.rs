@@ -1,5 +1,5 @@
 //! JSON as it was written: members in order and repeated names kept, so that a field given twice is seen
-//! and refused, which `serde_json::Value` would hide.
+//! and refused, which `serde_json::Value` would hide; and texts as they are to be written.
 
 use std::fmt;
 
@@ -22,6 +22,15 @@ pub enum Json {
     List(Vec<Json>),
     /// An object, members in order, names possibly repeated.
     Object(Vec<(String, Json)>),
+}
+
+/// A text, to be written as JSON.
+pub fn quoted(text: &str) -> String {
+    let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        return ["\"", text, "\""].concat();
+    }
+    serde_json::to_string(text).unwrap_or_default()
 }
 
 impl Json {

@@ -37,11 +37,14 @@ impl Networks {
     }
 }
 
-/// Reads one range; a range of IPv4-mapped IPv6 addresses becomes the IPv4 range that it means.
+/// Reads one range; a range of IPv4-mapped IPv6 addresses becomes the IPv4 range that it means. The parts are read by
+/// the standard library: what `IpNet` has for the whole would be a second reader of addresses in the module, and one
+/// that takes octets with zeros before them, which others read as octal.
 fn parse_range(text: &str) -> Option<IpNet> {
-    let range = match text.parse::<IpNet>() {
-        Ok(range) => range,
-        Err(_) => IpNet::from(text.parse::<IpAddr>().ok()?),
+    let range = match text.split_once('/') {
+        Some((_, length)) if length.starts_with('+') => return None,
+        Some((address, length)) => IpNet::new(address.parse().ok()?, length.parse().ok()?).ok()?,
+        None => IpNet::from(text.parse::<IpAddr>().ok()?),
     };
     match (range.addr().to_canonical(), range.addr()) {
         (IpAddr::V4(mapped), IpAddr::V6(_)) => {
@@ -88,6 +91,12 @@ mod tests {
         for broken in [
             "",
             "10.0.0.0/33",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "10.0.0.0/-1",
+            "10.0.0.0/8/8",
+            "010.0.0.0/8",
+            "2001:db8::/129",
             "10.0.0",
             "localhost",
             "10.0.0.0/8 ",

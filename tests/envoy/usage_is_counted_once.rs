@@ -206,6 +206,115 @@ async fn the_real_key_service_shows_what_was_used_and_until_then_that_nobody_kno
     is_in_use(service, &user, &made.id, "used_recently").await;
 }
 
+/// In both homes: the address is that which Envoy trusts behind one hop, and the code is that of the answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_real_key_service_shows_why_requests_were_refused_and_where_they_came_from() {
+    let mut gateway = Gateway::real()
+        .settings(json!({"usage": {"every": "1s"}}))
+        .configure(|config| config.http_manager()["xff_num_trusted_hops"] = json!(1))
+        .start()
+        .await;
+    let service = gateway.key_service();
+    let tenant = service.tenant("shop").await.unwrap();
+    let user = service.user(&tenant, "stock system").await.unwrap();
+    let made = service
+        .key(&user, &json!({"name": "batch job"}))
+        .await
+        .unwrap();
+    gateway.secret(&made.key);
+    let path = format!("/keys/{}/usage", made.id);
+    let from = |address: &str| {
+        Request::get("/")
+            .header("x-api-key", &made.key)
+            .header("x-forwarded-for", address)
+    };
+    // The first of a report is looked at, so each has a report of its own.
+    for _ in 0..3 {
+        gateway.passed(&from("203.0.113.77")).await;
+    }
+    shown(
+        &mut gateway,
+        &path,
+        &json!({"allowed": 3, "rejected": 0, "networks": {"203.0.113.0/24": 3}}),
+    )
+    .await;
+    gateway.passed(&from("2001:db8:7:1::5")).await;
+    let networks = json!({"203.0.113.0/24": 3, "2001:db8:7::/48": 1});
+    shown(
+        &mut gateway,
+        &path,
+        &json!({"allowed": 4, "networks": networks, "rejected_by": {}}),
+    )
+    .await;
+    let service = gateway.key_service();
+    let suspend = json!({"status": "suspended"});
+    let of_user = format!("/users/{user}");
+    service
+        .must("PATCH", &format!("{of_user}?force=true"), Some(&suspend))
+        .await
+        .unwrap();
+    let refused = from("198.51.100.1");
+    wait::until("the user's suspension to be obeyed", async || match gateway
+        .send(&refused)
+        .await
+        .header("x-keybound-code")
+    {
+        Some("user_suspended") => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await
+    .unwrap();
+    gateway.send(&refused).await;
+    tells_of_refusals(&mut gateway, &path).await;
+    tells_of_refusals(&mut gateway, &format!("{of_user}/usage")).await;
+}
+
+/// Waits until an answer of the admin API tells of what was refused.
+async fn tells_of_refusals(gateway: &mut Gateway, path: &str) {
+    wait::until("the refusals to be told", async || {
+        let usage = gateway
+            .key_service()
+            .must("GET", path, None)
+            .await
+            .map_err(|error| error.to_string())?;
+        let rejected = usage["rejected"].as_u64().unwrap_or_default();
+        let came_from = usage["networks"]["198.51.100.0/24"].as_u64();
+        if rejected >= 2
+            && usage["rejected_by"] == json!({"user_suspended": rejected})
+            && usage["last_rejected_at"].is_u64()
+            && came_from >= Some(rejected)
+            && usage["days"]
+                .as_array()
+                .is_some_and(|days| !days.is_empty())
+        {
+            Ok(())
+        } else {
+            Err(usage.to_string())
+        }
+    })
+    .await
+    .unwrap();
+}
+
+/// Waits until an answer of the admin API has these fields.
+async fn shown(gateway: &mut Gateway, path: &str, fields: &Value) {
+    wait::until(&format!("{path} to show {fields}"), async || {
+        let answer = gateway
+            .key_service()
+            .must("GET", path, None)
+            .await
+            .map_err(|error| error.to_string())?;
+        let fields = fields.as_object().unwrap();
+        if fields.iter().all(|(name, value)| answer[name] == *value) {
+            Ok(())
+        } else {
+            Err(answer.to_string())
+        }
+    })
+    .await
+    .unwrap();
+}
+
 /// Every way of stopping the key is refused for this reason.
 async fn is_in_use(service: &KeyService, user: &str, key: &str, reason: &str) {
     for (path, status) in [

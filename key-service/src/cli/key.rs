@@ -11,6 +11,7 @@ use super::explain::key_of;
 use super::outcome::Outcome;
 use super::output::{self, Column, last_use};
 use super::record::{IfVersion, One, Records, Stop};
+use super::use_of_days::{self, UseOf};
 use super::when::{expiry, hours, when};
 use super::{import, issue};
 use crate::domain::key::KeyStatus;
@@ -87,6 +88,8 @@ pub enum Command {
     },
     /// Show a key, never its text
     Show(One),
+    /// Show how a key was used, day by day: requests, refusals by reason, networks
+    Usage(UseOf),
     /// Change what a key may do
     Update {
         /// Id of the key
@@ -223,6 +226,7 @@ const SHOWN: &[Column] = &[
     Column::text("REASON", "/revoked_reason"),
     Column::time("LEAKED", "/leaked_at"),
     Column::computed("LAST USED", last_use),
+    Column::time("LAST REFUSED", "/last_rejected_at"),
     Column::usage("USE", "/usage"),
     Column::time("CREATED", "/created_at"),
     Column::time("UPDATED", "/updated_at"),
@@ -278,6 +282,7 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
             remote.list("/keys", &paging, &filters, &LISTING)
         }
         Command::Show(one) => remote.show(&Method::GET, &KEYS.path_of(&one.id), None, SHOWN),
+        Command::Usage(of) => use_of_days::run(remote, &KEYS.path_of(&of.id), &of),
         Command::Update {
             id,
             fences,

@@ -42,6 +42,7 @@ mod review;
 mod serve;
 mod tenant;
 mod token;
+mod use_of_days;
 mod user;
 mod when;
 

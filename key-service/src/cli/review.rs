@@ -21,6 +21,7 @@ Reasons:
   breaks_rules        it breaks a rule of its tenant
   everything_allowed  it has the scope *
   leaked              it was reported to be public, and its tenant's rules let it go on
+  person_owned        it is a person's, and was used on each of the last 7 days, from more than one network
 A key that is revoked or has expired has none.
 
 Examples:

@@ -7,6 +7,7 @@ use super::client::{Given, Listing, Paging, Remote};
 use super::outcome::Outcome;
 use super::output::{self, Column, last_use};
 use super::record::{IfVersion, One, Records, Stop};
+use super::use_of_days::{self, UseOf};
 use crate::domain::user::UserStatus;
 
 #[derive(clap::Subcommand)]
@@ -56,6 +57,8 @@ pub enum Command {
     },
     /// Show a user
     Show(One),
+    /// Show how the user's keys were used, day by day: requests, refusals by reason, networks
+    Usage(UseOf),
     /// Change what a user is called, its scopes or approved APIs
     Update {
         /// Id of the user
@@ -211,6 +214,7 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
             remote.list("/users", &paging, &filters, &LISTING)
         }
         Command::Show(one) => remote.show(&Method::GET, &USERS.path_of(&one.id), None, SHOWN),
+        Command::Usage(of) => use_of_days::run(remote, &USERS.path_of(&of.id), &of),
         Command::Update {
             id,
             name,

@@ -30,6 +30,8 @@ words! {
         EverythingAllowed = "everything_allowed",
         /// It was reported to be public, and goes on.
         Leaked = "leaked",
+        /// It is a person's, and used as programs use keys: every day, and from more than one network.
+        PersonOwned = "person_owned",
     }
 }
 
@@ -49,6 +51,8 @@ pub struct Candidate {
     pub owner: Option<(UserStatus, UserKind)>,
     /// When it was last used, in Unix seconds, as far as use is reported.
     pub last_used_at: Option<i64>,
+    /// Whether it was used on each of the last seven days, from more than one network, as far as use is reported.
+    pub used_daily: bool,
 }
 
 /// How a review looks.
@@ -117,6 +121,10 @@ impl Review {
                 key.scopes.iter().any(|scope| scope == "*"),
             ),
             (ReviewReason::Leaked, key.leaked_at.is_some()),
+            (
+                ReviewReason::PersonOwned,
+                of.used_daily && of.owner.is_some_and(|(_, kind)| kind == UserKind::Person),
+            ),
         ];
         let found = asked.into_iter().filter(|(_, asks)| *asks);
         found.map(|(reason, _)| reason).collect()

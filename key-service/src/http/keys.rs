@@ -394,6 +394,6 @@ async fn issued_before(write: &mut Write, id: &str) -> Result<Made<IssuedKey>, P
     })
 }
 
-fn no_such_key() -> Problem {
+pub(super) fn no_such_key() -> Problem {
     Problem::not_found("There is no key of this id.")
 }

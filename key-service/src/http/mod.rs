@@ -45,6 +45,7 @@ mod scanner_keys;
 mod scim;
 mod tenants;
 mod usage;
+mod use_of_days;
 mod users;
 mod verdict;
 mod version;
@@ -78,6 +79,8 @@ pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>)
         .routes(routes!(users::show, users::change, users::delete))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::show, keys::change))
+        .routes(routes!(use_of_days::of_key))
+        .routes(routes!(use_of_days::of_user))
         .routes(routes!(import::import))
         .routes(routes!(keys::rotate))
         .routes(routes!(keys::revoke))

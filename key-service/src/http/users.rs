@@ -192,6 +192,6 @@ async fn refuse_taken_login(write: &mut Write, user: &User) -> Result<(), Proble
     }
 }
 
-fn no_such_user() -> Problem {
+pub(super) fn no_such_user() -> Problem {
     Problem::not_found("There is no user of this id.")
 }

@@ -70,6 +70,9 @@ fn copied() -> Vec<Copied> {
         ("retries", &["id", "request", "entity_id", "made_at"]),
         ("key_usage", &["key_id", "day", "allowed", "rejected"]),
         ("key_last_use", &["key_id", "at"]),
+        ("key_refusals", &["key_id", "day", "code", "requests"]),
+        ("key_last_refusal", &["key_id", "at"]),
+        ("key_networks", &["key_id", "day", "network", "requests"]),
         ("usage_reports", &["reporter", "batch", "received_at"]),
         ("usage_reporting", &["only_row", "since"]),
     ];

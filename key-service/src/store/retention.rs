@@ -14,12 +14,22 @@ const PART: i64 = 1000;
 /// How long a report is remembered: nobody sends one again after that.
 const REPORTS_KEPT: i64 = 2 * DAY;
 
+/// Takes a part of the counts before a day out of each table that has them.
+const USAGE: [&str; 3] = [
+    "DELETE FROM key_usage WHERE (key_id, day) IN \
+     (SELECT key_id, day FROM key_usage WHERE day < $1 LIMIT $2)",
+    "DELETE FROM key_refusals WHERE (key_id, day, code) IN \
+     (SELECT key_id, day, code FROM key_refusals WHERE day < $1 LIMIT $2)",
+    "DELETE FROM key_networks WHERE (key_id, day, network) IN \
+     (SELECT key_id, day, network FROM key_networks WHERE day < $1 LIMIT $2)",
+];
+
 /// How long things are kept, in seconds; none is for ever.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Retention {
     /// Entries of the audit log.
     pub audit: Option<i64>,
-    /// Counts of days of use. When a key was last used stays known.
+    /// Counts of days of use, of refusals and of networks. When a key was last used and refused stays known.
     pub usage: Option<i64>,
 }
 
@@ -30,7 +40,9 @@ impl Store {
         while self.prune_reports(now - REPORTS_KEPT, now).await? == PART {}
         while self.prune_retries(now - REMEMBERED, now).await? == PART {}
         if let Some(kept) = retention.usage {
-            while self.prune_usage(day(kept), now).await? == PART {}
+            for sql in USAGE {
+                while self.take_out(sql, day(kept), now).await? == PART {}
+            }
         }
         if let Some(kept) = retention.audit {
             while self.prune_audit(day(kept) * DAY, now).await? == PART {}
@@ -51,16 +63,6 @@ impl Store {
     async fn prune_retries(&self, before: i64, now: i64) -> Result<i64, StoreError> {
         self.take_out(
             "DELETE FROM retries WHERE id IN (SELECT id FROM retries WHERE made_at <= $1 LIMIT $2)",
-            before,
-            now,
-        )
-        .await
-    }
-
-    async fn prune_usage(&self, before: i64, now: i64) -> Result<i64, StoreError> {
-        self.take_out(
-            "DELETE FROM key_usage WHERE (key_id, day) IN \
-             (SELECT key_id, day FROM key_usage WHERE day < $1 LIMIT $2)",
             before,
             now,
         )

@@ -12,6 +12,7 @@ use crate::domain::key::Key;
 use crate::domain::key_rules::Checks;
 use crate::domain::reach::Reach;
 use crate::domain::review::{Candidate, Review, ReviewReason};
+use crate::domain::time::DAY;
 use crate::domain::user::{UserKind, UserStatus};
 use crate::domain::words::Status as _;
 
@@ -85,10 +86,10 @@ impl Reviewing<'_> {
         if self.done {
             return Ok(None);
         }
-        let columns = Key::columns();
+        let (columns, used_daily) = (Key::columns(), used_daily(self.review.now / DAY));
         let mut sql = Statement::new(format!(
             "SELECT keys.place AS place, key_last_use.at AS last_used_at, users.status AS owner_status, \
-             users.kind AS owner_kind, {columns} FROM keys LEFT JOIN users ON users.id = keys.user_id \
+             users.kind AS owner_kind, {used_daily} AS used_daily, {columns} FROM keys LEFT JOIN users ON users.id = keys.user_id \
              LEFT JOIN key_last_use ON key_last_use.key_id = keys.id WHERE keys.place > "
         ));
         sql.push_bind(self.after);
@@ -117,6 +118,21 @@ impl Reviewing<'_> {
     }
 }
 
+/// Whether a person's key was used on each of the last seven days, from more than one network. Of today it is not known
+/// yet: where the key was not used today, the day a week ago counts in its place.
+fn used_daily(today: i64) -> String {
+    let (yesterday, first, before) = (today - 1, today - 6, today - 7);
+    format!(
+        "(users.kind = 'person' \
+         AND (SELECT count(*) FROM key_usage AS used WHERE used.key_id = keys.id AND used.allowed > 0 \
+             AND used.day BETWEEN {first} AND {yesterday}) = 6 \
+         AND EXISTS (SELECT 1 FROM key_usage AS used WHERE used.key_id = keys.id AND used.allowed > 0 \
+             AND used.day IN ({before}, {today})) \
+         AND (SELECT count(DISTINCT seen.network) FROM key_networks AS seen WHERE seen.key_id = keys.id \
+             AND seen.day BETWEEN {before} AND {today}) > 1)"
+    )
+}
+
 fn candidate(row: &Row) -> Result<Candidate, StoreError> {
     let owner = match row.get::<Option<&str>>("owner_status")? {
         Some(_) => Some((
@@ -129,5 +145,7 @@ fn candidate(row: &Row) -> Result<Candidate, StoreError> {
         key: Key::read(row)?,
         owner,
         last_used_at: row.get("last_used_at")?,
+        // None where there is no user.
+        used_daily: row.get::<Option<bool>>("used_daily")? == Some(true),
     })
 }

@@ -1,8 +1,5 @@
-//! Counts of use: written as gateways report them, read beside the records.
+//! Counts of use, read beside the records.
 
-use std::collections::BTreeMap;
-
-use super::columns::json_text;
 use super::database::Store;
 use super::error::StoreError;
 use super::page::PageRequest;
@@ -11,8 +8,7 @@ use super::sql::{On, Row, Statement};
 use super::write::Write;
 use crate::domain::key::Key;
 use crate::domain::reach::Reach;
-use crate::domain::time::DAY;
-use crate::domain::usage::{DayCount, KeyUsage, RECENTLY, UsageReport, UsedKey, UserUsage};
+use crate::domain::usage::{DayCount, KeyUsage, RECENTLY, UsedKey, UserUsage};
 use crate::domain::user::User;
 
 /// Days of use that are shown.
@@ -22,36 +18,6 @@ const MOST_SHOWN: PageRequest = PageRequest {
     after: None,
     limit: 100,
 };
-
-/// Adds to the counts of days.
-fn add_days() -> Statement {
-    Statement::each(
-        "INSERT INTO key_usage (key_id, day, allowed, rejected) \
-         SELECT keys.id, counted.value ->> 1, counted.value ->> 2, counted.value ->> 3 \
-         FROM json_each($1) AS counted CROSS JOIN keys ON keys.id = counted.value ->> 0 WHERE true \
-         ON CONFLICT (key_id, day) DO UPDATE SET \
-         allowed = allowed + excluded.allowed, rejected = rejected + excluded.rejected",
-        "INSERT INTO key_usage AS known (key_id, day, allowed, rejected) \
-         SELECT keys.id, (counted.value ->> 1)::bigint, (counted.value ->> 2)::bigint, (counted.value ->> 3)::bigint \
-         FROM json_array_elements($1::json) WITH ORDINALITY AS counted (value, place) \
-         JOIN keys ON keys.id = counted.value ->> 0 ORDER BY counted.place \
-         ON CONFLICT (key_id, day) DO UPDATE SET \
-         allowed = known.allowed + excluded.allowed, rejected = known.rejected + excluded.rejected",
-    )
-}
-
-/// Remembers last uses.
-fn remember_uses() -> Statement {
-    Statement::each(
-        "INSERT INTO key_last_use (key_id, at) SELECT keys.id, counted.value ->> 1 \
-         FROM json_each($1) AS counted CROSS JOIN keys ON keys.id = counted.value ->> 0 WHERE true \
-         ON CONFLICT (key_id) DO UPDATE SET at = max(at, excluded.at)",
-        "INSERT INTO key_last_use AS known (key_id, at) SELECT keys.id, (counted.value ->> 1)::bigint \
-         FROM json_array_elements($1::json) WITH ORDINALITY AS counted (value, place) \
-         JOIN keys ON keys.id = counted.value ->> 0 ORDER BY counted.place \
-         ON CONFLICT (key_id) DO UPDATE SET at = greatest(known.at, excluded.at)",
-    )
-}
 
 /// The keys that a write would stop.
 #[derive(Debug, Clone, Copy)]
@@ -100,7 +66,13 @@ impl Store {
             .fetch_all(&self.readers)
             .await?;
         let usage = rows.iter().map(day_count).collect::<Result<_, _>>()?;
-        Ok(Some(KeyUsage { key, usage }))
+        let last = Statement::new("SELECT max(at) FROM key_last_refusal WHERE key_id = $1");
+        let last_rejected_at = last.bind(id).scalar(&self.readers).await?;
+        Ok(Some(KeyUsage {
+            key,
+            last_rejected_at,
+            usage,
+        }))
     }
 
     /// A user with the use of its keys, as far as they are within reach.
@@ -151,57 +123,6 @@ fn day_count(row: &Row) -> Result<DayCount, StoreError> {
 }
 
 impl Write {
-    /// Counts a report, unless it was counted before. Keys that do not exist are left out.
-    pub async fn count(&mut self, report: &UsageReport) -> Result<(), StoreError> {
-        let now = self.now();
-        let new = Statement::new(
-            "INSERT INTO usage_reports (reporter, batch, received_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-        )
-        .bind(&report.reporter)
-        .bind(report.batch)
-        .bind(now)
-        .execute(self.on().await?)
-        .await?;
-        if new == 0 {
-            return Ok(());
-        }
-        Statement::new(
-            "INSERT INTO usage_reporting (only_row, since) VALUES (1, $1) ON CONFLICT DO NOTHING",
-        )
-        .bind(now)
-        .execute(self.on().await?)
-        .await?;
-        // In the order of ids: two reports of the same keys then wait for each other, and never each for the other.
-        let mut days = BTreeMap::new();
-        let mut last_uses = BTreeMap::new();
-        for count in &report.keys {
-            // A gateway's clock may be ahead, but nothing was used in the future.
-            let at = count.last_at.min(now);
-            let day: &mut (i64, i64) = days.entry((count.id.as_str(), at / DAY)).or_default();
-            day.0 = day.0.saturating_add(count.allowed);
-            day.1 = day.1.saturating_add(count.rejected);
-            if count.allowed > 0 {
-                let last: &mut i64 = last_uses.entry(count.id.as_str()).or_default();
-                *last = at.max(*last);
-            }
-        }
-        let days: Vec<_> = days
-            .iter()
-            .map(|((id, day), (allowed, rejected))| (id, day, allowed, rejected))
-            .collect();
-        // Two statements for all keys: every other write waits meanwhile.
-        add_days()
-            .bind(json_text(&days)?)
-            .execute(self.on().await?)
-            .await?;
-        let last_uses: Vec<_> = last_uses.iter().collect();
-        remember_uses()
-            .bind(json_text(&last_uses)?)
-            .execute(self.on().await?)
-            .await?;
-        Ok(())
-    }
-
     /// The working keys among those that a write would stop, which were used lately; where nobody reports
     /// use, all that work.
     pub async fn in_use(&mut self, stopped: Stopped<'_>) -> Result<InUse, StoreError> {

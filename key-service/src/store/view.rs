@@ -13,6 +13,7 @@ use super::resolve::{Found, Resolved};
 use super::review::Reviewing;
 use super::shown::Shown;
 use super::stored::Stored;
+use super::use_of_days::Of;
 use super::write::Write;
 use crate::domain::audit::AuditEntry;
 use crate::domain::credential::Digest;
@@ -21,7 +22,7 @@ use crate::domain::key_rules::KeyRules;
 use crate::domain::reach::Reach;
 use crate::domain::review::Review;
 use crate::domain::tenant::Tenant;
-use crate::domain::usage::{KeyUsage, UserUsage};
+use crate::domain::usage::{KeyUsage, Use, UserUsage};
 use crate::domain::user::User;
 
 /// The records as one caller sees them, and may change them.
@@ -103,6 +104,26 @@ impl View {
             Some(user) => self.store.user_usage(user, &self.reach).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The use of the key of this id since a time, day by day.
+    pub async fn use_of_key(&self, id: &str, since: i64) -> Result<Option<Use>, StoreError> {
+        match self.by_id::<Key>(id).await? {
+            Some(key) => self.use_of_days(Of::Key(&key.id), since).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The use of all keys of the user of this id since a time, day by day.
+    pub async fn use_of_user(&self, id: &str, since: i64) -> Result<Option<Use>, StoreError> {
+        match self.by_id::<User>(id).await? {
+            Some(user) => self.use_of_days(Of::User(&user.id), since).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn use_of_days(&self, of: Of<'_>, since: i64) -> Result<Use, StoreError> {
+        self.store.use_of_days(of, since, &self.reach).await
     }
 
     /// Whether any gateway has ever reported use.

@@ -10,6 +10,7 @@ mod admin_keys_import;
 mod admin_leaks;
 mod admin_review;
 mod admin_tenants;
+mod admin_usage;
 mod admin_users;
 mod audit_chain;
 mod backup;

@@ -135,6 +135,8 @@ const ROWS: &[Row] = &[
     Row("GET", "/admin/v1/tenants/{id}", "", [200; 3], [404; 3]),
     Row("GET", "/admin/v1/users/{id}", "", [200; 3], [404; 3]),
     Row("GET", "/admin/v1/keys/{id}", "", [200; 3], [404; 3]),
+    Row("GET", "/admin/v1/users/{id}/usage", "", [200; 3], [404; 3]),
+    Row("GET", "/admin/v1/keys/{id}/usage", "", [200; 3], [404; 3]),
     Row(
         "POST",
         "/admin/v1/explain",

@@ -283,6 +283,63 @@ pub const COUNT: Number = Number {
     most: 1 << 40,
 };
 
+/// Numbers of things by what they are of: an object. Two names may be read as the same.
+pub struct Counts<T> {
+    /// The rule of the names.
+    pub of: Text<T>,
+    /// What the names are, for errors.
+    pub what: &'static str,
+    /// Members at most.
+    pub most: usize,
+}
+
+impl<T> Rule for Counts<T> {
+    type Value = Vec<(T, i64)>;
+
+    fn read(&self, value: &Value) -> Result<Self::Value, Wrong> {
+        let Value::Object(members) = value else {
+            return Err(wrong(format!(
+                "must be an object of counts by {}, not {}",
+                self.what,
+                kind(value)
+            )));
+        };
+        if members.len() > self.most {
+            return Err(wrong(format!(
+                "must have at most {} {}, not {}",
+                self.most,
+                self.what,
+                members.len()
+            )));
+        }
+        let mut counts = Vec::with_capacity(members.len());
+        let mut errors = Vec::new();
+        for (name, count) in members {
+            match ((self.of.parse)(name).map_err(wrong), COUNT.read(count)) {
+                (Ok(of), Ok(count)) => counts.push((of, count)),
+                (of, count) => {
+                    let wrongs = [of.err(), count.err()].into_iter().flatten().flatten();
+                    errors.extend(Refusal::Invalid(wrongs.collect()).within(name));
+                }
+            }
+        }
+        if errors.is_empty() {
+            Ok(counts)
+        } else {
+            Err(errors)
+        }
+    }
+
+    fn schema(&self) -> Value {
+        json!({
+            "type": "object",
+            "propertyNames": self.of.schema(),
+            "additionalProperties": COUNT.schema(),
+            "maxProperties": self.most,
+        })
+    }
+}
+
 /// A whole number in the text of a query: digits alone.
 pub struct Digits(pub Number);
 
