@@ -3,10 +3,11 @@
 
 use std::sync::atomic::Ordering;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -19,6 +20,13 @@ use crate::store::Failure;
 #[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses((status = 200, body = String)))]
 pub async fn healthz() -> &'static str {
     "ok\n"
+}
+
+/// What is answered as long as there is no database yet: the process is alive, and can do nothing.
+pub fn waiting() -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .fallback(async || Problem::of_database(Failure::Away))
 }
 
 /// What can be done.

@@ -52,18 +52,12 @@ mod version;
 
 use app::App;
 pub use app::Settings;
+pub use health::waiting;
 pub use listen::serve;
 use problem::Problem;
 pub use scanner_keys::ScannerKeys;
 
-use crate::store::{Failure, Store};
-
-/// What is answered as long as there is no database yet: the process is alive, and can do nothing.
-pub fn waiting() -> Router {
-    Router::new()
-        .route("/healthz", get(health::healthz))
-        .fallback(async || Problem::of_database(Failure::Away))
-}
+use crate::store::Store;
 
 /// The whole service as a router. Long polls end as soon as `stopping` turns true.
 pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>) -> Router {
