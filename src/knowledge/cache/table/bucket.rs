@@ -8,7 +8,8 @@ use super::super::entry::EntityId;
 use super::super::shared::{Header, WAYS};
 use super::arena::{self, Arena};
 use super::mark;
-use super::packed::{Known, Reader};
+use super::packed::Known;
+use super::reader::Reader;
 
 /// Words of a bucket: two lines of the processor's caches.
 pub const BUCKET: usize = OWN_WAYS + WAY_WORDS;

@@ -8,6 +8,7 @@
 mod arena;
 mod bucket;
 mod packed;
+mod reader;
 mod scratch;
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,8 @@ use super::shared::{BUCKET_BYTES, Edit, Header, WAYS};
 use crate::host::Memory;
 use arena::Arena;
 use bucket::{BUCKET, Bucket, Found, tag};
-use packed::{Hints, Reader};
+use packed::Hints;
+use reader::Reader;
 pub(super) use scratch::Scratch;
 
 /// Bytes of a record that goes into the table at most.

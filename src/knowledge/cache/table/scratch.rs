@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use super::packed::{self, Kind, Reader};
+use super::packed::{Kind, Known};
+use super::reader::{Reader, blank_key, blank_tenant, blank_user};
 use super::{RECORD_BYTES, Table};
 use crate::knowledge::cache::Epoch;
 use crate::knowledge::cache::entry::EntityId;
@@ -29,9 +30,9 @@ struct Search<'a> {
 impl Default for Scratch {
     fn default() -> Self {
         Self {
-            key: Rc::new(packed::blank_key()),
-            user: Rc::new(packed::blank_user()),
-            tenant: Rc::new(packed::blank_tenant()),
+            key: Rc::new(blank_key()),
+            user: Rc::new(blank_user()),
+            tenant: Rc::new(blank_tenant()),
             bytes: vec![0; RECORD_BYTES].into(),
         }
     }
@@ -51,7 +52,7 @@ impl Scratch {
         let hints = record.hints()?;
         table.expect_at(hints.user);
         table.expect_at(hints.tenant);
-        let known = record.key(own(&mut self.key, packed::blank_key)?)?;
+        let known = record.key(own(&mut self.key, blank_key)?)?;
         let mut search = Search {
             table,
             epoch,
@@ -69,7 +70,7 @@ impl Scratch {
                         None
                     }
                     _ => {
-                        let known = record.user(own(&mut self.user, packed::blank_user)?)?;
+                        let known = record.user(own(&mut self.user, blank_user)?)?;
                         search.joins(known);
                         Some(Rc::clone(&self.user))
                     }
@@ -87,7 +88,7 @@ impl Scratch {
                         None
                     }
                     _ => {
-                        let known = record.tenant(own(&mut self.tenant, packed::blank_tenant)?)?;
+                        let known = record.tenant(own(&mut self.tenant, blank_tenant)?)?;
                         search.joins(known);
                         Some(Rc::clone(&self.tenant))
                     }
@@ -119,7 +120,7 @@ impl Search<'_> {
         self.table.copy(&id(name), self.epoch, self.bytes)
     }
 
-    fn joins(&mut self, known: packed::Known) {
+    fn joins(&mut self, known: Known) {
         self.confirmed = self.confirmed.min(known.confirmed);
     }
 }

@@ -198,9 +198,9 @@ proptest! {
 
     #[test]
     fn bytes_that_nobody_has_written_are_no_record(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        let mut key = packed::blank_key();
-        let mut user = packed::blank_user();
-        let mut tenant = packed::blank_tenant();
+        let mut key = reader::blank_key();
+        let mut user = reader::blank_user();
+        let mut tenant = reader::blank_tenant();
         if let Some(record) = Reader::new(&bytes) {
             let _ = (record.entry(), record.known(), record.hints());
             let _ = (record.key(&mut key), record.user(&mut user), record.tenant(&mut tenant));
