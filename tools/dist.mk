@@ -22,6 +22,13 @@ define bill_of_materials
 	@find . -name '*.cdx.json' -not -path './dist/*' -not -path './target/*' -delete
 endef
 
+# The licences of all that a package is built with.
+#   $(1) its folder, $(2) name of the file
+define licences
+	$(ABOUT)/bin/cargo-about generate --fail --locked --offline --config tools/licences/about.toml \
+	  --manifest-path $(1)/Cargo.toml --output-file dist/$(2).txt tools/licences/licences.hbs
+endef
+
 .PHONY: dist
 dist: wasm $(NATIVE_MODULES) toolchain target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_VERSION) $(CYCLONEDX)/bin/cargo-cyclonedx $(ABOUT)/bin/cargo-about ## Make a release in dist/: programs, checksums, bills of materials, licences
 	$(call rust_target,$(STATIC_TARGET))
@@ -36,8 +43,8 @@ dist: wasm $(NATIVE_MODULES) toolchain target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_V
 	$(call bill_of_materials,key-service,key-service,$(STATIC_TARGET))
 	@# It reads the packages of all platforms, and must ask no one else for a licence.
 	cargo fetch --locked
-	$(ABOUT)/bin/cargo-about generate --fail --locked --offline --config tools/licences/about.toml \
-	  --manifest-path key-service/Cargo.toml --output-file dist/LICENSES.txt tools/licences/licences.hbs
+	$(call licences,key-service,LICENSES)
+	$(call licences,edges/dynamic-module,LICENSES-libkeybound)
 	@cd dist && sha256sum * > SHA256SUMS && cat SHA256SUMS
 
 .PHONY: dist-reproducible
