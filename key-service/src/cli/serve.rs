@@ -87,7 +87,7 @@ pub struct Arguments {
     #[arg(long, env = "KEYBOUND_FILTER_CONFIG", value_name = "FILE")]
     filter_config: Option<PathBuf>,
     /// The public keys of a scanner that reports leaked keys to /leaks/v1/secret-scanning, as GitHub publishes them at
-    /// https://api.github.com/meta/public_keys/secret_scanning. A file that is replaced counts at once. Without it, that
+    /// api.github.com/meta/public_keys/secret_scanning. A file that is replaced counts at once. Without it, that
     /// path is not there
     #[arg(long, env = "KEYBOUND_LEAK_SCANNER_KEYS", value_name = "FILE")]
     leak_scanner_keys: Option<PathBuf>,

@@ -1,5 +1,5 @@
 //! The cache that all workers of the process share: fixed buckets in a store that has neither delete nor
-//! listing, or where the host has memory that all workers read in place, [a table](super::table) there.
+//! listing, or where the host has memory that all workers read in place, a `table` there.
 //!
 //! The number of buckets is fixed by the configuration and each holds a bounded number of bytes, so memory
 //! is bounded by construction, whatever clients send. A bucket is changed by compare-and-swap. Only records
