@@ -19,6 +19,7 @@ pub mod location;
 mod logins;
 pub mod lookup;
 pub mod measures;
+pub mod messages;
 pub mod migrate;
 mod open;
 pub mod page;
@@ -42,6 +43,7 @@ pub mod tokens;
 pub mod usage;
 mod use_of_days;
 pub mod view;
+pub mod webhooks;
 mod writable;
 mod write;
 

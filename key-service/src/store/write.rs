@@ -13,6 +13,7 @@ use super::columns::json_text;
 use super::database::{Engine, MOVED_ON, Store, announce};
 use super::error::StoreError;
 use super::measures::Measures;
+use super::messages::messages;
 use super::pool::Transaction;
 use super::queue::{Turn, Urgency};
 use super::recent::Recent;
@@ -24,6 +25,7 @@ use crate::domain::audit::{Action, Kind};
 use crate::domain::credential::Digest;
 use crate::domain::key::Key;
 use crate::domain::reach::Reach;
+use crate::domain::webhook::Event;
 
 /// What the audit log says beside a record, by name.
 pub type Note = HashMap<&'static str, serde_json::Value>;
@@ -44,6 +46,7 @@ pub struct Write {
     records: Vec<Pending>,
     entries: Vec<(Entry, String)>,
     changes: Vec<Change>,
+    events: Vec<Event>,
     /// Behind the transaction: whoever comes next finds the connection free.
     turn: Turn,
 }
@@ -127,6 +130,7 @@ impl Write {
             records: Vec::new(),
             entries: Vec::new(),
             changes: Vec::new(),
+            events: Vec::new(),
             turn,
         }
     }
@@ -247,7 +251,10 @@ impl Write {
         };
         self.audit(action, table.kind, after.id(), seq, before, &noted)
             .await?;
-        self.changes.push(after.clone().into_change());
+        let change = after.clone().into_change();
+        let before = before.cloned().map(Stored::into_change);
+        self.events.extend(events(action, before, &change));
+        self.changes.push(change);
         Ok(after)
     }
 
@@ -319,6 +326,11 @@ impl Write {
     pub(super) async fn take_over(&mut self, end: End) -> Result<(), StoreError> {
         self.head().await?.audit = end;
         Ok(())
+    }
+
+    /// Lets everybody who wants to be told of this be told, if it becomes true.
+    pub(super) fn tell(&mut self, event: Event) {
+        self.events.push(event);
     }
 
     pub(super) async fn audit(
@@ -440,6 +452,11 @@ impl Write {
                 }
             }
         }
+        let events = std::mem::take(&mut self.events);
+        if !events.is_empty() {
+            let messages = messages(&events, &self.engine, self.now)?;
+            messages.execute(self.transaction.on()?).await?;
+        }
         Ok(())
     }
 
@@ -500,6 +517,20 @@ struct Row<'a> {
     #[serde(flatten)]
     entry: &'a Entry,
     hash: &'a str,
+}
+
+/// What somebody may want to be told of a write.
+fn events(action: Action, before: Option<Change>, after: &Change) -> Vec<Event> {
+    match (before, after) {
+        (None, Change::Key(after)) => Event::of_key(action, None, after),
+        (Some(Change::Key(before)), Change::Key(after)) => {
+            Event::of_key(action, Some(&before), after)
+        }
+        (Some(Change::User(before)), Change::User(after)) => {
+            Event::of_user(Some(&before), after).into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 const INSERT_ENTRIES: &str = "INSERT INTO audit (id, at, actor, action, kind, entity_id, seq, before, after, previous_hash, hash) \
