@@ -41,8 +41,10 @@ words! {
 
 /// What expires within this time is told of.
 pub const EXPIRES_WITHIN: i64 = 7 * time::DAY;
-/// Webhooks at most: each message is written for every one that wants it.
-pub const MOST_WEBHOOKS: i64 = 100;
+/// Webhooks at most: each write asks which of them want to be told.
+pub const MOST_WEBHOOKS: i64 = 1000;
+/// Webhooks of one tenant at most, and those of none: each message is written for every one that wants it.
+pub const MOST_OF_ONE: i64 = 20;
 
 /// Where messages are sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]

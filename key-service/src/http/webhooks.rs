@@ -16,7 +16,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::tenant::Tenant;
 use crate::domain::text::ID;
 use crate::domain::time::now;
-use crate::domain::webhook::{MOST_WEBHOOKS, Redelivery, Webhook, WebhookDraft};
+use crate::domain::webhook::{MOST_OF_ONE, MOST_WEBHOOKS, Redelivery, Webhook, WebhookDraft};
 use crate::store::View;
 use crate::store::messages::DeadMessage;
 use crate::store::webhooks::WebhookFilter;
@@ -99,10 +99,16 @@ pub async fn create(
     {
         return Err(Refusal::field("tenant_id", "there is no tenant of this id").into());
     }
-    if write.count_webhooks().await? >= MOST_WEBHOOKS {
-        return Err(Problem::conflict(format!(
-            "There are {MOST_WEBHOOKS} webhooks, the most that there may be: delete one first."
-        )));
+    let counts = write.count_webhooks(draft.tenant_id.as_deref()).await?;
+    for (count, most, whose) in [
+        (counts[0], MOST_WEBHOOKS, "all tenants together have"),
+        (counts[1], MOST_OF_ONE, "a tenant, or none, has"),
+    ] {
+        if count >= most {
+            return Err(Problem::conflict(format!(
+                "There are {most} webhooks, the most that {whose}: delete one first."
+            )));
+        }
     }
     let webhook = Webhook::create(draft, write.now());
     write.add_webhook(&webhook).await?;

@@ -1,12 +1,12 @@
-//! Messages for webhooks: written in the transaction of the change that they are about, and taken out as soon as the
-//! receiver has taken them. One of several services sends a message at a time.
+//! Messages for webhooks, from the outbox on: given to one of several services that sends them, and taken out as soon as
+//! the receiver has taken them.
 
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::columns::{json, json_text};
-use super::database::{Engine, Store};
+use super::columns::json;
+use super::database::Store;
 use super::error::StoreError;
 use super::page::{Page, PageRequest};
 use super::queue::Urgency;
@@ -17,12 +17,9 @@ use super::view::View;
 use super::webhooks::wants;
 use super::write::Write;
 use crate::domain::key::Key;
-use crate::domain::text::new_id;
 use crate::domain::time::DAY;
 use crate::domain::webhook::{EXPIRES_WITHIN, Event, EventKind};
 
-/// Messages that wait for one receiver at most; later ones are not written until some are taken.
-const MOST_WAITING: i64 = 10_000;
 /// Messages that are sent at a time.
 const AT_A_TIME: i64 = 16;
 /// Of those, for one receiver: one that does not answer keeps no others waiting.
@@ -117,43 +114,6 @@ impl Write {
     }
 }
 
-/// An event, as it is sent to the database.
-#[derive(Serialize)]
-struct Told<'a> {
-    id: String,
-    event: &'static str,
-    tenant_id: Option<&'a str>,
-    payload: String,
-}
-
-/// Writes messages of these to everybody who wants them, all at once: over a network, each way counts.
-pub(super) fn messages(
-    events: &[Event],
-    engine: &Engine,
-    now: i64,
-) -> Result<Statement, StoreError> {
-    let told = events.iter().map(|event| Told {
-        id: new_id("msg_"),
-        event: event.kind.as_str(),
-        tenant_id: event.tenant_id.as_deref(),
-        payload: event.message(now),
-    });
-    let told = json_text(&told.collect::<Vec<_>>())?;
-    let rows = match engine {
-        Engine::Sqlite(_) => "json_each($1)",
-        Engine::Postgres(_) => "json_array_elements($1::json)",
-    };
-    let sql = format!(
-        "INSERT INTO webhook_messages (event_id, webhook_id, event, payload, created_at, attempts, next_at, state) \
-         SELECT told.value ->> 'id', ready.id, told.value ->> 'event', told.value ->> 'payload', $2, 0, $2, 'pending' \
-         FROM {rows} AS told CROSS JOIN (SELECT id, tenant_id, events FROM webhooks WHERE \
-         (SELECT count(*) FROM webhook_messages WHERE webhook_id = webhooks.id) < $3) AS ready \
-         WHERE ready.events LIKE '%,' || (told.value ->> 'event') || ',%' \
-         AND (ready.tenant_id IS NULL OR ready.tenant_id = (told.value ->> 'tenant_id'))"
-    );
-    Ok(Statement::new(sql).bind(told).bind(now).bind(MOST_WAITING))
-}
-
 /// The keys that expire soon, of which nobody was told on the day of this time; none where nobody wants to be told.
 fn expiring(now: i64) -> Statement {
     let mut sql = select::<Key>("");
@@ -233,13 +193,16 @@ impl Store {
         now: i64,
     ) -> Result<bool, StoreError> {
         let is_dead = due.attempt >= MOST_ATTEMPTS;
-        let state = if is_dead { "dead" } else { "pending" };
+        let (state, next_at) = match is_dead {
+            true => ("dead", now),
+            false => ("pending", now + pause(due.attempt)),
+        };
         let mut write = self.write_as(Urgency::Usage, "webhooks", now).await?;
         Statement::new(
             "UPDATE webhook_messages SET state = $1, next_at = $2, last_error = $3 WHERE place = $4",
         )
         .bind(state)
-        .bind(now + pause(due.attempt))
+        .bind(next_at)
         .bind(error)
         .bind(due.place)
         .execute(write.on().await?)

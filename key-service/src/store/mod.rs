@@ -22,6 +22,7 @@ pub mod measures;
 pub mod messages;
 pub mod migrate;
 mod open;
+mod outbox;
 pub mod page;
 pub mod people;
 mod pool;

@@ -110,10 +110,12 @@ impl Write {
         Ok(found.filter(|found| self.reach().sees(found)))
     }
 
-    /// How many webhooks there are, whoever they belong to.
-    pub async fn count_webhooks(&mut self) -> Result<i64, StoreError> {
-        let count = Statement::new("SELECT count(*) FROM webhooks");
-        count.scalar(self.on().await?).await
+    /// How many webhooks there are, whoever they belong to, and how many of this tenant, or of none.
+    pub async fn count_webhooks(&mut self, tenant: Option<&str>) -> Result<[i64; 2], StoreError> {
+        let sql = "SELECT count(*) AS whole, count(CASE WHEN coalesce(tenant_id, '') = $1 THEN 1 END) AS part FROM webhooks";
+        let count = Statement::new(sql).bind(tenant.unwrap_or_default());
+        let row = count.fetch_one(self.on().await?).await?;
+        Ok([row.get("whole")?, row.get("part")?])
     }
 
     /// Adds a webhook.

@@ -13,7 +13,7 @@ use super::columns::json_text;
 use super::database::{Engine, MOVED_ON, Store, announce};
 use super::error::StoreError;
 use super::measures::Measures;
-use super::messages::messages;
+use super::outbox::{events, messages};
 use super::pool::Transaction;
 use super::queue::{Turn, Urgency};
 use super::recent::Recent;
@@ -517,20 +517,6 @@ struct Row<'a> {
     #[serde(flatten)]
     entry: &'a Entry,
     hash: &'a str,
-}
-
-/// What somebody may want to be told of a write.
-fn events(action: Action, before: Option<Change>, after: &Change) -> Vec<Event> {
-    match (before, after) {
-        (None, Change::Key(after)) => Event::of_key(action, None, after),
-        (Some(Change::Key(before)), Change::Key(after)) => {
-            Event::of_key(action, Some(&before), after)
-        }
-        (Some(Change::User(before)), Change::User(after)) => {
-            Event::of_user(Some(&before), after).into_iter().collect()
-        }
-        _ => Vec::new(),
-    }
 }
 
 const INSERT_ENTRIES: &str = "INSERT INTO audit (id, at, actor, action, kind, entity_id, seq, before, after, previous_hash, hash) \

@@ -69,6 +69,8 @@ impl Client {
             // A proxy would look the host up itself.
             .proxy(None)
             .timeout_global(Some(LONGEST))
+            // Each try looks the host up, and no connection that a receiver has closed since is used.
+            .max_idle_connections(0)
             .tls_config(tls)
             .build();
         let vetted = Vetted {

@@ -15,7 +15,7 @@ use key_service::store::messages::Due;
 use key_service::webhooks::{MasterKey, Webhooks};
 use serde_json::{Value, json};
 
-use crate::engine::run_in;
+use crate::engine::{is_postgresql, run_in};
 use crate::program::{Running, run, text};
 use crate::support::{Answer, Service, assert_holds};
 
@@ -133,13 +133,6 @@ fn what_cannot_be_told_to_anybody_is_refused() {
     ] {
         assert_eq!(create(&service, &fields).problem(400), [field], "{fields}");
     }
-    for number in 0..100 {
-        made(
-            &service,
-            &json!({"url": format!("https://hooks.example.com/{number}")}),
-        );
-    }
-    create(&service, &json!({})).problem(409);
     let without = Service::furnished();
     let refused = create(&without, &json!({}));
     refused.problem(409);
@@ -257,13 +250,17 @@ fn one_of_several_senders_is_given_a_message() {
     for number in 0..40 {
         service.make_key(&json!({"id": format!("key_{number}")}));
     }
+    let replica = is_postgresql().then(|| service.replica());
+    let services = [&service, replica.as_ref().unwrap_or(&service)];
     let taken = std::thread::scope(|scope| {
-        let takers: Vec<_> = (0..4)
-            .map(|_| {
+        let takers: Vec<_> = [services, services]
+            .concat()
+            .into_iter()
+            .map(|service| {
                 scope.spawn(|| {
                     let mut taken = Vec::new();
                     loop {
-                        let part = due(&service);
+                        let part = due(service);
                         if part.is_empty() {
                             return taken;
                         }
@@ -546,4 +543,86 @@ fn nothing_is_sent_to_an_address_that_not_everybody_can_reach() {
         assert_eq!(error, "the host has no address that everybody can reach");
     }
     assert!(listener.accept().is_err(), "somebody connected");
+}
+
+#[test]
+fn there_are_no_more_webhooks_than_one_may_have_nor_than_all_may() {
+    let service = furnished();
+    for number in 0..20 {
+        made(
+            &service,
+            &json!({"url": format!("https://hooks.example.com/{number}")}),
+        );
+    }
+    create(&service, &json!({})).problem(409);
+    let of_tenant = json!({"tenant_id": "ten_a"});
+    let id = made(&service, &of_tenant);
+    service.execute(
+        "INSERT INTO webhooks (id, url, events, created_at) WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL \
+         SELECT number + 1 FROM numbers WHERE number < 979) SELECT 'whk_' || number, 'https://hooks.example.com', ',', 0 \
+         FROM numbers",
+    );
+    create(&service, &of_tenant).problem(409);
+    service.delete(&format!("{PATH}/{id}")).expect(200);
+    made(&service, &of_tenant);
+}
+
+#[test]
+fn whoever_does_not_answer_keeps_no_others_waiting() {
+    let service = furnished();
+    let slow = made(&service, &json!({}));
+    for number in 0..20 {
+        service.make_key(&json!({"id": format!("key_{number}")}));
+    }
+    let other = made(&service, &json!({}));
+    service.make_key(&json!({"id": "key_of_both"}));
+    let part = due(&service);
+    let of = |id: &String| part.iter().filter(|due| due.webhook_id == *id).count();
+    assert_eq!([of(&slow), of(&other)], [4, 1]);
+}
+
+#[test]
+fn no_more_messages_wait_for_a_webhook_than_may_and_no_write_fails_for_it() {
+    let service = furnished();
+    let full = made(&service, &json!({}));
+    let other = made(&service, &json!({}));
+    service.execute(
+        "INSERT INTO webhook_messages (event_id, webhook_id, event, payload, created_at, attempts, next_at, state) \
+         WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 9999) \
+         SELECT 'msg_' || number, webhooks.id, 'key.created', '{}', 0, 1, 9000000000, 'pending' \
+         FROM numbers CROSS JOIN webhooks WHERE webhooks.place = 1",
+    );
+    let waiting = || {
+        service.make_key(&json!({}));
+        let told = due(&service);
+        let told: BTreeSet<String> = told.into_iter().map(|due| due.webhook_id).collect();
+        told
+    };
+    assert_eq!(waiting(), BTreeSet::from([full, other.clone()]));
+    assert_eq!(waiting(), BTreeSet::from([other]));
+}
+
+#[test]
+fn what_nobody_takes_is_kept_for_thirty_days() {
+    let service = furnished();
+    let id = made(&service, &json!({}));
+    service.make_key(&json!({}));
+    let mut last = due(&service).remove(0);
+    last.attempt = 8;
+    let today = now();
+    let failed = async || {
+        service
+            .store
+            .message_failed(&last, "answered 500", today)
+            .await
+    };
+    assert!(service.wait_for(failed).unwrap());
+    let kept_at = |at: i64| {
+        let look = async || service.store.tell_of_expiring_keys(at).await;
+        service.wait_for(look).unwrap();
+        let list = service.get(&format!("{PATH}/{id}/dead")).expect(200);
+        list["items"].as_array().unwrap().len()
+    };
+    assert_eq!(kept_at(today + 30 * DAY), 1);
+    assert_eq!(kept_at(today + 31 * DAY), 0);
 }
