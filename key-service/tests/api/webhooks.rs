@@ -9,8 +9,11 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use key_service::domain::audit::Action;
+use key_service::domain::key::{Key, KeyStatus};
 use key_service::domain::time::{DAY, now};
 use key_service::http::Settings;
+use key_service::store::Write;
 use key_service::store::messages::Due;
 use key_service::webhooks::{MasterKey, Webhooks};
 use serde_json::{Value, json};
@@ -57,6 +60,16 @@ fn due(service: &Service) -> Vec<Due> {
     service
         .wait_for(async || service.store.due_messages(now()).await)
         .unwrap()
+}
+
+/// Makes so many messages for the first webhook, due from this time on.
+fn waiting(count: usize, next_at: i64) -> String {
+    format!(
+        "INSERT INTO webhook_messages (event_id, webhook_id, event, payload, created_at, attempts, next_at, state) \
+         WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < {count}) \
+         SELECT 'msg_' || number, webhooks.id, 'key.created', '{{}}', 0, 0, {next_at}, 'pending' \
+         FROM numbers CROSS JOIN webhooks WHERE webhooks.place = 1"
+    )
 }
 
 /// The webhooks and the types of messages that are to be sent now.
@@ -235,21 +248,52 @@ fn a_message_is_that_of_the_standard_and_holds_no_key() {
 #[test]
 fn what_is_not_written_is_told_to_nobody() {
     let service = furnished();
+    let id = made(&service, &json!({"events": ["key.revoked"]}));
+    service.make_key(&json!({"id": "key_a"}));
+    let revoke = async |write: &mut Write| {
+        let before = write.by_id::<Key>("key_a").await.unwrap().unwrap();
+        let after = Key {
+            status: KeyStatus::Revoked,
+            ..before.clone()
+        };
+        let revoked = write.put(Action::Revoke, Some(&before), after).await;
+        revoked.unwrap();
+        // The database has seen it.
+        let seen = write.by_id::<Key>("key_a").await.unwrap().unwrap();
+        assert_eq!(seen.status, KeyStatus::Revoked);
+    };
+    service.wait_for(async || {
+        let mut write = service.store.write("test", now()).await.unwrap();
+        revoke(&mut write).await;
+    });
+    assert!(told(&service).is_empty());
+    service.write(revoke);
+    assert_eq!(
+        told(&service),
+        BTreeSet::from([(id, "key.revoked".to_owned())])
+    );
+}
+
+#[test]
+fn a_message_of_which_nobody_noted_what_became_is_sent_again() {
+    let service = furnished();
     made(&service, &json!({}));
     service.make_key(&json!({"id": "key_a"}));
-    told(&service);
-    let again = json!({"user_id": "usr_a", "id": "key_a"});
-    service.post("/admin/v1/keys", &again).problem(409);
-    assert!(told(&service).is_empty());
+    let sent = due(&service).remove(0);
+    assert!(due(&service).is_empty());
+    let later = async || service.store.due_messages(now() + 60).await;
+    let again = service.wait_for(later).unwrap().remove(0);
+    assert_eq!(
+        (again.event_id, again.payload, again.attempt),
+        (sent.event_id, sent.payload, 2)
+    );
 }
 
 #[test]
 fn one_of_several_senders_is_given_a_message() {
     let service = furnished();
     made(&service, &json!({}));
-    for number in 0..40 {
-        service.make_key(&json!({"id": format!("key_{number}")}));
-    }
+    service.execute(&waiting(400, 0));
     let replica = is_postgresql().then(|| service.replica());
     let services = [&service, replica.as_ref().unwrap_or(&service)];
     let taken = std::thread::scope(|scope| {
@@ -276,7 +320,7 @@ fn one_of_several_senders_is_given_a_message() {
     let mut taken = taken;
     taken.extend(due(&service).into_iter().map(|due| due.event_id));
     let different: BTreeSet<&String> = taken.iter().collect();
-    assert_eq!((taken.len(), different.len()), (40, 40));
+    assert_eq!((taken.len(), different.len()), (400, 400));
 }
 
 #[test]
@@ -586,20 +630,15 @@ fn no_more_messages_wait_for_a_webhook_than_may_and_no_write_fails_for_it() {
     let service = furnished();
     let full = made(&service, &json!({}));
     let other = made(&service, &json!({}));
-    service.execute(
-        "INSERT INTO webhook_messages (event_id, webhook_id, event, payload, created_at, attempts, next_at, state) \
-         WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 9999) \
-         SELECT 'msg_' || number, webhooks.id, 'key.created', '{}', 0, 1, 9000000000, 'pending' \
-         FROM numbers CROSS JOIN webhooks WHERE webhooks.place = 1",
-    );
-    let waiting = || {
+    service.execute(&waiting(9999, 9_000_000_000));
+    let told_to = || {
         service.make_key(&json!({}));
         let told = due(&service);
         let told: BTreeSet<String> = told.into_iter().map(|due| due.webhook_id).collect();
         told
     };
-    assert_eq!(waiting(), BTreeSet::from([full, other.clone()]));
-    assert_eq!(waiting(), BTreeSet::from([other]));
+    assert_eq!(told_to(), BTreeSet::from([full, other.clone()]));
+    assert_eq!(told_to(), BTreeSet::from([other]));
 }
 
 #[test]
