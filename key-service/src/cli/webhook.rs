@@ -4,7 +4,7 @@ use ureq::http::Method;
 
 use super::client::{Given, Listing, Paging, Remote, encoded};
 use super::outcome::Outcome;
-use super::output::Column;
+use super::output::{Column, note};
 use super::record::One;
 use crate::domain::webhook::EventKind;
 
@@ -113,7 +113,11 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
                 .list("events", events)
                 .field("tenant_id", tenant)
                 .body();
-            remote.show(&Method::POST, "/webhooks", Some(body), COLUMNS)
+            remote.show(&Method::POST, "/webhooks", Some(body), COLUMNS)?;
+            if !remote.json {
+                note("Keep the secret now: it is not stored and cannot be shown again.");
+            }
+            Ok(())
         }
         Command::List { tenant, paging } => {
             let filters = [("tenant", tenant.as_deref())];

@@ -98,7 +98,7 @@ async fn send(
         store.measures().webhook_attempt("dead");
         tracing::warn!(
             webhook = id,
-            message = event_id,
+            message_id = event_id,
             attempt,
             error,
             "a webhook did not take a message, and nobody tries any more"
@@ -107,7 +107,7 @@ async fn send(
         store.measures().webhook_attempt("failed");
         tracing::info!(
             webhook = id,
-            message = event_id,
+            message_id = event_id,
             attempt,
             error,
             "a webhook did not take a message"

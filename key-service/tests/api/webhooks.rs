@@ -545,11 +545,39 @@ fn a_running_service_sends_signed_messages_until_they_are_taken() {
             "UPDATE webhook_messages SET next_at = 0 WHERE last_error IS NOT NULL",
         );
     }
+    let log = std::fs::read_to_string(shop.folder.path().join("log")).unwrap();
+    let id = made["id"].as_str().unwrap();
+    assert!(log.contains("answered 500") && log.contains(id), "{log}");
+    let secret = made["secret"].as_str().unwrap();
+    for hidden in [MASTER, secret, &secret[6..]] {
+        assert!(!log.contains(hidden), "{log}");
+    }
     assert_eq!(
         ids.len(),
         1,
         "a message has one id, however often it is sent"
     );
+}
+
+#[test]
+fn a_service_that_lacks_the_key_of_its_webhooks_says_so_and_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    for (more, told) in [
+        (&[][..], "is not set"),
+        (&[("MASTER", "too-short-a-key")], "32 characters or more"),
+    ] {
+        let named = [("KEYBOUND_WEBHOOK_KEY_ENV", "MASTER")];
+        let environment = [&named[..], more].concat();
+        let arguments = ["serve", "--listen", "127.0.0.1:0"];
+        let output = run(folder.path(), &environment, &arguments);
+        assert_eq!(output.status.code(), Some(2));
+        let error = text(&output.stderr);
+        assert!(
+            error.contains("--webhook-key-env") && error.contains(told),
+            "{error}"
+        );
+        assert!(!error.contains("too-short-a-key"), "{error}");
+    }
 }
 
 #[test]
