@@ -90,7 +90,7 @@ pub async fn metrics(State(app): State<App>) -> Response {
         tracing::error!(%error, "keys could not be counted");
         app.metrics.database_failed(error.failure());
     }
-    if let Err(error) = app.metrics.count_messages(&app.store).await {
+    if let Err(error) = app.metrics.messages.refresh(&app.store).await {
         tracing::warn!(%error, "messages to webhooks could not be counted");
     }
     app.metrics.review.refresh(&app.store).await;

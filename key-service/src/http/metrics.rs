@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::Mutex;
 
 use super::attempts::Wrong;
+use super::message_counts::MessageCounts;
 use super::review_counts::ReviewCounts;
 use crate::domain::key::KeyStatus;
 use crate::domain::leak::LeakOutcome;
@@ -22,9 +23,6 @@ use crate::store::{Failure, Store, StoreError};
 
 /// Keys are counted again at the latest after this time, since they expire without a write.
 const COUNTS_FRESH: Duration = Duration::from_secs(60);
-
-/// Messages to webhooks are counted again after this time.
-const MESSAGES_FRESH: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -70,11 +68,6 @@ struct ConnectionLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StateLabels {
-    state: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PoolLabels {
     pool: &'static str,
 }
@@ -104,13 +97,13 @@ pub struct Metrics {
     sequence: Gauge,
     keys: Family<StatusLabels, Gauge>,
     keys_expiring: Family<WithinLabels, Gauge>,
-    messages: Family<StateLabels, Gauge>,
-    messages_counted: Mutex<Option<Instant>>,
     connections: Family<ConnectionLabels, Gauge>,
     connections_most: Family<PoolLabels, Gauge>,
     counted: Mutex<Option<Counted>>,
     /// Keys that ask for a look.
     pub review: ReviewCounts,
+    /// Messages that webhooks have not taken.
+    pub messages: MessageCounts,
 }
 
 /// When keys were counted last.
@@ -205,12 +198,7 @@ impl Metrics {
             "Tries to send a message to a webhook, by what became of them",
             measures.webhook_attempts.clone(),
         );
-        let messages = Family::default();
-        registry.register(
-            "webhook_messages",
-            "Messages that webhooks have not taken, by whether they are tried again",
-            messages.clone(),
-        );
+        let messages = MessageCounts::new(&mut registry);
         let connections = Family::default();
         registry.register(
             "database_connections",
@@ -256,12 +244,11 @@ impl Metrics {
             sequence,
             keys,
             keys_expiring,
-            messages,
-            messages_counted: Mutex::new(None),
             connections,
             connections_most,
             counted: Mutex::new(None),
             review,
+            messages,
         }
     }
 
@@ -317,22 +304,6 @@ impl Metrics {
     /// Whether the database takes writes.
     pub fn writable(&self, writable: bool) {
         self.writable.set(writable.into());
-    }
-
-    /// Counts the messages that webhooks have not taken, unless that was done a moment ago: everybody may ask.
-    pub async fn count_messages(&self, store: &Store) -> Result<(), StoreError> {
-        let mut counted = self.messages_counted.lock().await;
-        if counted.is_some_and(|at| at.elapsed() < MESSAGES_FRESH) {
-            return Ok(());
-        }
-        let counts = store.message_counts().await?;
-        *counted = Some(Instant::now());
-        for (state, count) in [("pending", counts.pending), ("dead", counts.dead)] {
-            self.messages
-                .get_or_create(&StateLabels { state })
-                .set(count);
-        }
-        Ok(())
     }
 
     /// How the connections to the database are used.

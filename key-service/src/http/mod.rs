@@ -31,6 +31,7 @@ mod key_rules;
 mod keys;
 mod leaks;
 mod listen;
+mod message_counts;
 mod metrics;
 mod once;
 mod openapi;

@@ -744,6 +744,7 @@ fn no_route_of_the_admin_api_asks_the_store_itself() {
         "changes",
         "guard",
         "health",
+        "message_counts",
         "metrics",
         "mod",
         "resolve",
