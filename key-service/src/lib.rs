@@ -7,6 +7,7 @@
 //!
 //! [`domain`] holds the rules, [`store`] what is written, [`http`] the routes, [`cli`] the
 //! commands; [`filter`] is the gateway's configuration, by which [`explain`] says why a request gets its verdict.
+//! [`webhooks`] sends what writes leave for those who want to be told.
 //! A write goes: read the record, ask the domain for the next one, write it down with the next sequence number and
 //! an audit entry, commit, wake whoever follows the changes.
 //!
@@ -28,3 +29,4 @@ pub mod explain;
 pub mod filter;
 pub mod http;
 pub mod store;
+pub mod webhooks;

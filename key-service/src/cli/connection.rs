@@ -25,6 +25,11 @@ pub fn agent(server: &str, cacert: Option<&Path>, timeout: Duration) -> Result<A
     Ok(config.build().into())
 }
 
+/// How the service itself reaches others: it trusts the machine's own authorities.
+pub fn tls() -> Result<TlsConfig, Failure> {
+    Ok(TlsConfig::builder().root_certs(trusted(None)?).build())
+}
+
 /// The server as it may be printed: what stands before an @ may be a password.
 pub fn shown(server: &str) -> String {
     match server.split_once("://") {

@@ -44,6 +44,7 @@ mod tenant;
 mod token;
 mod use_of_days;
 mod user;
+mod webhook;
 mod when;
 
 const EXAMPLES: &str = "\
@@ -109,6 +110,9 @@ enum Command {
     /// Keys that were found where everybody can read them
     #[command(subcommand)]
     Leak(leak::Command),
+    /// Whom to tell of what becomes of keys
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// Which keys ask for a look, and why
     Review(review::Arguments),
     /// Make tenants, users and keys what files say
@@ -149,6 +153,7 @@ pub fn main() -> ExitCode {
         Command::Key(command) => key::run(command, &remote),
         Command::Approval(command) => approval::run(command, &remote),
         Command::Leak(command) => leak::run(command, &remote),
+        Command::Webhook(command) => webhook::run(command, &remote),
         Command::Review(arguments) => review::run(&arguments, &remote),
         Command::Apply(arguments) => apply::apply(&arguments, &remote),
         Command::Diff(arguments) => apply::diff(&arguments, &remote),

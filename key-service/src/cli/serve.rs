@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tracing_subscriber::EnvFilter;
 
+use super::connection;
 use super::database::{Database, Pepper, open_when_there};
 use super::listen::Listen;
 use super::outcome::{Failure, Outcome};
@@ -24,6 +25,7 @@ use crate::http::{self, ScannerKeys, Settings};
 use crate::store::Store;
 use crate::store::location::{CONNECTIONS, FEWEST_CONNECTIONS};
 use crate::store::retention::Retention;
+use crate::webhooks::{Client, MasterKey, Webhooks};
 
 /// Requests under way at a stop get this long to finish.
 const LONGEST_STOP: Duration = Duration::from_secs(10);
@@ -91,6 +93,13 @@ pub struct Arguments {
     /// path is not there
     #[arg(long, env = "KEYBOUND_LEAK_SCANNER_KEYS", value_name = "FILE")]
     leak_scanner_keys: Option<PathBuf>,
+    /// Name of the environment variable that holds the key from which the secrets of webhooks are derived, 32 characters
+    /// or more. Without it no webhook can be made, and none is told of anything. With another key, all have other secrets
+    #[arg(long, env = "KEYBOUND_WEBHOOK_KEY_ENV", value_name = "VARIABLE")]
+    webhook_key_env: Option<String>,
+    /// Send messages to private addresses too, and without TLS: for receivers in the network of the service
+    #[arg(long, env = "KEYBOUND_WEBHOOK_ALLOW_PRIVATE")]
+    webhook_allow_private: bool,
     /// How logs are written to stderr
     #[arg(long, env = "KEYBOUND_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -124,11 +133,14 @@ fn kept(text: &str) -> Result<Kept, String> {
 
 pub fn run(arguments: Arguments, as_json: bool) -> Outcome {
     start_logging(&arguments)?;
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::Refused(format!("cannot start: {error}")))?
-        .block_on(serve(arguments, as_json))
+        .map_err(|error| Failure::Refused(format!("cannot start: {error}")))?;
+    let outcome = runtime.block_on(serve(arguments, as_json));
+    // A receiver that does not answer must not hold up the end: the message is sent again by whoever comes next.
+    runtime.shutdown_background();
+    outcome
 }
 
 fn start_logging(arguments: &Arguments) -> Outcome {
@@ -161,6 +173,11 @@ async fn serve(arguments: Arguments, as_json: bool) -> Outcome {
         .map(ScannerKeys::open)
         .transpose()
         .map_err(|error| Failure::Usage(format!("--leak-scanner-keys: {error}")))?;
+    let webhooks = webhooks(&arguments)?;
+    let tls = match webhooks {
+        Some(_) => Some(connection::tls()?),
+        None => None,
+    };
     // The address first: without it, no database is made and no token is printed in vain.
     let listener = arguments.listen.bind().await.map_err(|error| {
         Failure::Refused(format!(
@@ -177,6 +194,7 @@ async fn serve(arguments: Arguments, as_json: bool) -> Outcome {
         digester,
         filter: Arc::new(filter),
         scanner_keys: scanner_keys.map(Arc::new),
+        webhooks: webhooks.clone(),
         ..Settings::default()
     };
     let head_timeout = settings.head_timeout;
@@ -228,6 +246,10 @@ async fn serve(arguments: Arguments, as_json: bool) -> Outcome {
         audit: arguments.audit_retention.0,
         usage: arguments.usage_retention.0,
     };
+    let sender = webhooks.zip(tls).map(|(webhooks, tls)| {
+        let client = Client::new(&webhooks, tls);
+        tokio::spawn(crate::webhooks::run(store.clone(), webhooks, client))
+    });
     let pruner = tokio::spawn(prune(store.clone(), retention));
     tokio::select! {
         () = &mut server => {}
@@ -242,6 +264,9 @@ async fn serve(arguments: Arguments, as_json: bool) -> Outcome {
     follower.abort();
     prober.abort();
     pruner.abort();
+    if let Some(sender) = sender {
+        sender.abort();
+    }
     store.close().await;
     tracing::info!("stopped");
     Ok(())
@@ -266,6 +291,24 @@ fn filter(arguments: &Arguments, digester: &Digester) -> Result<Filter, Failure>
         );
     }
     Ok(filter)
+}
+
+/// What it takes to send messages to webhooks.
+fn webhooks(arguments: &Arguments) -> Result<Option<Arc<Webhooks>>, Failure> {
+    let Some(name) = &arguments.webhook_key_env else {
+        return Ok(None);
+    };
+    let text = std::env::var(name).map_err(|_| {
+        Failure::Usage(format!(
+            "the environment variable {name}, named by --webhook-key-env, is not set"
+        ))
+    })?;
+    let master = MasterKey::new(&text)
+        .map_err(|error| Failure::Usage(format!("{name}, named by --webhook-key-env, {error}")))?;
+    Ok(Some(Arc::new(Webhooks {
+        master,
+        allow_private: arguments.webhook_allow_private,
+    })))
 }
 
 /// Makes sure that somebody can use the service: the tokens of the environment are registered, and

@@ -19,6 +19,8 @@ words! {
         Approval = "approval",
         /// What the keys of a tenant must have.
         KeyRules = "key_rules",
+        /// Somebody who is told of what becomes of keys.
+        Webhook = "webhook",
         /// A bearer token of this service.
         Token = "token",
         /// The database as a whole.

@@ -22,6 +22,7 @@ pub mod time;
 pub mod token;
 pub mod usage;
 pub mod user;
+pub mod webhook;
 pub mod words;
 
 pub use patch::Patch;

@@ -12,6 +12,7 @@ use super::scanner_keys::ScannerKeys;
 use crate::domain::credential::Digester;
 use crate::filter::Filter;
 use crate::store::Store;
+use crate::webhooks::Webhooks;
 
 /// How the service behaves towards its callers.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub struct Settings {
     pub filter: Arc<Filter>,
     /// By whose signatures scanners may report leaked keys; without any, nobody without a token may.
     pub scanner_keys: Option<Arc<ScannerKeys>>,
+    /// What it takes to send messages to webhooks; without it, none can be made.
+    pub webhooks: Option<Arc<Webhooks>>,
     /// How long the head of a request may take to arrive, counted from the answer before: a connection that
     /// is idle for longer is closed. More than the idle timeout of Envoy's cluster (30 s in envoy.yaml), or
     /// Envoy sends a request on a connection that is just being closed.
@@ -40,6 +43,7 @@ impl Default for Settings {
             digester: Digester::default(),
             filter: Arc::default(),
             scanner_keys: None,
+            webhooks: None,
             head_timeout: Duration::from_secs(40),
             body_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(15),

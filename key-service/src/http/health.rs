@@ -90,6 +90,9 @@ pub async fn metrics(State(app): State<App>) -> Response {
         tracing::error!(%error, "keys could not be counted");
         app.metrics.database_failed(error.failure());
     }
+    if let Err(error) = app.metrics.messages.refresh(&app.store).await {
+        tracing::warn!(%error, "messages to webhooks could not be counted");
+    }
     app.metrics.review.refresh(&app.store).await;
     app.metrics.writable(app.store.refused_write().is_none());
     app.metrics.connections(app.store.pool_sizes());

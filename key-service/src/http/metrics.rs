@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::Mutex;
 
 use super::attempts::Wrong;
+use super::message_counts::MessageCounts;
 use super::review_counts::ReviewCounts;
 use crate::domain::key::KeyStatus;
 use crate::domain::leak::LeakOutcome;
@@ -101,6 +102,8 @@ pub struct Metrics {
     counted: Mutex<Option<Counted>>,
     /// Keys that ask for a look.
     pub review: ReviewCounts,
+    /// Messages that webhooks have not taken.
+    pub messages: MessageCounts,
 }
 
 /// When keys were counted last.
@@ -190,6 +193,12 @@ impl Metrics {
             "How often the database turned out to have another history, so that gateways started over",
             measures.origin_changes.clone(),
         );
+        registry.register(
+            "webhook_attempts",
+            "Tries to send a message to a webhook, by what became of them",
+            measures.webhook_attempts.clone(),
+        );
+        let messages = MessageCounts::new(&mut registry);
         let connections = Family::default();
         registry.register(
             "database_connections",
@@ -239,6 +248,7 @@ impl Metrics {
             connections_most,
             counted: Mutex::new(None),
             review,
+            messages,
         }
     }
 

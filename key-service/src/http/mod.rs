@@ -31,6 +31,7 @@ mod key_rules;
 mod keys;
 mod leaks;
 mod listen;
+mod message_counts;
 mod metrics;
 mod once;
 mod openapi;
@@ -49,6 +50,7 @@ mod use_of_days;
 mod users;
 mod verdict;
 mod version;
+mod webhooks;
 
 use app::App;
 pub use app::Settings;
@@ -84,6 +86,10 @@ pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>)
         .routes(routes!(approvals::deny))
         .routes(routes!(leaks::report))
         .routes(routes!(scanner::report))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::show, webhooks::delete))
+        .routes(routes!(webhooks::dead))
+        .routes(routes!(webhooks::redeliver))
         .routes(routes!(review::review))
         .routes(routes!(apply::apply).layer(DefaultBodyLimit::max(apply::LARGEST)))
         .routes(routes!(apply::diff).layer(DefaultBodyLimit::max(apply::LARGEST)))

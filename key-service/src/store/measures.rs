@@ -14,6 +14,23 @@ pub struct Measures {
     pub wakeups: Family<WakeupLabels, Counter>,
     /// How often the database turned out to have another history.
     pub origin_changes: Counter,
+    /// Tries to send messages to webhooks, by what became of them.
+    pub webhook_attempts: Family<AttemptLabels, Counter>,
+}
+
+/// What became of a try.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AttemptLabels {
+    result: &'static str,
+}
+
+impl Measures {
+    /// Counts a try.
+    pub fn webhook_attempt(&self, result: &'static str) {
+        self.webhook_attempts
+            .get_or_create(&AttemptLabels { result })
+            .inc();
+    }
 }
 
 /// What told of a write of another service.
@@ -33,12 +50,19 @@ impl Default for Measures {
         for labels in [NOTIFY, POLL] {
             wakeups.get_or_create(&labels).inc_by(0);
         }
+        let webhook_attempts = Family::<AttemptLabels, Counter>::default();
+        for result in ["taken", "failed", "dead"] {
+            webhook_attempts
+                .get_or_create(&AttemptLabels { result })
+                .inc_by(0);
+        }
         Self {
             write_wait: Histogram::new([
                 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0,
             ]),
             wakeups,
             origin_changes: Counter::default(),
+            webhook_attempts,
         }
     }
 }

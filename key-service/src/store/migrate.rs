@@ -67,6 +67,7 @@ fn copied() -> Vec<Copied> {
             ],
         ),
         ("key_rules", &["tenant_id", "rules"]),
+        ("webhook_expiring", &["key_id", "day"]),
         ("retries", &["id", "request", "entity_id", "made_at"]),
         ("key_usage", &["key_id", "day", "allowed", "rejected"]),
         ("key_last_use", &["key_id", "at"]),
@@ -99,7 +100,31 @@ fn copied() -> Vec<Copied> {
         ],
         numbered: Some("place"),
     };
-    records.chain([approvals]).chain(others).collect()
+    let webhooks = Copied {
+        name: "webhooks",
+        columns: vec!["place", "id", "tenant_id", "url", "events", "created_at"],
+        numbered: Some("place"),
+    };
+    let messages = Copied {
+        name: "webhook_messages",
+        columns: vec![
+            "place",
+            "event_id",
+            "webhook_id",
+            "event",
+            "payload",
+            "created_at",
+            "attempts",
+            "next_at",
+            "state",
+            "last_error",
+        ],
+        numbered: Some("place"),
+    };
+    records
+        .chain([approvals, webhooks, messages])
+        .chain(others)
+        .collect()
 }
 
 /// What was copied.

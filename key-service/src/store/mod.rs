@@ -19,8 +19,10 @@ pub mod location;
 mod logins;
 pub mod lookup;
 pub mod measures;
+pub mod messages;
 pub mod migrate;
 mod open;
+mod outbox;
 pub mod page;
 pub mod people;
 mod pool;
@@ -42,6 +44,7 @@ pub mod tokens;
 pub mod usage;
 mod use_of_days;
 pub mod view;
+pub mod webhooks;
 mod writable;
 mod write;
 

@@ -13,6 +13,7 @@ use super::columns::json_text;
 use super::database::{Engine, MOVED_ON, Store, announce};
 use super::error::StoreError;
 use super::measures::Measures;
+use super::outbox::{events, messages};
 use super::pool::Transaction;
 use super::queue::{Turn, Urgency};
 use super::recent::Recent;
@@ -24,6 +25,7 @@ use crate::domain::audit::{Action, Kind};
 use crate::domain::credential::Digest;
 use crate::domain::key::Key;
 use crate::domain::reach::Reach;
+use crate::domain::webhook::Event;
 
 /// What the audit log says beside a record, by name.
 pub type Note = HashMap<&'static str, serde_json::Value>;
@@ -44,6 +46,7 @@ pub struct Write {
     records: Vec<Pending>,
     entries: Vec<(Entry, String)>,
     changes: Vec<Change>,
+    events: Vec<Event>,
     /// Behind the transaction: whoever comes next finds the connection free.
     turn: Turn,
 }
@@ -127,6 +130,7 @@ impl Write {
             records: Vec::new(),
             entries: Vec::new(),
             changes: Vec::new(),
+            events: Vec::new(),
             turn,
         }
     }
@@ -247,7 +251,10 @@ impl Write {
         };
         self.audit(action, table.kind, after.id(), seq, before, &noted)
             .await?;
-        self.changes.push(after.clone().into_change());
+        let change = after.clone().into_change();
+        let before = before.cloned().map(Stored::into_change);
+        self.events.extend(events(action, before, &change));
+        self.changes.push(change);
         Ok(after)
     }
 
@@ -319,6 +326,11 @@ impl Write {
     pub(super) async fn take_over(&mut self, end: End) -> Result<(), StoreError> {
         self.head().await?.audit = end;
         Ok(())
+    }
+
+    /// Lets everybody who wants to be told of this be told, if it becomes true.
+    pub(super) fn tell(&mut self, event: Event) {
+        self.events.push(event);
     }
 
     pub(super) async fn audit(
@@ -439,6 +451,11 @@ impl Write {
                         .await?;
                 }
             }
+        }
+        let events = std::mem::take(&mut self.events);
+        if !events.is_empty() {
+            let messages = messages(&events, &self.engine, self.now)?;
+            messages.execute(self.transaction.on()?).await?;
         }
         Ok(())
     }

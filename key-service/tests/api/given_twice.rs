@@ -48,6 +48,12 @@ fn a_field_given_twice_is_refused_wherever_it_is() {
         ),
         (
             "POST",
+            "/admin/v1/webhooks",
+            r#"{"url": "https://a.example.com", "url": "https://b.example.com"}"#,
+            "url",
+        ),
+        (
+            "POST",
             "/admin/v1/approvals",
             r#"{"user_id": "usr_a", "api": "orders", "api": "stock"}"#,
             "api",

@@ -59,4 +59,5 @@ mod v1_resolve;
 mod v1_usage;
 mod versions;
 mod walls;
+mod webhooks;
 mod wrong_tokens;

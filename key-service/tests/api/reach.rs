@@ -7,6 +7,7 @@ use key_service::domain::audit::Action;
 use key_service::domain::time::now;
 use key_service::domain::token::{Grant, Role, Token};
 use key_service::domain::user::User;
+use key_service::domain::webhook::{EventKind, Webhook};
 use serde_json::{Value, json};
 
 use crate::routes::{Area, routes_of};
@@ -46,7 +47,7 @@ pub fn token(service: &Service, role: Role) -> Token {
 
 /// Two tenants with users and keys, and a key of nobody's tenant.
 fn world() -> Service {
-    let service = Service::furnished();
+    let service = crate::webhooks::furnished();
     let admin = |path: &str, body: Value| service.post(path, &body).expect(201);
     admin("/admin/v1/tenants", json!({"id": "ten_b", "name": THEIRS}));
     admin(
@@ -85,6 +86,17 @@ fn world() -> Service {
             };
             let action = Action::Update;
             write.put(action, Some(&before), narrowed).await.unwrap();
+            let webhook = Webhook {
+                id: format!("whk_{who}"),
+                tenant_id: tenant.map(str::to_owned),
+                url: format!(
+                    "https://{}.example.com",
+                    if who == "a" { "ours" } else { THEIRS }
+                ),
+                events: vec![EventKind::UserStopped],
+                created_at: now(),
+            };
+            write.add_webhook(&webhook).await.unwrap();
             // One to approve, and one to deny.
             for kind in ["apa", "apd"] {
                 let request = Approval {
@@ -224,6 +236,43 @@ const ROWS: &[Row] = &[
         [200, 403, 403],
         [200, 403, 403],
     ),
+    Row("GET", "/admin/v1/webhooks", "", [200; 3], [200; 3]),
+    Row(
+        "POST",
+        "/admin/v1/webhooks",
+        r#"{"url": "https://ours.example.com", "events": ["key.leaked"], "tenant_id": "ten_WHO"}"#,
+        [201, 403, 403],
+        [400, 403, 403],
+    ),
+    // A developer's token sees none: a URL may hold what opens the receiver.
+    Row(
+        "GET",
+        "/admin/v1/webhooks/{id}",
+        "",
+        [200, 200, 404],
+        [404; 3],
+    ),
+    Row(
+        "GET",
+        "/admin/v1/webhooks/{id}/dead",
+        "",
+        [200, 200, 404],
+        [404; 3],
+    ),
+    Row(
+        "POST",
+        "/admin/v1/webhooks/{id}/redeliver",
+        "{}",
+        [200, 403, 403],
+        [404, 403, 403],
+    ),
+    Row(
+        "DELETE",
+        "/admin/v1/webhooks/{id}",
+        "",
+        [200, 403, 403],
+        [404, 403, 403],
+    ),
     Row("GET", "/admin/v1/approvals", "", [200; 3], [200; 3]),
     Row(
         "POST",
@@ -305,6 +354,7 @@ impl Row {
             "users" => "usr",
             "approvals" if template.ends_with("/deny") => "apd",
             "approvals" => "apa",
+            "webhooks" => "whk",
             _ => "key",
         };
         let path = template.replace("{id}", &format!("{kind}_{who}"));
@@ -362,14 +412,14 @@ fn what_is_another_tenants_does_not_exist_on_any_route() {
                     "{role:?} {method} {template} {who}: {}",
                     answer.text
                 );
-                let told = ["ten", "usr", "key", "apa", "apd"]
+                let told = ["ten", "usr", "key", "apa", "apd", "whk"]
                     .into_iter()
                     .fold(answer.text, |told, kind| {
                         told.replace(&format!("{kind}_{who}"), kind)
                     });
                 for secret in [
                     THEIRS, "ten_b", "usr_b", "key_b", "key_b2", "usr_n", "key_n", "apa_b",
-                    "apd_b", "apa_n",
+                    "apd_b", "apa_n", "whk_b",
                 ] {
                     assert!(
                         !names(&told, secret),
@@ -410,7 +460,7 @@ fn what_is_ones_own_is_there_on_every_route() {
             );
             for secret in [
                 THEIRS, "ten_b", "usr_b", "key_b", "key_b2", "usr_n", "key_n", "apa_b", "apd_b",
-                "apa_n",
+                "apa_n", "whk_b",
             ] {
                 assert!(
                     !names(&answer.text, secret),
@@ -500,6 +550,7 @@ fn lists_hold_what_is_ones_own_whatever_they_are_asked_for() {
             "key_a2",
             "apa_a",
             "apd_a",
+            "whk_a",
             "bounded-viewer"
         ])
     );
@@ -693,6 +744,7 @@ fn no_route_of_the_admin_api_asks_the_store_itself() {
         "changes",
         "guard",
         "health",
+        "message_counts",
         "metrics",
         "mod",
         "resolve",

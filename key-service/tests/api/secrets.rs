@@ -19,10 +19,21 @@ fn bytes_of(folder: &Path) -> Vec<u8> {
     bytes
 }
 
-fn holds(bytes: &[u8], text: &str) -> bool {
+pub fn holds(bytes: &[u8], text: &str) -> bool {
     bytes
         .windows(text.len())
         .any(|window| window == text.as_bytes())
+}
+
+/// Everything that the database holds.
+pub fn stored(service: &Service) -> Vec<u8> {
+    match engine::server() {
+        Some(server) => {
+            let mut dump = server.client("pg_dump", &service.database().name);
+            done(&mut dump).unwrap().into_bytes()
+        }
+        None => bytes_of(&service.folder()),
+    }
 }
 
 #[test]
@@ -40,13 +51,7 @@ fn neither_files_nor_answers_hold_a_key_or_token() {
     ];
     let found = json!({"keys": [made["secret"]], "found_at": "a place"});
     service.post("/admin/v1/leaks", &found).expect(200);
-    let files = match engine::server() {
-        Some(server) => {
-            let mut dump = server.client("pg_dump", &service.database().name);
-            done(&mut dump).unwrap().into_bytes()
-        }
-        None => bytes_of(&service.folder()),
-    };
+    let files = stored(&service);
     assert!(
         holds(&files, "key_1"),
         "the search must see what is written"
