@@ -172,7 +172,10 @@ fn a_write_on_one_service_wakes_the_followers_of_the_other() {
             .expect(201);
         assert_eq!(follower.join().unwrap()["changes"][0]["id"], "ten_b");
     });
-    assert!(heard(&second, "notify") + heard(&second, "poll") > before);
+    // The followers are woken before it is counted.
+    until("it is counted", || {
+        heard(&second, "notify") + heard(&second, "poll") > before
+    });
     // Told of many more, nearly all by the database itself.
     for _ in 0..20 {
         let version = first.post("/admin/v1/tenants", &json!({})).expect(201)["version"]
