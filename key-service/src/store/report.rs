@@ -28,17 +28,27 @@ fn add_days() -> Statement {
     )
 }
 
-/// Remembers last uses.
-fn remember_uses() -> Statement {
-    Statement::each(
-        "INSERT INTO key_last_use (key_id, at) SELECT keys.id, counted.value ->> 1 \
-         FROM json_each($1) AS counted CROSS JOIN keys ON keys.id = counted.value ->> 0 WHERE true \
-         ON CONFLICT (key_id) DO UPDATE SET at = max(at, excluded.at)",
-        "INSERT INTO key_last_use AS known (key_id, at) SELECT keys.id, (counted.value ->> 1)::bigint \
-         FROM json_array_elements($1::json) WITH ORDINALITY AS counted (value, place) \
-         JOIN keys ON keys.id = counted.value ->> 0 ORDER BY counted.place \
-         ON CONFLICT (key_id) DO UPDATE SET at = greatest(known.at, excluded.at)",
-    )
+/// Remembers in a table when something last happened to keys.
+macro_rules! remember {
+    ($table:literal) => {
+        Statement::each(
+            concat!(
+                "INSERT INTO ",
+                $table,
+                " (key_id, at) SELECT keys.id, counted.value ->> 1 \
+                 FROM json_each($1) AS counted CROSS JOIN keys ON keys.id = counted.value ->> 0 WHERE true \
+                 ON CONFLICT (key_id) DO UPDATE SET at = max(at, excluded.at)",
+            ),
+            concat!(
+                "INSERT INTO ",
+                $table,
+                " AS known (key_id, at) SELECT keys.id, (counted.value ->> 1)::bigint \
+                 FROM json_array_elements($1::json) WITH ORDINALITY AS counted (value, place) \
+                 JOIN keys ON keys.id = counted.value ->> 0 ORDER BY counted.place \
+                 ON CONFLICT (key_id) DO UPDATE SET at = greatest(known.at, excluded.at)",
+            ),
+        )
+    };
 }
 
 /// Adds to the counts of refusals.
@@ -53,19 +63,6 @@ fn add_refusals() -> Statement {
          FROM json_array_elements($1::json) WITH ORDINALITY AS counted (value, place) \
          JOIN keys ON keys.id = counted.value ->> 0 ORDER BY counted.place \
          ON CONFLICT (key_id, day, code) DO UPDATE SET requests = known.requests + excluded.requests",
-    )
-}
-
-/// Remembers last refusals.
-fn remember_refusals() -> Statement {
-    Statement::each(
-        "INSERT INTO key_last_refusal (key_id, at) SELECT keys.id, counted.value ->> 1 \
-         FROM json_each($1) AS counted CROSS JOIN keys ON keys.id = counted.value ->> 0 WHERE true \
-         ON CONFLICT (key_id) DO UPDATE SET at = max(at, excluded.at)",
-        "INSERT INTO key_last_refusal AS known (key_id, at) SELECT keys.id, (counted.value ->> 1)::bigint \
-         FROM json_array_elements($1::json) WITH ORDINALITY AS counted (value, place) \
-         JOIN keys ON keys.id = counted.value ->> 0 ORDER BY counted.place \
-         ON CONFLICT (key_id) DO UPDATE SET at = greatest(known.at, excluded.at)",
     )
 }
 
@@ -174,11 +171,16 @@ impl Write {
             .iter()
             .map(|((id, day), (allowed, rejected))| (id, day, allowed, rejected));
         self.add(add_days(), days.collect(), &[]).await?;
-        self.add(remember_uses(), sums.last_uses.iter().collect(), &[])
-            .await?;
+        self.add(
+            remember!("key_last_use"),
+            sums.last_uses.iter().collect(),
+            &[],
+        )
+        .await?;
         self.add(add_refusals(), named(&sums.refusals), &[]).await?;
         let last_refusals = sums.last_refusals.iter().collect();
-        self.add(remember_refusals(), last_refusals, &[]).await?;
+        self.add(remember!("key_last_refusal"), last_refusals, &[])
+            .await?;
         let bounds = [NETWORKS_OF_A_DAY.into(), OTHER.into()];
         self.add(add_networks(), named(&sums.networks), &bounds)
             .await
