@@ -229,6 +229,7 @@ const ROWS: &[Row] = &[
     ),
     Row("GET", "/admin/v1/refusals", "", [200; 3], [200; 3]),
     Row("GET", "/admin/v1/review", "", [200; 3], [200; 3]),
+    Row("GET", "/admin/v1/review/counts", "", [200; 3], [200; 3]),
     // What is sent is nobody's here: see the tests of its own.
     Row(
         "POST",
