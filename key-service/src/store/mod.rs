@@ -38,6 +38,7 @@ pub mod review;
 mod schema;
 mod server;
 mod shown;
+pub mod sorted;
 mod sql;
 pub mod stored;
 pub mod tokens;

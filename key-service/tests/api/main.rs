@@ -53,6 +53,7 @@ mod scim;
 mod scim_conformance;
 mod secret_scanning;
 mod secrets;
+mod sorted_lists;
 mod stored_records;
 mod support;
 mod urgent_writes;
