@@ -18,6 +18,7 @@ use crate::http::guard;
 
 mod api;
 mod assets;
+mod audit_words;
 mod error;
 mod form;
 mod links;
@@ -29,6 +30,7 @@ mod records;
 mod settings;
 mod sign_in;
 mod visit;
+mod why;
 
 pub use settings::{Origin, Settings};
 
