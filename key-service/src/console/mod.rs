@@ -18,10 +18,12 @@ use crate::http::guard;
 
 mod api;
 mod assets;
+mod chain;
 mod error;
 mod form;
 mod links;
 mod list;
+mod mend;
 mod overview;
 mod page;
 mod parts;
