@@ -19,10 +19,12 @@ use crate::http::guard;
 mod api;
 mod assets;
 mod audit_words;
+mod chain;
 mod error;
 mod form;
 mod links;
 mod list;
+mod mend;
 mod overview;
 mod page;
 mod parts;
@@ -55,6 +57,7 @@ pub fn pages(app: App, settings: Settings, api: Router) -> Router {
     Router::new()
         .route("/console", get(overview::show))
         .route("/console/", get(overview::show))
+        .route("/console/why", get(why::show).post(why::ask))
         .route(
             "/console/sign-in",
             get(sign_in::show).post(sign_in::by_token),
