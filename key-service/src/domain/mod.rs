@@ -16,6 +16,7 @@ mod patch;
 pub mod reach;
 pub mod refusal;
 pub mod review;
+pub mod session;
 pub mod tenant;
 pub mod text;
 pub mod time;

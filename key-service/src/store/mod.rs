@@ -37,6 +37,7 @@ pub mod retries;
 pub mod review;
 mod schema;
 mod server;
+mod sessions;
 mod shown;
 pub mod sorted;
 mod sql;

@@ -41,6 +41,7 @@ impl Store {
         let day = |kept: i64| (now - kept) / DAY;
         while self.prune_reports(now - REPORTS_KEPT, now).await? == PART {}
         while self.prune_retries(now - REMEMBERED, now).await? == PART {}
+        while self.prune_sessions(now).await? == PART {}
         if let Some(kept) = retention.usage {
             for sql in USAGE {
                 while self.take_out(sql, day(kept), now).await? == PART {}
@@ -66,6 +67,15 @@ impl Store {
         self.take_out(
             "DELETE FROM retries WHERE id IN (SELECT id FROM retries WHERE made_at <= $1 LIMIT $2)",
             before,
+            now,
+        )
+        .await
+    }
+
+    async fn prune_sessions(&self, now: i64) -> Result<i64, StoreError> {
+        self.take_out(
+            "DELETE FROM sessions WHERE digest IN (SELECT digest FROM sessions WHERE expires_at <= $1 LIMIT $2)",
+            now,
             now,
         )
         .await
