@@ -180,6 +180,7 @@ fn entry(session: Session, digest: &TokenDigest) -> (TokenEntry, TokenDigest) {
         SignedInBy::Identity { name, grant } => {
             let entry = TokenEntry {
                 name,
+                owner: grant.tenant_id.clone(),
                 grant,
                 created_at: 0,
                 revoked_at: None,
