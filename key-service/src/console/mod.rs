@@ -1,7 +1,7 @@
 //! The console: pages for people, made on the server, without a script. It is a client of the admin API within the same
 //! process: it shows and does what the token or the identity of its visitor may, by the routes and rules of the API.
 //!
-//! [`visit`] says who asks, `sign_in` lets them in, [`api`] asks the admin API for them. [`page`] is what all pages have
+//! [`visit`] says who asks, `sign_in` and `oidc` let them in, [`api`] asks the admin API for them. [`page`] is what all pages have
 //! in common, [`parts`] are the pieces that they are made of; [`list`] and [`form`] are two whole kinds of pages. What is
 //! left is a file a page, named as its path.
 
@@ -20,8 +20,10 @@ mod api;
 mod assets;
 mod error;
 mod form;
+mod identity;
 mod links;
 mod list;
+mod oidc;
 mod overview;
 mod page;
 mod parts;
@@ -30,6 +32,8 @@ mod settings;
 mod sign_in;
 mod visit;
 
+pub use identity::{Provider, Roles};
+pub use oidc::CALLBACK;
 pub use settings::{Origin, Settings};
 
 /// Bytes of a form at most.
@@ -57,6 +61,8 @@ pub fn pages(app: App, settings: Settings, api: Router) -> Router {
             "/console/sign-in",
             get(sign_in::show).post(sign_in::by_token),
         )
+        .route(oidc::START, get(oidc::start))
+        .route(CALLBACK, get(oidc::finish))
         .route("/console/sign-out", post(sign_in::out))
         .route(assets::STYLE, get(assets::style))
         .route(assets::ICON, get(assets::icon))
