@@ -18,11 +18,14 @@ use crate::http::guard;
 
 mod api;
 mod assets;
+mod audit_words;
+mod chain;
 mod error;
 mod form;
 mod identity;
 mod links;
 mod list;
+mod mend;
 mod oidc;
 mod overview;
 mod page;
@@ -31,6 +34,7 @@ mod records;
 mod settings;
 mod sign_in;
 mod visit;
+mod why;
 
 pub use identity::{Provider, Roles};
 pub use oidc::CALLBACK;
@@ -57,6 +61,7 @@ pub fn pages(app: App, settings: Settings, api: Router) -> Router {
     Router::new()
         .route("/console", get(overview::show))
         .route("/console/", get(overview::show))
+        .route("/console/why", get(why::show).post(why::ask))
         .route(
             "/console/sign-in",
             get(sign_in::show).post(sign_in::by_token),
