@@ -206,7 +206,7 @@ impl Narrowing {
     }
 
     /// Only where one of these columns holds the text, in any case of its letters.
-    fn hold(&mut self, columns: &[&str], text: Option<&str>) {
+    pub(super) fn hold(&mut self, columns: &[&str], text: Option<&str>) {
         let Self(sql) = self;
         let Some(text) = text else {
             return;

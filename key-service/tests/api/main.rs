@@ -11,6 +11,7 @@ mod admin_leaks;
 mod admin_refusals;
 mod admin_review;
 mod admin_tenants;
+mod admin_tokens;
 mod admin_usage;
 mod admin_users;
 mod audit_chain;
