@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use super::client::{Given, Remote};
 use super::outcome::{Failure, Outcome};
 use super::output::note;
-use super::when::when;
 use super::{explained, log_line};
+use crate::domain::when::when;
 
 const HELP: &str = "\
 Name the key by --key-id, --digest or --key-file, or let the request carry it (--header, --path). Never put a \

@@ -24,6 +24,7 @@ pub mod token;
 pub mod usage;
 pub mod user;
 pub mod webhook;
+pub mod when;
 pub mod words;
 
 pub use patch::Patch;
