@@ -32,7 +32,6 @@ mod key;
 mod key_rules;
 mod leak;
 mod listen;
-mod log_line;
 mod migrate_store;
 mod outcome;
 mod output;

@@ -18,6 +18,7 @@ use crate::http::guard;
 
 mod api;
 mod assets;
+mod audit_words;
 mod chain;
 mod error;
 mod form;
@@ -31,6 +32,7 @@ mod records;
 mod settings;
 mod sign_in;
 mod visit;
+mod why;
 
 pub use settings::{Origin, Settings};
 

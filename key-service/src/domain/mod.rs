@@ -21,6 +21,7 @@ pub mod tenant;
 pub mod text;
 pub mod time;
 pub mod token;
+pub mod traffic;
 pub mod usage;
 pub mod user;
 pub mod webhook;

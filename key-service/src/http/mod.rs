@@ -38,6 +38,7 @@ mod openapi;
 mod page;
 pub(crate) mod problem;
 mod record;
+mod refusals;
 mod resolve;
 mod review;
 mod review_counts;
@@ -91,7 +92,9 @@ pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>)
         .routes(routes!(webhooks::show, webhooks::delete))
         .routes(routes!(webhooks::dead))
         .routes(routes!(webhooks::redeliver))
+        .routes(routes!(refusals::refusals))
         .routes(routes!(review::review))
+        .routes(routes!(review::counts))
         .routes(routes!(apply::apply).layer(DefaultBodyLimit::max(apply::LARGEST)))
         .routes(routes!(apply::diff).layer(DefaultBodyLimit::max(apply::LARGEST)))
         .routes(routes!(export::export))

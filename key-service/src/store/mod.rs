@@ -42,6 +42,7 @@ mod shown;
 mod sql;
 pub mod stored;
 pub mod tokens;
+mod traffic;
 pub mod usage;
 mod use_of_days;
 pub mod view;
