@@ -45,7 +45,6 @@ mod token;
 mod use_of_days;
 mod user;
 mod webhook;
-pub(crate) mod when;
 
 const EXAMPLES: &str = "\
 Examples:
