@@ -14,9 +14,9 @@ use super::list::Asked;
 use super::see;
 use super::sign_in::{begin, next, refusal};
 use super::visit::{Console, set};
-use crate::domain::session::{IDENTITY, SignedInBy};
+use crate::domain::session::SignedInBy;
 use crate::domain::text::line;
-use crate::domain::token::{Grant, Role};
+use crate::domain::token::{Grant, IDENTITY, Role};
 use crate::store::StoreError;
 
 mod held;
