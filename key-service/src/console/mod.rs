@@ -22,15 +22,20 @@ mod audit_words;
 mod chain;
 mod error;
 mod form;
+mod key_rules;
+mod keys;
 mod links;
 mod list;
 mod mend;
 mod overview;
 mod page;
 mod parts;
+mod record;
 mod records;
 mod settings;
 mod sign_in;
+mod stop;
+mod typed;
 mod visit;
 mod why;
 
@@ -64,6 +69,7 @@ pub fn pages(app: App, settings: Settings, api: Router) -> Router {
         .route("/console/sign-out", post(sign_in::out))
         .route(assets::STYLE, get(assets::style))
         .route(assets::ICON, get(assets::icon))
+        .merge(keys::routes())
         .route("/console/{*path}", get(error::nothing_here))
         .method_not_allowed_fallback(error::nothing_here)
         .layer(axum::extract::DefaultBodyLimit::max(LARGEST_FORM))

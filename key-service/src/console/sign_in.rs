@@ -58,7 +58,7 @@ fn page(problem: Option<String>, wanted: Option<&str>) -> Shown<SignInPage> {
 }
 
 /// Where to go behind the sign-in: to a page of the console, and nowhere else.
-fn next(wanted: Option<&str>) -> String {
+pub fn next(wanted: Option<&str>) -> String {
     let is_ours = |path: &&str| {
         let rest = path.strip_prefix("/console");
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
