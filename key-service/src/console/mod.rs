@@ -35,7 +35,9 @@ mod records;
 mod settings;
 mod sign_in;
 mod stop;
+mod tenants;
 mod typed;
+mod users;
 mod visit;
 mod why;
 
@@ -70,6 +72,8 @@ pub fn pages(app: App, settings: Settings, api: Router) -> Router {
         .route(assets::STYLE, get(assets::style))
         .route(assets::ICON, get(assets::icon))
         .merge(keys::routes())
+        .merge(users::routes())
+        .merge(tenants::routes())
         .route("/console/{*path}", get(error::nothing_here))
         .method_not_allowed_fallback(error::nothing_here)
         .layer(axum::extract::DefaultBodyLimit::max(LARGEST_FORM))

@@ -109,6 +109,11 @@ fn filters() -> Vec<Field> {
     ]
 }
 
+/// What stands above the cells of a key.
+pub(super) fn labels() -> impl Iterator<Item = &'static str> {
+    KEYS.columns.iter().map(|(label, _)| *label)
+}
+
 /// The cells of a key.
 pub(super) fn row(key: &Key) -> Vec<Cell> {
     let never = match key.usage_reported {

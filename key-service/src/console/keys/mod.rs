@@ -10,7 +10,19 @@ mod stop;
 use axum::Router;
 use axum::routing::{get, post};
 
+use super::parts::{Column, Table};
+use super::records::Key;
 use super::visit::Console;
+
+/// Keys on the page of another record, with the columns that their own list has.
+pub fn table(caption: &str, keys: &[Key]) -> Table {
+    Table {
+        caption: caption.to_owned(),
+        columns: list::labels().map(Column::plain).collect(),
+        rows: keys.iter().map(list::row).collect(),
+        empty: "There is no key.".to_owned(),
+    }
+}
 
 /// The pages.
 pub fn routes() -> Router<Console> {
