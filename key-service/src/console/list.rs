@@ -131,7 +131,12 @@ impl Listing {
                 .into_iter()
                 .map(|field| {
                     let value = asked.get(field.name).unwrap_or_default().to_owned();
-                    field.holding(value)
+                    let wrong = problem.iter().flat_map(|problem: &Problem| &problem.errors);
+                    let mut of_field = wrong.filter(|wrong| wrong.field == field.name);
+                    Field {
+                        error: of_field.next().map(|wrong| wrong.message.clone()),
+                        ..field.holding(value)
+                    }
                 })
                 .collect(),
             table: Table {

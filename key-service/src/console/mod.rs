@@ -23,6 +23,8 @@ mod chain;
 mod error;
 mod form;
 mod identity;
+mod key_rules;
+mod keys;
 mod links;
 mod list;
 mod mend;
@@ -30,9 +32,14 @@ mod oidc;
 mod overview;
 mod page;
 mod parts;
+mod record;
 mod records;
 mod settings;
 mod sign_in;
+mod stop;
+mod tenants;
+mod typed;
+mod users;
 mod visit;
 mod why;
 
@@ -71,6 +78,9 @@ pub fn pages(app: App, settings: Settings, api: Router) -> Router {
         .route("/console/sign-out", post(sign_in::out))
         .route(assets::STYLE, get(assets::style))
         .route(assets::ICON, get(assets::icon))
+        .merge(keys::routes())
+        .merge(users::routes())
+        .merge(tenants::routes())
         .route("/console/{*path}", get(error::nothing_here))
         .method_not_allowed_fallback(error::nothing_here)
         .layer(axum::extract::DefaultBodyLimit::max(LARGEST_FORM))
