@@ -17,7 +17,9 @@ use crate::http::app::App;
 use crate::http::guard;
 
 mod api;
+mod approvals;
 mod assets;
+mod audit;
 mod audit_words;
 mod chain;
 mod error;
@@ -28,16 +30,20 @@ mod keys;
 mod links;
 mod list;
 mod mend;
+mod my;
 mod oidc;
 mod overview;
 mod page;
 mod parts;
 mod record;
 mod records;
+mod review;
 mod settings;
+mod shown_once;
 mod sign_in;
 mod stop;
 mod tenants;
+mod tokens;
 mod typed;
 mod users;
 mod visit;
@@ -81,6 +87,11 @@ pub fn pages(app: App, settings: Settings, api: Router) -> Router {
         .merge(keys::routes())
         .merge(users::routes())
         .merge(tenants::routes())
+        .merge(approvals::routes())
+        .merge(audit::routes())
+        .merge(review::routes())
+        .merge(tokens::routes())
+        .merge(my::routes())
         .route("/console/{*path}", get(error::nothing_here))
         .method_not_allowed_fallback(error::nothing_here)
         .layer(axum::extract::DefaultBodyLimit::max(LARGEST_FORM))

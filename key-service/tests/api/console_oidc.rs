@@ -247,12 +247,19 @@ fn a_provider_that_changes_its_key_goes_on() {
     let claims = json!({"groups": "admins"});
     let visitor = Visitor::new(&service);
     assert_eq!(sign_in(&visitor, &issuer, &claims, Signed::Rightly).status, 303);
+    assert_eq!(issuer.asked_for_keys(), 1);
+    issuer.change_key();
+    for _ in 0..2 {
+        let visitor = Visitor::new(&service);
+        assert_eq!(sign_in(&visitor, &issuer, &claims, Signed::Rightly).status, 303);
+    }
+    assert_eq!(issuer.asked_for_keys(), 2);
+    // Not at once again, or whoever makes up tokens would have it asked for each.
     issuer.change_key();
     let visitor = Visitor::new(&service);
-    // The keys are young: they are not asked for again at once, whoever sends tokens.
     let answer = sign_in(&visitor, &issuer, &claims, Signed::Rightly);
     assert_refused(&visitor, &answer, 403, "Signature verification failed");
-    assert_eq!(issuer.asked_for_keys(), 1);
+    assert_eq!(issuer.asked_for_keys(), 2);
 }
 
 #[test]

@@ -107,7 +107,9 @@ impl Issuer {
 
     /// It signs with another key from now on.
     pub fn change_key(&self) {
-        self.state.lock().unwrap().key = new_key("second");
+        let mut state = self.state.lock().unwrap();
+        let name = format!("{} again", state.key.0);
+        state.key = new_key(&name);
     }
 
     /// How often its keys were asked for.

@@ -25,9 +25,8 @@ use super::roles::{Claims, Roles};
 
 /// How long its addresses and keys are taken for right.
 const KEPT: Duration = Duration::from_secs(3600);
-/// How long they are, where a token comes that none of the keys has signed: whoever makes up tokens has it asked no more
-/// often than this.
-const KEPT_AT_LEAST: Duration = Duration::from_secs(30);
+/// How often it is asked for its keys, where tokens come that none of them has signed: not for each that is made up.
+const BETWEEN: Duration = Duration::from_secs(30);
 /// Questions to it at a time.
 const AT_A_TIME: usize = 8;
 /// Bytes of an answer at most.
@@ -75,6 +74,8 @@ impl fmt::Debug for Provider {
 /// Its addresses and keys.
 struct Known {
     at: Instant,
+    /// When they were last asked for because of a key that is not among them.
+    missed_at: Option<Instant>,
     metadata: CoreProviderMetadata,
 }
 
@@ -149,7 +150,7 @@ impl Provider {
 
     /// Where the browser goes, and what it must bring back from there.
     pub async fn begin(&self, next: &str) -> Result<(String, Flow), NotVouched> {
-        let metadata = self.metadata(KEPT).await?;
+        let metadata = self.metadata(false).await?;
         let groups = Scope::new("groups".to_owned());
         let has_groups = metadata
             .scopes_supported()
@@ -181,7 +182,7 @@ impl Provider {
 
     /// What it says of whoever brought this code back.
     pub async fn finish(&self, code: &str, flow: Flow) -> Result<Claims, NotVouched> {
-        let metadata = self.metadata(KEPT).await?;
+        let metadata = self.metadata(false).await?;
         let token = self.exchange(&metadata, code, flow.verifier).await?;
         let nonce = Nonce::new(flow.nonce);
         let verified = match self.verify(metadata, &token, &nonce) {
@@ -189,7 +190,7 @@ impl Provider {
             Err(ClaimsVerificationError::SignatureVerification(
                 SignatureVerificationError::NoMatchingKey,
             )) => {
-                let metadata = self.metadata(KEPT_AT_LEAST).await?;
+                let metadata = self.metadata(true).await?;
                 self.verify(metadata, &token, &nonce)
             }
             verified => verified,
@@ -250,10 +251,14 @@ impl Provider {
         token.claims(&verifier, nonce).map(drop)
     }
 
-    /// Its addresses and keys, no older than this.
-    async fn metadata(&self, oldest: Duration) -> Result<CoreProviderMetadata, NotVouched> {
+    /// Its addresses and keys. `misses` says that one of those that are known is not enough.
+    async fn metadata(&self, misses: bool) -> Result<CoreProviderMetadata, NotVouched> {
         let mut known = self.known.lock().await;
-        if let Some(known) = known.as_ref().filter(|known| known.at.elapsed() < oldest) {
+        let is_good = |known: &&Known| match misses {
+            true => known.missed_at.is_some_and(|at| at.elapsed() < BETWEEN),
+            false => known.at.elapsed() < KEPT,
+        };
+        if let Some(known) = known.as_ref().filter(is_good) {
             return Ok(known.metadata.clone());
         }
         let found =
@@ -270,6 +275,7 @@ impl Provider {
         })?;
         *known = Some(Known {
             at: Instant::now(),
+            missed_at: misses.then(Instant::now),
             metadata: metadata.clone(),
         });
         Ok(metadata)
