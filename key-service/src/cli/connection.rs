@@ -38,7 +38,8 @@ pub fn of_provider(issuer: &str) -> Result<Agent, Failure> {
     let is_near = is_loopback(issuer);
     if !is_near && !issuer.starts_with("https://") {
         return Err(Failure::Usage(
-            "--oidc-issuer must begin with https://, as who signs in trusts what it says".to_owned(),
+            "--oidc-issuer must begin with https://, as who signs in trusts what it says"
+                .to_owned(),
         ));
     }
     let config = Agent::config_builder()

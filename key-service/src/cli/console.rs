@@ -64,9 +64,11 @@ impl Console {
     }
 
     fn provider(&self) -> Result<Option<Provider>, Failure> {
-        let (Some(issuer), Some(client_id), Some(origin)) =
-            (&self.oidc_issuer, &self.oidc_client_id, &self.console_origin)
-        else {
+        let (Some(issuer), Some(client_id), Some(origin)) = (
+            &self.oidc_issuer,
+            &self.oidc_client_id,
+            &self.console_origin,
+        ) else {
             return Ok(None);
         };
         let secret = self.oidc_client_secret_file.as_deref().map(|path| {
@@ -98,9 +100,8 @@ impl Console {
         let Some(path) = &self.oidc_roles else {
             return Ok(Roles::default());
         };
-        let wrong = |error: String| {
-            Failure::Usage(format!("--oidc-roles {}: {error}", path.display()))
-        };
+        let wrong =
+            |error: String| Failure::Usage(format!("--oidc-roles {}: {error}", path.display()));
         let mut documents = documents::documents(&documents::read(path)?).map_err(wrong)?;
         match (documents.pop(), documents.is_empty()) {
             (Some(document), true) => Roles::read(document).map_err(wrong),

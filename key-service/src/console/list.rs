@@ -61,10 +61,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
 impl Asked {
     /// A parameter that holds something.
     pub fn get(&self, name: &str) -> Option<&str> {
-        let mut values = self
-            .typed
-            .iter()
-            .filter(|(parameter, _)| parameter == name);
+        let mut values = self.typed.iter().filter(|(parameter, _)| parameter == name);
         let text = values.next().map(|(_, value)| value.trim())?;
         (!text.is_empty()).then_some(text)
     }

@@ -44,10 +44,19 @@ const REASONS: [(&str, &str); 11] = [
     ("never_used", "never_used: made long ago, never used"),
     ("no_expiry", "no_expiry: it never expires"),
     ("expires_soon", "expires_soon: the client needs another"),
-    ("rotation_due", "rotation_due: it is older than it should be"),
-    ("breaks_rules", "breaks_rules: against the tenant's key rules"),
+    (
+        "rotation_due",
+        "rotation_due: it is older than it should be",
+    ),
+    (
+        "breaks_rules",
+        "breaks_rules: against the tenant's key rules",
+    ),
     ("everything_allowed", "everything_allowed: its scope is *"),
-    ("person_owned", "person_owned: a person's, used like a system's"),
+    (
+        "person_owned",
+        "person_owned: a person's, used like a system's",
+    ),
 ];
 
 /// A key that asks for a look.

@@ -16,8 +16,10 @@ impl Store {
         sql.push("users.status = 'active' AND (");
         for (place, name) in names.iter().enumerate() {
             sql.push(if place == 0 { "" } else { " OR " });
-            sql.push("users.external_id = ").push_bind((*name).to_owned());
-            sql.push(" OR users.login_key = ").push_bind(login_key(name));
+            sql.push("users.external_id = ")
+                .push_bind((*name).to_owned());
+            sql.push(" OR users.login_key = ")
+                .push_bind(login_key(name));
         }
         // Of no name there is nobody.
         sql.push(if names.is_empty() { "1 = 0" } else { "" });

@@ -68,8 +68,15 @@ fn sign_in(visitor: &Visitor<'_>, issuer: &Issuer, claims: &Value, signed: Signe
 #[track_caller]
 fn assert_refused(visitor: &Visitor<'_>, answer: &Answer, status: u16, told: &str) {
     assert_eq!(answer.status, status, "{}", answer.text);
-    assert!(answer.text.contains(told), "{told} is not in {}", answer.text);
-    assert!(answer.text.contains("name=\"token\""), "a token can be used");
+    assert!(
+        answer.text.contains(told),
+        "{told} is not in {}",
+        answer.text
+    );
+    assert!(
+        answer.text.contains("name=\"token\""),
+        "a token can be used"
+    );
     assert!(visitor.cookies.borrow().is_empty(), "{:?}", visitor.cookies);
     assert_eq!(visitor.get("/console/why").status, 303);
 }
@@ -81,7 +88,10 @@ fn a_claim_gives_a_role_and_bounds_it_to_a_tenant() {
     let plain = Visitor::new(&service);
     let page = plain.page("/console/sign-in?next=/console/keys");
     assert!(page.contains("Sign in with 127.0.0.1"), "{page}");
-    assert!(page.contains("/console/sign-in/oidc?next=%2Fconsole%2Fkeys"), "{page}");
+    assert!(
+        page.contains("/console/sign-in/oidc?next=%2Fconsole%2Fkeys"),
+        "{page}"
+    );
 
     let admin = Visitor::new(&service);
     let claims = json!({"groups": ["x", "admins"], "email": "Anna@example.com"});
@@ -91,19 +101,31 @@ fn a_claim_gives_a_role_and_bounds_it_to_a_tenant() {
     let cookies = admin.cookies.borrow().clone();
     assert_eq!(cookies.keys().collect::<Vec<_>>(), ["__Host-keybound"]);
     let page = admin.page("/console");
-    assert!(page.contains("oidc:Anna@example.com") && page.contains(">admin<"), "{page}");
+    assert!(
+        page.contains("oidc:Anna@example.com") && page.contains(">admin<"),
+        "{page}"
+    );
     // The name is the actor.
     admin.post("/console/sign-out", &[]);
 
     let viewer = Visitor::new(&service);
     let claims = json!({"groups": "shop-support", "sub": "s-7"});
-    assert_eq!(sign_in(&viewer, &issuer, &claims, Signed::Rightly).status, 303);
+    assert_eq!(
+        sign_in(&viewer, &issuer, &claims, Signed::Rightly).status,
+        303
+    );
     let page = viewer.page("/console");
-    assert!(page.contains("oidc:s-7") && page.contains("viewer of ten_a"), "{page}");
+    assert!(
+        page.contains("oidc:s-7") && page.contains("viewer of ten_a"),
+        "{page}"
+    );
 
     let by_email = Visitor::new(&service);
     let claims = json!({"email": "vera@example.com", "email_verified": true});
-    assert_eq!(sign_in(&by_email, &issuer, &claims, Signed::Rightly).status, 303);
+    assert_eq!(
+        sign_in(&by_email, &issuer, &claims, Signed::Rightly).status,
+        303
+    );
     assert!(by_email.page("/console").contains(">viewer<"));
 }
 
@@ -111,11 +133,23 @@ fn a_claim_gives_a_role_and_bounds_it_to_a_tenant() {
 fn whoever_is_an_active_user_is_a_developer_until_they_are_stopped() {
     let issuer = Issuer::start();
     let service = service(&issuer);
-    user(&service, &json!({"id": "usr_by_sub", "tenant_id": "ten_a", "external_id": "sub-7"}));
-    user(&service, &json!({"id": "usr_by_login", "tenant_id": "ten_b", "login": "Ben@Example.com"}));
+    user(
+        &service,
+        &json!({"id": "usr_by_sub", "tenant_id": "ten_a", "external_id": "sub-7"}),
+    );
+    user(
+        &service,
+        &json!({"id": "usr_by_login", "tenant_id": "ten_b", "login": "Ben@Example.com"}),
+    );
     for (claims, id) in [
-        (json!({"sub": "sub-7", "email": "other@example.com"}), "usr_by_sub"),
-        (json!({"sub": "x", "email": "ben@example.com"}), "usr_by_login"),
+        (
+            json!({"sub": "sub-7", "email": "other@example.com"}),
+            "usr_by_sub",
+        ),
+        (
+            json!({"sub": "x", "email": "ben@example.com"}),
+            "usr_by_login",
+        ),
         (json!({"sub": "BEN@example.com"}), "usr_by_login"),
     ] {
         let visitor = Visitor::new(&service);
@@ -124,9 +158,13 @@ fn whoever_is_an_active_user_is_a_developer_until_they_are_stopped() {
         let page = visitor.page("/console/why");
         assert!(page.contains(&format!("developer {id}")), "{page}");
         let path = format!("/admin/v1/users/{id}?force=true");
-        service.patch(&path, &json!({"status": "deactivated"})).expect(200);
+        service
+            .patch(&path, &json!({"status": "deactivated"}))
+            .expect(200);
         assert_eq!(visitor.get("/console/why").status, 303);
-        service.patch(&path, &json!({"status": "active"})).expect(200);
+        service
+            .patch(&path, &json!({"status": "active"}))
+            .expect(200);
     }
 }
 
@@ -134,18 +172,45 @@ fn whoever_is_an_active_user_is_a_developer_until_they_are_stopped() {
 fn who_is_nobody_here_is_told_so() {
     let issuer = Issuer::start();
     let service = service(&issuer);
-    user(&service, &json!({"id": "usr_1", "tenant_id": "ten_a", "login": "twice@example.com"}));
-    user(&service, &json!({"id": "usr_2", "tenant_id": "ten_b", "login": "twice@example.com"}));
-    user(&service, &json!({"id": "usr_3", "login": "gone@example.com", "status": "suspended"}));
-    user(&service, &json!({"id": "usr_4", "login": "lax@example.com"}));
+    user(
+        &service,
+        &json!({"id": "usr_1", "tenant_id": "ten_a", "login": "twice@example.com"}),
+    );
+    user(
+        &service,
+        &json!({"id": "usr_2", "tenant_id": "ten_b", "login": "twice@example.com"}),
+    );
+    user(
+        &service,
+        &json!({"id": "usr_3", "login": "gone@example.com", "status": "suspended"}),
+    );
+    user(
+        &service,
+        &json!({"id": "usr_4", "login": "lax@example.com"}),
+    );
     for (claims, told) in [
         (json!({"sub": "nobody"}), "no active user has"),
         (json!({"email": "gone@example.com"}), "no active user has"),
-        (json!({"email": "twice@example.com"}), "more than one active user"),
-        (json!({"email": "lax@example.com", "email_verified": false}), "no active user has"),
-        (json!({"email": "lax@example.com", "email_verified": "false"}), "no active user has"),
-        (json!({"email": "vera@example.com", "email_verified": false}), "no active user has"),
-        (json!({"email": "<script>alert(1)</script>"}), "&#60;script&#62;alert(1)"),
+        (
+            json!({"email": "twice@example.com"}),
+            "more than one active user",
+        ),
+        (
+            json!({"email": "lax@example.com", "email_verified": false}),
+            "no active user has",
+        ),
+        (
+            json!({"email": "lax@example.com", "email_verified": "false"}),
+            "no active user has",
+        ),
+        (
+            json!({"email": "vera@example.com", "email_verified": false}),
+            "no active user has",
+        ),
+        (
+            json!({"email": "<script>alert(1)</script>"}),
+            "&#60;script&#62;alert(1)",
+        ),
         (json!({"email": "a\nb@example.com"}), "no line of text"),
     ] {
         let visitor = Visitor::new(&service);
@@ -164,13 +229,33 @@ fn a_token_that_is_not_the_providers_own_for_this_sign_in_counts_for_nothing() {
         (json!({"nonce": "another"}), Signed::Rightly, "nonce"),
         (json!({"nonce": null}), Signed::Rightly, "nonce"),
         (json!({"aud": "another"}), Signed::Rightly, "audiences"),
-        (json!({"aud": [CLIENT.0, "another"]}), Signed::Rightly, "audience"),
-        (json!({"iss": "https://another.example"}), Signed::Rightly, "issuer"),
+        (
+            json!({"aud": [CLIENT.0, "another"]}),
+            Signed::Rightly,
+            "audience",
+        ),
+        (
+            json!({"iss": "https://another.example"}),
+            Signed::Rightly,
+            "issuer",
+        ),
         (json!({"exp": now - hour}), Signed::Rightly, "Expired"),
-        (json!({}), Signed::ByAnother, "Signature verification failed"),
+        (
+            json!({}),
+            Signed::ByAnother,
+            "Signature verification failed",
+        ),
         (json!({}), Signed::Not, "does not count"),
-        (json!({}), Signed::WithPublicKey, "Signature verification failed"),
-        (json!({}), Signed::WithSecret, "Signature verification failed"),
+        (
+            json!({}),
+            Signed::WithPublicKey,
+            "Signature verification failed",
+        ),
+        (
+            json!({}),
+            Signed::WithSecret,
+            "Signature verification failed",
+        ),
     ] {
         let visitor = Visitor::new(&service);
         let mut claims = claims.clone();
@@ -207,7 +292,12 @@ fn only_the_browser_that_began_ends_and_once() {
     assert_eq!(visitor.get(&link).status, 303);
     *visitor.cookies.borrow_mut() = held;
     let answer = visitor.get(&link);
-    assert_refused(&visitor, &answer, 403, "&#60;b&#62;this code is unknown or was used");
+    assert_refused(
+        &visitor,
+        &answer,
+        403,
+        "&#60;b&#62;this code is unknown or was used",
+    );
 
     // Of another provider, or with no code.
     let visitor = Visitor::new(&service);
@@ -216,9 +306,17 @@ fn only_the_browser_that_began_ends_and_once() {
     let answer = visitor.get(&other);
     assert_refused(&visitor, &answer, 403, "from another provider");
     let link = begin(&visitor);
-    let refused = link.replace("code=", "error_description=<i>No+way</i>&error=access_denied&x=");
+    let refused = link.replace(
+        "code=",
+        "error_description=<i>No+way</i>&error=access_denied&x=",
+    );
     let answer = visitor.get(&refused.replace('<', "%3C").replace('>', "%3E"));
-    assert_refused(&visitor, &answer, 403, "&#60;i&#62;No way&#60;/i&#62; (access_denied)");
+    assert_refused(
+        &visitor,
+        &answer,
+        403,
+        "&#60;i&#62;No way&#60;/i&#62; (access_denied)",
+    );
     // What anybody could have put into a link is not repeated.
     let answer = visitor.get(&format!("{CALLBACK}?error=call+0800&state=made-up"));
     assert!(!answer.text.contains("0800"));
@@ -232,7 +330,14 @@ fn the_way_back_leads_to_the_console_and_its_cookie_is_for_it_alone() {
     let visitor = Visitor::new(&service);
     let away = visitor.get("/console/sign-in/oidc?next=https://evil.example");
     let cookie = away.header("set-cookie").to_owned();
-    for flag in ["__Host-keybound-oidc=", "HttpOnly", "SameSite=Lax", "Secure", "Path=/", "Max-Age=600"] {
+    for flag in [
+        "__Host-keybound-oidc=",
+        "HttpOnly",
+        "SameSite=Lax",
+        "Secure",
+        "Path=/",
+        "Max-Age=600",
+    ] {
         assert!(cookie.contains(flag), "{flag} is not in {cookie}");
     }
     let claims = json!({"groups": "admins"});
@@ -246,12 +351,18 @@ fn a_provider_that_changes_its_key_goes_on() {
     let service = service(&issuer);
     let claims = json!({"groups": "admins"});
     let visitor = Visitor::new(&service);
-    assert_eq!(sign_in(&visitor, &issuer, &claims, Signed::Rightly).status, 303);
+    assert_eq!(
+        sign_in(&visitor, &issuer, &claims, Signed::Rightly).status,
+        303
+    );
     assert_eq!(issuer.asked_for_keys(), 1);
     issuer.change_key();
     for _ in 0..2 {
         let visitor = Visitor::new(&service);
-        assert_eq!(sign_in(&visitor, &issuer, &claims, Signed::Rightly).status, 303);
+        assert_eq!(
+            sign_in(&visitor, &issuer, &claims, Signed::Rightly).status,
+            303
+        );
     }
     assert_eq!(issuer.asked_for_keys(), 2);
     // Not at once again, or whoever makes up tokens would have it asked for each.
@@ -280,7 +391,10 @@ fn signing_out_everywhere_ends_all_sessions_of_an_identity() {
     let claims = json!({"groups": "admins", "email": "anna@example.com"});
     let visitors = [Visitor::new(&service), Visitor::new(&service)];
     for visitor in &visitors {
-        assert_eq!(sign_in(visitor, &issuer, &claims, Signed::Rightly).status, 303);
+        assert_eq!(
+            sign_in(visitor, &issuer, &claims, Signed::Rightly).status,
+            303
+        );
     }
     visitors[0].done("/console/sign-out", &[("everywhere", "true")]);
     for visitor in &visitors {
@@ -296,9 +410,14 @@ fn signing_out_everywhere_ends_all_sessions_of_an_identity() {
 /// Files for the options of `serve`.
 fn files(folder: &Path) {
     std::fs::write(folder.join("secret"), format!("{}\n", CLIENT.1)).unwrap();
-    let roles = "# The first that is met counts.\n- claim: groups\n  value: admins\n  role: admin\n";
+    let roles =
+        "# The first that is met counts.\n- claim: groups\n  value: admins\n  role: admin\n";
     std::fs::write(folder.join("roles.yaml"), roles).unwrap();
-    std::fs::write(folder.join("wrong.yaml"), "- claim: groups\n  value: a\n  role: owner\n").unwrap();
+    std::fs::write(
+        folder.join("wrong.yaml"),
+        "- claim: groups\n  value: a\n  role: owner\n",
+    )
+    .unwrap();
 }
 
 #[test]
@@ -326,12 +445,19 @@ fn the_program_reads_its_options_and_logs_no_secret() {
         let request = agent.get(format!("{}{path}", running.url));
         let mut answer = request.header("cookie", cookie).call().unwrap();
         let header = |name| {
-            let value = answer.headers().get(name).map(|value| value.to_str().unwrap());
+            let value = answer
+                .headers()
+                .get(name)
+                .map(|value| value.to_str().unwrap());
             value.unwrap_or_default().to_owned()
         };
         let (location, cookie) = (header("location"), header("set-cookie"));
         let cookie = cookie.split(';').next().unwrap().to_owned();
-        (location, cookie, answer.body_mut().read_to_string().unwrap())
+        (
+            location,
+            cookie,
+            answer.body_mut().read_to_string().unwrap(),
+        )
     };
     let (away, flow, _) = ask("/console/sign-in/oidc", "");
     let back = issuer.sign_in(&away, &json!({"groups": "admins"}), Signed::Rightly);
@@ -344,13 +470,20 @@ fn the_program_reads_its_options_and_logs_no_secret() {
     drop(running);
 
     let log = std::fs::read(folder.path().join("log")).unwrap();
-    assert!(holds(&log, "/console/sign-in/oidc"), "the search must see what is logged");
+    assert!(
+        holds(&log, "/console/sign-in/oidc"),
+        "the search must see what is logged"
+    );
     let mut secrets = issuer.given();
     secrets.push(CLIENT.1.to_owned());
     secrets.push(session.split('=').nth(1).unwrap().to_owned());
     let flow = flow.split_once('=').unwrap().1;
     secrets.extend(form_urlencoded::parse(flow.as_bytes()).map(|(_, value)| value.into_owned()));
-    secrets.extend(back.split(['=', '&']).filter(|part| part.starts_with("code-")).map(str::to_owned));
+    secrets.extend(
+        back.split(['=', '&'])
+            .filter(|part| part.starts_with("code-"))
+            .map(str::to_owned),
+    );
     for secret in secrets.iter().filter(|secret| *secret != "/console") {
         assert!(!holds(&log, secret), "{secret} is in the log");
     }
@@ -360,7 +493,12 @@ fn the_program_reads_its_options_and_logs_no_secret() {
 fn options_that_do_not_fit_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     files(folder.path());
-    let issuer = ["--oidc-issuer", "https://id.example", "--oidc-client-id", "console"];
+    let issuer = [
+        "--oidc-issuer",
+        "https://id.example",
+        "--oidc-client-id",
+        "console",
+    ];
     let origin = ["--console-origin", "https://keys.example"];
     for (arguments, told) in [
         (vec!["--console-origin", "keys.example"], "https://"),
@@ -368,12 +506,30 @@ fn options_that_do_not_fit_are_refused() {
         (vec!["--oidc-roles", "roles.yaml"], "--oidc-issuer"),
         ([&issuer[..2], &origin].concat(), "--oidc-client-id"),
         (
-            [&["--oidc-issuer", "http://id.example", "--oidc-client-id", "console"], &origin[..]].concat(),
+            [
+                &[
+                    "--oidc-issuer",
+                    "http://id.example",
+                    "--oidc-client-id",
+                    "console",
+                ],
+                &origin[..],
+            ]
+            .concat(),
             "must begin with https://",
         ),
-        ([&issuer[..], &origin, &["--oidc-roles", "wrong.yaml"]].concat(), "owner"),
-        ([&issuer[..], &origin, &["--oidc-roles", "none.yaml"]].concat(), "none.yaml"),
-        ([&issuer[..], &origin, &["--oidc-client-secret-file", "none"]].concat(), "none"),
+        (
+            [&issuer[..], &origin, &["--oidc-roles", "wrong.yaml"]].concat(),
+            "owner",
+        ),
+        (
+            [&issuer[..], &origin, &["--oidc-roles", "none.yaml"]].concat(),
+            "none.yaml",
+        ),
+        (
+            [&issuer[..], &origin, &["--oidc-client-secret-file", "none"]].concat(),
+            "none",
+        ),
     ] {
         let arguments = [&["serve", "--listen", "0"], &arguments[..]].concat();
         let output = run(folder.path(), &[], &arguments);
@@ -388,7 +544,10 @@ fn without_a_console_there_is_none() {
     let folder = tempfile::tempdir().unwrap();
     let running = Running::start(folder.path(), &[("KEYBOUND_NO_CONSOLE", "true")]);
     let answer = ureq::get(format!("{}/console", running.url)).call();
-    assert!(matches!(answer, Err(ureq::Error::StatusCode(404))), "{answer:?}");
+    assert!(
+        matches!(answer, Err(ureq::Error::StatusCode(404))),
+        "{answer:?}"
+    );
     let mut help = program(folder.path());
     let output = help.args(["serve", "--help"]).output().unwrap();
     assert!(text(&output.stdout).contains("--no-console"));

@@ -201,12 +201,13 @@ async fn token(
         let body = json!({"error": error, "error_description": detail});
         (StatusCode::BAD_REQUEST, Json(body))
     };
-    let encode = |text: &str| -> String {
-        form_urlencoded::byte_serialize(text.as_bytes()).collect()
-    };
+    let encode =
+        |text: &str| -> String { form_urlencoded::byte_serialize(text.as_bytes()).collect() };
     let basic = format!("{}:{}", encode(CLIENT.0), encode(CLIENT.1));
     let basic = base64::engine::general_purpose::STANDARD.encode(basic);
-    if headers.get("authorization").and_then(|value| value.to_str().ok())
+    if headers
+        .get("authorization")
+        .and_then(|value| value.to_str().ok())
         != Some(&format!("Basic {basic}"))
     {
         return refused("invalid_client", "who are you");

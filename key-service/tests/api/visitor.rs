@@ -41,7 +41,10 @@ impl<'a> Visitor<'a> {
                 &serde_json::json!({"name": name, "role": "developer", "user_id": user}),
             )
             .expect(201);
-        Self::with(service, &Token::chosen(token["token"].as_str().unwrap()).unwrap())
+        Self::with(
+            service,
+            &Token::chosen(token["token"].as_str().unwrap()).unwrap(),
+        )
     }
 
     pub fn get(&self, path: &str) -> Answer {
@@ -52,7 +55,13 @@ impl<'a> Visitor<'a> {
     #[track_caller]
     pub fn page(&self, path: &str) -> String {
         let answer = self.get(path);
-        assert_eq!(answer.status, 200, "{path}: {} {}", answer.header("location"), answer.text);
+        assert_eq!(
+            answer.status,
+            200,
+            "{path}: {} {}",
+            answer.header("location"),
+            answer.text
+        );
         answer.text
     }
 
@@ -90,7 +99,9 @@ impl<'a> Visitor<'a> {
         body: Option<&[u8]>,
     ) -> Answer {
         let cookies = self.cookies.borrow();
-        let pairs = cookies.iter().map(|(name, value)| format!("{name}={value}"));
+        let pairs = cookies
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
         let line = pairs.collect::<Vec<_>>().join("; ");
         drop(cookies);
         let mut all = headers.to_vec();

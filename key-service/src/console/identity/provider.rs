@@ -14,8 +14,8 @@ use openidconnect::core::{
 };
 use openidconnect::http::{Method, Request, Response};
 use openidconnect::{
-    AsyncHttpClient, AuthType, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret, CsrfToken,
-    DiscoveryError, IssuerUrl, Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl,
+    AsyncHttpClient, AuthType, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret,
+    CsrfToken, DiscoveryError, IssuerUrl, Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl,
     RequestTokenError, Scope, SignatureVerificationError, TokenResponse as _,
 };
 use tokio::sync::{Mutex, Semaphore};
@@ -155,8 +155,7 @@ impl Provider {
         let has_groups = metadata
             .scopes_supported()
             .is_some_and(|scopes| scopes.contains(&groups));
-        let client =
-            CoreClient::from_provider_metadata(metadata, self.client_id.clone(), None);
+        let client = CoreClient::from_provider_metadata(metadata, self.client_id.clone(), None);
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let mut request = client
             .authorize_url(
@@ -245,8 +244,7 @@ impl Provider {
         token: &CoreIdToken,
         nonce: &Nonce,
     ) -> Result<(), ClaimsVerificationError> {
-        let client =
-            CoreClient::from_provider_metadata(metadata, self.client_id.clone(), None);
+        let client = CoreClient::from_provider_metadata(metadata, self.client_id.clone(), None);
         let verifier = client.id_token_verifier().set_allowed_algs(SIGNATURES);
         token.claims(&verifier, nonce).map(drop)
     }
@@ -261,14 +259,15 @@ impl Provider {
         if let Some(known) = known.as_ref().filter(is_good) {
             return Ok(known.metadata.clone());
         }
-        let found =
-            CoreProviderMetadata::discover_async(self.issuer.clone(), &self.line)
-                .await;
+        let found = CoreProviderMetadata::discover_async(self.issuer.clone(), &self.line).await;
         let metadata = found.map_err(|error| {
             NotVouched::Away(match error {
                 DiscoveryError::Request(error) => away(&error),
                 DiscoveryError::Response(_, _, said) | DiscoveryError::Validation(said) => {
-                    format!("The provider's configuration cannot be had: {}.", shown(&said))
+                    format!(
+                        "The provider's configuration cannot be had: {}.",
+                        shown(&said)
+                    )
                 }
                 _ => "The provider's configuration cannot be read.".to_owned(),
             })
@@ -315,7 +314,8 @@ impl<'a> AsyncHttpClient<'a> for Line {
 fn auth_type(metadata: &CoreProviderMetadata) -> AuthType {
     let methods = metadata.token_endpoint_auth_methods_supported();
     let has = |method| methods.is_some_and(|methods| methods.contains(&method));
-    match has(CoreClientAuthMethod::ClientSecretPost) && !has(CoreClientAuthMethod::ClientSecretBasic)
+    match has(CoreClientAuthMethod::ClientSecretPost)
+        && !has(CoreClientAuthMethod::ClientSecretBasic)
     {
         true => AuthType::RequestBody,
         false => AuthType::BasicAuth,
@@ -338,7 +338,11 @@ fn claims(token: &CoreIdToken) -> Option<Claims> {
 /// Why the provider refuses, in its own words.
 pub fn said(error: &str, detail: Option<&str>) -> String {
     match detail {
-        Some(detail) => format!("The provider refuses: {} ({}).", shown(detail), shown(error)),
+        Some(detail) => format!(
+            "The provider refuses: {} ({}).",
+            shown(detail),
+            shown(error)
+        ),
         None => format!("The provider refuses: {}.", shown(error)),
     }
 }

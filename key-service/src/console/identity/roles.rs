@@ -102,11 +102,23 @@ mod tests {
     fn the_first_claim_that_is_met_counts() {
         let shop = || Some("ten_shop".to_owned());
         for (claims, right) in [
-            (json!({"groups": ["x", "keybound-admins", "shop"]}), Some((Role::Admin, None))),
-            (json!({"groups": "keybound-admins"}), Some((Role::Admin, None))),
+            (
+                json!({"groups": ["x", "keybound-admins", "shop"]}),
+                Some((Role::Admin, None)),
+            ),
+            (
+                json!({"groups": "keybound-admins"}),
+                Some((Role::Admin, None)),
+            ),
             (json!({"groups": ["shop"]}), Some((Role::Admin, shop()))),
-            (json!({"realm_access": {"roles": ["a/b"]}, "groups": ["shop"]}), Some((Role::Viewer, shop()))),
-            (json!({"https://example.com/team": "support"}), Some((Role::Viewer, None))),
+            (
+                json!({"realm_access": {"roles": ["a/b"]}, "groups": ["shop"]}),
+                Some((Role::Viewer, shop())),
+            ),
+            (
+                json!({"https://example.com/team": "support"}),
+                Some((Role::Viewer, None)),
+            ),
             (json!({"groups": ["keybound-admins2"]}), None),
             (json!({"groups": {"keybound-admins": true}}), None),
             (json!({"groups": "keybound-admins,shop"}), None),

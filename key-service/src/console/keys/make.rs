@@ -12,8 +12,8 @@ use crate::console::key_rules::of_tenant;
 use crate::console::links;
 use crate::console::list::Asked;
 use crate::console::page::Section;
-use crate::console::shown_once::{ShownOnce, once};
 use crate::console::records::User;
+use crate::console::shown_once::{ShownOnce, once};
 use crate::console::typed::{Item, Kind, changed};
 use crate::console::visit::{Staff, Visit};
 
@@ -86,7 +86,7 @@ async fn page(visit: &Visit, user: Option<&str>, once: String) -> FormPage {
 
 /// Makes it.
 pub async fn send(Staff(visit): Staff, sent: Sent) -> Result<Response, Stop> {
-        let made = match changed(&items(), &sent, &Value::Null) {
+    let made = match changed(&items(), &sent, &Value::Null) {
         Ok(body) => {
             let condition = sent.text("once").map(Condition::Once);
             visit

@@ -75,7 +75,11 @@ pub async fn make_form(developer: Developer) -> Result<Response, Stop> {
 }
 
 async fn making(developer: &Developer) -> Result<FormPage, Stop> {
-    let user: User = developer.visit.api.get(&of("users", &developer.user)).await?;
+    let user: User = developer
+        .visit
+        .api
+        .get(&of("users", &developer.user))
+        .await?;
     let mut intro = vec!["The key is shown once, on the next page.".to_owned()];
     intro.extend(sentences(&developer.visit, &user).await);
     Ok(FormPage {

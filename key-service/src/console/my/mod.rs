@@ -24,7 +24,10 @@ const PATH: &str = "/console/my";
 pub fn routes() -> Router<Console> {
     Router::new()
         .route(PATH, get(overview::show))
-        .route("/console/my/ask", get(approvals::form).post(approvals::send))
+        .route(
+            "/console/my/ask",
+            get(approvals::form).post(approvals::send),
+        )
         .route(
             "/console/my/keys/new",
             get(keys::make_form).post(keys::make),

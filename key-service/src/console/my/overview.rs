@@ -26,8 +26,16 @@ pub async fn show(developer: Developer, asked: Asked) -> Result<RecordPage, Stop
     let path = of("users", &developer.user);
     let user: User = visit.api.get(&path).await?;
     page.tell("keys", "Keys", keys(visit, &asked).await?);
-    page.tell("rules", "What is asked of new keys", rules(visit, &user).await);
-    page.tell("requests", "Requests for APIs", requests(visit, &user).await?);
+    page.tell(
+        "rules",
+        "What is asked of new keys",
+        rules(visit, &user).await,
+    );
+    page.tell(
+        "requests",
+        "Requests for APIs",
+        requests(visit, &user).await?,
+    );
     page.tell("used", "Use", usage(visit, &format!("{path}/usage")).await?);
     Ok(page)
 }
@@ -39,9 +47,16 @@ async fn keys(visit: &Visit, asked: &Asked) -> Result<Vec<Piece>, Stop> {
     let list: List<Key> = visit.api.get(&path).await?;
     let mut pieces = vec![Piece::Table(Table {
         caption: "My keys".to_owned(),
-        columns: ["Key", "Hint", "Works?", "Last used", "Expires", "What can be done"]
-            .map(Column::plain)
-            .to_vec(),
+        columns: [
+            "Key",
+            "Hint",
+            "Works?",
+            "Last used",
+            "Expires",
+            "What can be done",
+        ]
+        .map(Column::plain)
+        .to_vec(),
         rows: list.items.iter().map(row).collect(),
         empty: "There is no key yet.".to_owned(),
     })];
@@ -133,10 +148,13 @@ fn request(approval: &Approval) -> Vec<Cell> {
         match approval.decided_at {
             None => Cell::None("none yet"),
             Some(at) => Cell::Several(
-                [Some(Cell::Time(Time(at))), approval.decision_reason.clone().map(Cell::Text)]
-                    .into_iter()
-                    .flatten()
-                    .collect(),
+                [
+                    Some(Cell::Time(Time(at))),
+                    approval.decision_reason.clone().map(Cell::Text),
+                ]
+                .into_iter()
+                .flatten()
+                .collect(),
             ),
         },
     ]

@@ -100,7 +100,10 @@ async fn vouched(
             "This sign-in was not begun in this browser, or more than ten minutes ago. Begin again.",
         );
     };
-    if asked.get("iss").is_some_and(|issuer| provider.is_other(issuer)) {
+    if asked
+        .get("iss")
+        .is_some_and(|issuer| provider.is_other(issuer))
+    {
         return refuse("The answer is from another provider.");
     }
     if let Some(error) = asked.get("error") {
@@ -123,7 +126,9 @@ async fn identity(
     let called = names.first().copied().unwrap_or_default();
     let refuse = |why: String| Ok(Err(NotVouched::Refused(why)));
     let Ok(name) = line(&format!("{IDENTITY}{called}")) else {
-        return refuse("The name that the provider gives is too long, or no line of text.".to_owned());
+        return refuse(
+            "The name that the provider gives is too long, or no line of text.".to_owned(),
+        );
     };
     if let Some(grant) = provider.roles.grant(claims) {
         return Ok(Ok(SignedInBy::Identity { name, grant }));
