@@ -8,7 +8,7 @@ use super::client::{Given, Remote};
 use super::explained;
 use super::outcome::{Failure, Outcome};
 use super::output::note;
-use super::when::when;
+use crate::domain::when::when;
 use crate::explain::log_line::{self, KeyNotNamed};
 
 const HELP: &str = "\

@@ -12,9 +12,9 @@ use super::outcome::Outcome;
 use super::output::{self, Column, last_use};
 use super::record::{IfVersion, One, Records, Stop};
 use super::use_of_days::{self, UseOf};
-use super::when::{expiry, hours, when};
 use super::{import, issue};
 use crate::domain::key::KeyStatus;
+use crate::domain::when::{expiry, hours, when};
 use crate::store::sorted::{self, Sort};
 
 const CREATION: &str = "\

@@ -19,6 +19,7 @@ mod check_config;
 mod client;
 mod completions;
 mod connection;
+mod console;
 mod database;
 mod deliver;
 mod demo;
@@ -44,7 +45,6 @@ mod token;
 mod use_of_days;
 mod user;
 mod webhook;
-pub(crate) mod when;
 
 const EXAMPLES: &str = "\
 Examples:

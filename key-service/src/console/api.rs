@@ -3,7 +3,7 @@
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Method, Request, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -21,6 +21,24 @@ const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
 pub struct Api {
     router: Router,
     caller: Caller,
+}
+
+/// On what a change is made.
+#[derive(Debug, Clone, Copy)]
+pub enum Condition<'a> {
+    /// The record is as it was in this version: nobody has changed it meanwhile.
+    Unchanged(&'a str),
+    /// No form with this text in it was sent before: a page that is loaded again makes nothing anew.
+    Once(&'a str),
+}
+
+impl Condition<'_> {
+    fn header(self) -> (HeaderName, String) {
+        match self {
+            Self::Unchanged(version) => (header::IF_MATCH, format!("\"{version}\"")),
+            Self::Once(text) => (HeaderName::from_static("idempotency-key"), text.to_owned()),
+        }
+    }
 }
 
 /// What the API says where it does not do what it was asked for.
@@ -90,6 +108,17 @@ impl Api {
         path: &str,
         body: Option<Value>,
     ) -> Result<Value, Problem> {
+        self.send_if(None, method, path, body).await
+    }
+
+    /// Asks for a change that is made on a condition.
+    pub async fn send_if(
+        &self,
+        condition: Option<Condition<'_>>,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Value, Problem> {
         let mut request = Request::new(match &body {
             Some(body) => Body::from(body.to_string()),
             None => Body::empty(),
@@ -101,6 +130,10 @@ impl Api {
         if body.is_some() {
             let json = header::HeaderValue::from_static("application/json");
             request.headers_mut().insert(header::CONTENT_TYPE, json);
+        }
+        if let Some((name, value)) = condition.map(Condition::header) {
+            let value = HeaderValue::from_str(&value).map_err(|_| Problem::unreadable())?;
+            request.headers_mut().insert(name, value);
         }
         request.extensions_mut().insert(self.caller.clone());
         let answer = match self.router.clone().oneshot(request).await {

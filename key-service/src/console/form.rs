@@ -4,7 +4,7 @@
 use axum::Form;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use serde_json::{Map, Value};
 
 use super::api::Problem;
@@ -54,9 +54,24 @@ impl FormPage {
         }
     }
 
-    /// The form with what was typed into it, and why it was not done. Whoever has no session any more signs in.
+    /// The form, for those who may send it.
+    pub fn show(self) -> Result<Response, Stop> {
+        match self.page.may_write {
+            true => Ok(Shown(self).into_response()),
+            false => Err(Problem {
+                status: StatusCode::FORBIDDEN.as_u16(),
+                title: "You may only read".to_owned(),
+                detail: "Changes are made by those whose role is admin.".to_owned(),
+                ..Problem::default()
+            }
+            .into()),
+        }
+    }
+
+    /// The form with what was typed into it, and why it was not done. Whoever has no session any more signs in, and
+    /// whoever may not send it gets no form.
     pub fn refused(mut self, problem: Problem, sent: &Sent) -> Result<Response, Stop> {
-        if problem.status == StatusCode::UNAUTHORIZED.as_u16() {
+        if problem.status == StatusCode::UNAUTHORIZED.as_u16() || !self.page.may_write {
             return Err(problem.into());
         }
         for field in &mut self.fields {
@@ -103,6 +118,12 @@ impl FromRequest<Console> for Sent {
 }
 
 impl Sent {
+    /// These fields.
+    #[cfg(test)]
+    pub fn of(pairs: Vec<(String, String)>) -> Self {
+        Self(pairs)
+    }
+
     /// What stands in a field, if anything does.
     pub fn text(&self, name: &str) -> Option<&str> {
         let mut values = self.0.iter().filter(|(field, _)| field == name);

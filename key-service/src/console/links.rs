@@ -15,6 +15,8 @@ pub fn encoded(text: &str) -> String {
         // Browsers take these segments out of paths.
         "." => "%2E".to_owned(),
         ".." => "%2E%2E".to_owned(),
+        // The page on which one is made.
+        "new" => "%6Eew".to_owned(),
         _ => utf8_percent_encode(text, ENCODED).to_string(),
     }
 }

@@ -159,7 +159,7 @@ impl Page {
 
 /// What a form has done, by the word that stands in the address of the page behind it.
 fn done(word: &str) -> Option<&'static str> {
-    const DONE: [(&str, &str); 12] = [
+    const DONE: [(&str, &str); 14] = [
         ("created", "It was made."),
         (
             "changed",
@@ -175,6 +175,14 @@ fn done(word: &str) -> Option<&'static str> {
         (
             "deactivated",
             "The user is deactivated: its keys are refused from now on.",
+        ),
+        (
+            "locked",
+            "The user is locked: its keys are refused from now on.",
+        ),
+        (
+            "rules",
+            "The key rules are changed. Keys that are there stay as they are; the review names those that break them.",
         ),
         (
             "reactivated",

@@ -8,6 +8,7 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 pub struct Key {
     pub id: String,
+    pub version: i64,
     pub user_id: Option<String>,
     pub tenant_id: Option<String>,
     pub environment: Option<String>,
@@ -49,6 +50,7 @@ pub struct Hours {
 #[derive(Debug, Clone, Deserialize)]
 pub struct User {
     pub id: String,
+    pub version: i64,
     pub tenant_id: Option<String>,
     pub name: Option<String>,
     pub status: String,
@@ -67,9 +69,21 @@ pub struct User {
 #[derive(Debug, Clone, Deserialize)]
 pub struct Tenant {
     pub id: String,
+    pub version: i64,
     pub name: Option<String>,
     pub status: String,
     pub created_at: i64,
+}
+
+/// What the keys of a tenant must have.
+#[derive(Debug, Clone, Deserialize)]
+pub struct KeyRules {
+    pub max_lifetime: Option<String>,
+    pub require: Vec<String>,
+    pub name_pattern: Option<String>,
+    pub forbid_scopes: Vec<String>,
+    pub owners: Option<String>,
+    pub on_leak: Option<String>,
 }
 
 /// How a key, or all keys of a user, were used.

@@ -25,6 +25,7 @@ pub mod traffic;
 pub mod usage;
 pub mod user;
 pub mod webhook;
+pub mod when;
 pub mod words;
 
 pub use patch::Patch;

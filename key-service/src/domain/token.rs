@@ -141,12 +141,20 @@ const NAME: Text<String> = Text {
     bounds: LINE.bounds,
 };
 
-/// The name of a token: one line that is no directory's in the audit log.
+/// The name of a token: one line that is nobody else's in the audit log.
 pub fn name(text: &str) -> Result<String, String> {
-    if text.starts_with(DIRECTORY) {
-        return Err(format!(
-            "must not begin with {DIRECTORY}, as the name of each directory's token does in the audit log"
-        ));
+    for (taken, whose) in [
+        (DIRECTORY, "the name of each directory's token"),
+        (
+            IDENTITY,
+            "the name of everybody who signs in by OpenID Connect",
+        ),
+    ] {
+        if text.starts_with(taken) {
+            return Err(format!(
+                "must not begin with {taken}, as {whose} does in the audit log"
+            ));
+        }
     }
     line(text)
 }
@@ -249,6 +257,9 @@ pub struct TokenEntry {
 
 /// What the name of a directory's token has before it in the audit log.
 pub const DIRECTORY: &str = "scim:";
+
+/// What the name of somebody whom a provider of identities vouches for has before it in the audit log.
+pub const IDENTITY: &str = "oidc:";
 
 impl TokenEntry {
     /// The name of whoever uses it, in the audit log.

@@ -135,6 +135,7 @@ fn what_no_token_can_be_is_refused_by_its_field() {
     service.delete(deleted).expect(200);
     for (body, field) in [
         (json!({"name": "scim:x", "role": "admin"}), "name"),
+        (json!({"name": "oidc:x", "role": "admin"}), "name"),
         (json!({"name": "two\nlines", "role": "admin"}), "name"),
         (json!({"name": "x", "role": "admins"}), "role"),
         (

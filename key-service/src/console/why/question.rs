@@ -8,7 +8,7 @@ use super::super::form::{Body, Sent};
 use super::super::list::Asked;
 use super::super::parts::Field;
 use super::super::parts::Time;
-use crate::cli::when::when;
+use crate::domain::when::when;
 use crate::explain::log_line::{Decided, LogLine, choose};
 
 /// What may be said of the request, beside when it was.
