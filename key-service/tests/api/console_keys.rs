@@ -330,11 +330,12 @@ fn a_key_in_use_is_disabled_only_where_that_is_said() {
         page.contains("action=\"/console/keys/key_1/enable\""),
         "{page}"
     );
-    let page = browser.does(
-        "/console/keys/key_1/enable",
-        &[("next", "/console/why?key_id=key_1")],
+    let back = [("next", "/console/why?key_id=key_1")];
+    let answer = browser.post("/console/keys/key_1/enable", &back);
+    assert_eq!(
+        answer.header("location"),
+        "/console/why?key_id=key_1&done=enabled"
     );
-    assert!(page.contains("Why?"), "{page}");
     assert_eq!(status(), "active");
     let answer = browser.post("/console/keys/key_1/enable", &[("next", "//evil.example")]);
     assert_eq!(answer.header("location"), "/console?done=enabled");
