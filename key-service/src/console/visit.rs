@@ -181,7 +181,6 @@ fn entry(session: Session, digest: &TokenDigest) -> (TokenEntry, TokenDigest) {
             let entry = TokenEntry {
                 owner: grant.tenant_id.clone(),
                 name,
-                owner: grant.tenant_id.clone(),
                 grant,
                 created_at: 0,
                 revoked_at: None,
