@@ -88,7 +88,7 @@ impl Site {
         format!("http://{OTHER_HOST}:{}{path}", self.port())
     }
 
-    /// Every request until now.
+    /// Every request until now, but for the icon.
     pub fn visits(&self) -> Vec<Visit> {
         let visits = self.visits.lock();
         visits.unwrap_or_else(PoisonError::into_inner).clone()
@@ -116,20 +116,22 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map(|body| body.to_bytes());
     let headers = parts.headers.iter();
-    let headers = headers.map(|(name, value)| format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
+    let headers = headers
+        .map(|(name, value)| format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
     let visit = Visit {
         line: format!("{} {}", parts.method, parts.uri),
         headers: headers.collect(),
         body: String::from_utf8_lossy(&body.unwrap_or_default()).into_owned(),
     };
+    let path = parts.uri.path();
+    // A browser asks for it when it pleases.
+    if path == "/favicon.ico" {
+        return StatusCode::NO_CONTENT.into_response();
+    }
     let visits = shared.visits.lock();
     visits.unwrap_or_else(PoisonError::into_inner).push(visit);
-    let path = parts.uri.path();
     let Some((_, body)) = shared.pages.iter().find(|(known, _)| known == path) else {
-        return match path {
-            "/favicon.ico" => StatusCode::NO_CONTENT.into_response(),
-            _ => (StatusCode::NOT_FOUND, "There is no such page").into_response(),
-        };
+        return (StatusCode::NOT_FOUND, "There is no such page").into_response();
     };
     let page = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -139,8 +141,12 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
     let mut answer = ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response();
     if shared.strict {
         let policy = POLICY.parse().expect("a header");
-        answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
-        let cookie = "visited=yes; Path=/; HttpOnly; SameSite=Lax".parse().expect("a header");
+        answer
+            .headers_mut()
+            .insert(header::CONTENT_SECURITY_POLICY, policy);
+        let cookie = "visited=yes; Path=/; HttpOnly; SameSite=Lax"
+            .parse()
+            .expect("a header");
         answer.headers_mut().insert(header::SET_COOKIE, cookie);
     }
     answer

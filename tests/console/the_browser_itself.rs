@@ -41,9 +41,13 @@ async fn forms_are_filled_by_their_labels() {
     form.fill("Purpose", "night's work").await;
     form.choose("Status", "suspended").await;
     form.choose("Environment", "test").await;
-    form.tick("Whoever uses it", true).await;
+    browser.tick("Whoever uses it", true).await;
     form.fill("Until", "2031-12-24").await;
     assert_eq!(form.value("Name").await, "a & b");
+    assert!(
+        !browser.source().await.contains("a & b"),
+        "it is not in the page as it came"
+    );
     browser.click("Make it").await;
 
     browser.sees("Thank you").await;
@@ -54,7 +58,10 @@ async fn forms_are_filled_by_their_labels() {
         taken.body,
         "name=a+%26+b&purpose=night%27s+work&status=suspended&environment=test&force=on&until=2031-12-24"
     );
-    assert!(taken.headers.contains("sec-fetch-site: same-origin"), "{taken:?}");
+    assert!(
+        taken.headers.contains("sec-fetch-site: same-origin"),
+        "{taken:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -76,12 +83,14 @@ async fn links_fields_and_facts_are_found_where_a_person_looks() {
     assert!(browser.offers("Make it").await);
     assert!(!browser.offers("Make nothing").await);
     browser.sees_no("usr_2").await;
+    assert_eq!(browser.text().await.matches("Revoke").count(), 2);
     let second = browser.within("Second");
     assert_eq!(second.fields().await, Vec::<String>::new(), "it is folded");
     second.click("More").await;
     assert_eq!(second.fields().await, ["Reason"]);
     assert_eq!(second.offered().await, ["Open", "More"]);
 
+    browser.reload().await;
     second.click("Open").await;
     assert_eq!(browser.url().await, "/second");
     browser.back().await;
@@ -101,11 +110,27 @@ async fn what_is_not_there_fails_the_test_and_says_what_is() {
     let browser = Browser::start(site.port()).await;
     browser.open("/form").await;
 
-    says(browser.click("Open"), r#"2 link or buttons are called "Open""#).await;
-    says(browser.click("Close"), r#"there are: "Make it", "Open", "Open", "More""#).await;
+    says(
+        browser.click("Open"),
+        r#"2 link or buttons are called "Open""#,
+    )
+    .await;
+    says(
+        browser.click("Close"),
+        r#"there are: "Make it", "Open", "Open", "More""#,
+    )
+    .await;
     says(browser.fill("Reason", "x"), "but for one that is not shown").await;
-    says(browser.choose("Status", "dead"), r#"there are: "active", "suspended""#).await;
-    says(browser.within("Third").click("Open"), r#"no part is called "Third""#).await;
+    says(
+        browser.choose("Status", "dead"),
+        r#"there are: "active", "suspended""#,
+    )
+    .await;
+    says(
+        browser.within("Third").click("Open"),
+        r#"no part is called "Third""#,
+    )
+    .await;
     says(browser.sees("Nonsense"), "A paragraph").await;
     says(browser.sees_no("A paragraph"), "is there").await;
 }
@@ -151,7 +176,13 @@ async fn a_page_is_seen_by_night_on_a_telephone_and_from_near() {
     if !needs::browser() {
         return;
     }
-    let pages = [("/wide", "<table><tr><td><svg width=\"800\" height=\"9\"></svg></table>"), ("/form", FORM)];
+    let pages = [
+        (
+            "/wide",
+            "<table><tr><td><svg width=\"800\" height=\"9\"></svg></table>",
+        ),
+        ("/form", FORM),
+    ];
     let site = Site::strict(&pages).await;
     let browser = Browser::start(site.port()).await;
 
@@ -159,14 +190,20 @@ async fn a_page_is_seen_by_night_on_a_telephone_and_from_near() {
     assert!(browser.matches("(prefers-color-scheme: light)").await);
     browser.prefers(DARK).await;
     browser.open(&site.elsewhere("/form")).await;
-    assert!(browser.matches("(prefers-color-scheme: dark)").await, "on each page from now on");
+    assert!(
+        browser.matches("(prefers-color-scheme: dark)").await,
+        "on each page from now on"
+    );
     browser.prefers(LIGHT).await;
     assert!(browser.matches("(prefers-color-scheme: light)").await);
 
     for (view, width) in [(NARROW, 390), (ZOOMED, 640), (WIDE, 1280)] {
         browser.view(view).await;
         browser.open("/form").await;
-        assert!(browser.matches(&format!("(width: {width}px)")).await, "{view:?}");
+        assert!(
+            browser.matches(&format!("(width: {width}px)")).await,
+            "{view:?}"
+        );
     }
     browser.fits_everywhere().await;
     browser.open("/wide").await;
@@ -209,12 +246,18 @@ async fn what_the_policy_stops_is_complained_about() {
     browser.open("/injected").await;
     browser.sees("Before").await;
     let complaints = browser.complaints().await.join("\n");
-    assert!(complaints.contains("Content Security Policy"), "{complaints}");
+    assert!(
+        complaints.contains("Content Security Policy"),
+        "{complaints}"
+    );
     assert!(other.visits().is_empty(), "{:?}", other.visits());
 
+    // Where there is no policy, both are seen.
     let foreign = Site::foreign(&[("/injected", &injected)]).await;
     browser.open(&foreign.elsewhere("/injected")).await;
     browser.sees("injected").await;
+    assert_eq!(browser.strangers().await, [other.elsewhere("/picture")]);
+    assert_eq!(other.visits().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -236,12 +279,20 @@ async fn another_sites_form_is_seen_to_come_from_there() {
 
     browser.sees("Ours again").await;
     let visit = site.visits().pop().unwrap();
-    assert_eq!((visit.line.as_str(), visit.body.as_str()), ("POST /taken", "status=active"));
-    assert!(visit.headers.contains("sec-fetch-site: cross-site"), "{visit:?}");
+    assert_eq!(
+        (visit.line.as_str(), visit.body.as_str()),
+        ("POST /taken", "status=active")
+    );
+    assert!(
+        visit.headers.contains("sec-fetch-site: cross-site"),
+        "{visit:?}"
+    );
     assert!(!visit.headers.contains("cookie: visited"), "{visit:?}");
 
     browser.open("/page").await;
-    let answer = browser.forge(Request::post("/taken", "status=suspended")).await;
+    let answer = browser
+        .forge(Request::post("/taken", "status=suspended"))
+        .await;
     assert_eq!(answer.status, 200);
     let visit = site.visits().pop().unwrap();
     assert!(visit.headers.contains("cookie: visited=yes"), "{visit:?}");

@@ -192,7 +192,10 @@ impl Browser {
     async fn must<T, E: Display>(&self, what: &str, outcome: Result<T, E>) -> T {
         match outcome {
             Ok(value) => value,
-            Err(error) => self.fail(&format!("the browser cannot {what}: {error}")).await,
+            Err(error) => {
+                self.fail(&format!("the browser cannot {what}: {error}"))
+                    .await
+            }
         }
     }
 

@@ -80,7 +80,10 @@ impl Browser {
             self.view(view).await;
             let over = self.look("overflow", &[], vec![json!(view.width)]).await;
             if over.as_i64().is_none_or(|pixels| pixels > 0) {
-                let why = format!("the page is {over} pixels wider than a {} window", view.name);
+                let why = format!(
+                    "the page is {over} pixels wider than a {} window",
+                    view.name
+                );
                 self.fail(&why).await;
             }
         }

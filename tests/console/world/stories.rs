@@ -126,8 +126,7 @@ impl OffBoarding {
         let person = id(&made);
         let mut keys = Vec::new();
         for number in 1..=5 {
-            let fields =
-                json!({"name": format!("key number {number}"), "scopes": ["orders:read"]});
+            let fields = json!({"name": format!("key number {number}"), "scopes": ["orders:read"]});
             keys.push(key(world, &person, fields).await);
         }
         Self {
