@@ -24,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+pub mod console;
 pub mod domain;
 pub mod explain;
 pub mod filter;

@@ -91,6 +91,11 @@ impl Token {
         Self(format!("kbt_{}_{}", role.as_str(), random_base62(40)))
     }
 
+    /// What a browser holds while somebody is signed in.
+    pub fn of_session() -> Self {
+        Self(random_base62(43))
+    }
+
     /// A token that the operator brings along.
     pub fn chosen(text: &str) -> Result<Self, String> {
         if text.len() < Self::SHORTEST || text.len() > 512 {
@@ -135,6 +140,11 @@ impl fmt::Debug for TokenDigest {
 }
 
 impl TokenDigest {
+    /// A digest as it was stored.
+    pub fn stored(text: String) -> Self {
+        Self(text)
+    }
+
     /// base64url of the digest.
     pub fn as_str(&self) -> &str {
         &self.0

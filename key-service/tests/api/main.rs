@@ -8,6 +8,7 @@ mod admin_key_rules;
 mod admin_keys;
 mod admin_keys_import;
 mod admin_leaks;
+mod admin_refusals;
 mod admin_review;
 mod admin_tenants;
 mod admin_usage;

@@ -227,7 +227,9 @@ const ROWS: &[Row] = &[
         [404, 403, 403],
         [404, 403, 403],
     ),
+    Row("GET", "/admin/v1/refusals", "", [200; 3], [200; 3]),
     Row("GET", "/admin/v1/review", "", [200; 3], [200; 3]),
+    Row("GET", "/admin/v1/review/counts", "", [200; 3], [200; 3]),
     // What is sent is nobody's here: see the tests of its own.
     Row(
         "POST",

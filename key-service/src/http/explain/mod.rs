@@ -63,6 +63,12 @@ pub struct ExplainAnswer {
     then: Option<ExplainThen>,
     /// The last changes of the key, its user and its tenant, newest first.
     history: Vec<HistoryEntry>,
+    /// Id of the key, where it is known.
+    key_id: Option<String>,
+    /// Id of its user, as the key names it.
+    user_id: Option<String>,
+    /// Id of its tenant, as the key names it.
+    tenant_id: Option<String>,
 }
 
 /// The verdict at an earlier time.
@@ -239,12 +245,13 @@ impl Asked {
         let history = trails.map_or_else(Vec::new, |trails| {
             trails.told(&verdicts, &explanation.approvals)
         });
-        Ok(Json(told(
-            explanation,
-            then,
-            history,
-            app.settings.filter.given,
-        )))
+        let mut told = told(explanation, then, history, app.settings.filter.given);
+        if let Some(Found { key, .. }) = first(answered) {
+            told.key_id = Some(key.id.clone());
+            told.user_id.clone_from(&key.user_id);
+            told.tenant_id.clone_from(&key.tenant_id);
+        }
+        Ok(Json(told))
     }
 }
 
@@ -386,6 +393,9 @@ fn told(
             summary: then.summary,
         }),
         history,
+        key_id: None,
+        user_id: None,
+        tenant_id: None,
     }
 }
 
