@@ -4,6 +4,8 @@
 //! service's own tests, by `KEYBOUND_TEST_DATABASE`. Where there is no browser, tests are skipped.
 
 mod browser;
+mod people_sign_in;
+mod pictures;
 mod site;
 mod the_browser_itself;
 mod the_world_itself;

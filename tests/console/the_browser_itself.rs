@@ -20,7 +20,7 @@ const FORM: &str = r##"
       <button>Make it</button>
     </form>
     <section><h2>First</h2><a href="/first">Open</a></section>
-    <section><h2>Second</h2><a href="/second">Open</a>
+    <section><h2>Second <span>of two</span></h2><a href="/second">Open</a>
       <details><summary>More</summary><label>Reason <input name="reason"></label></details></section>
     <table><caption>Keys</caption><thead><tr><th>Id</th><th>Name</th><th>Do</th></tr></thead><tbody>
       <tr><td>key_1</td><td>one</td><td><a href="/keys/1">Revoke</a></td></tr>
@@ -167,7 +167,7 @@ async fn the_keyboard_goes_from_one_thing_to_the_next() {
         order.push(browser.tab().await);
     }
     assert_eq!(order, ["Name", "Purpose", "Status", "live"]);
-    browser.press("\u{e007}").await;
+    browser.enter().await;
     assert_eq!(browser.url().await, "/taken");
 }
 

@@ -1,10 +1,11 @@
 //! What a person does with a page and reads on it: on the whole page, or in a part of it.
 
-use super::{Browser, strings};
+use super::{Browser, PAGE, strings};
 use fantoccini::elements::{Element, ElementRef};
 use fantoccini::key::Key;
 use serde_json::{Value, json};
 use support::failure::Failure;
+use support::wait;
 
 /// The name by which WebDriver passes an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -110,6 +111,35 @@ impl Browser {
         self.must("press a key", active.send_keys(keys).await).await;
     }
 
+    /// Presses Enter where that leads to another page, and waits for it.
+    pub async fn enter(&self) {
+        let before = self.born().await;
+        self.press(&Key::Enter.to_string()).await;
+        self.arrives(before).await;
+    }
+
+    /// What tells this page from the one before and the next, once it is whole.
+    async fn born(&self) -> f64 {
+        let born = self.client.execute(PAGE, vec![json!("born"), json!([])]);
+        // Between two pages there is nobody to ask.
+        born.await
+            .ok()
+            .and_then(|born| born.as_f64())
+            .unwrap_or(0.0)
+    }
+
+    /// Waits for another page than the one that was there. The driver does so too, but not for every page of another
+    /// host.
+    async fn arrives(&self, before: f64) {
+        let arrived = wait::until("another page", async || match self.born().await {
+            born if born != 0.0 && born != before => Ok(()),
+            _ => Err("the same".to_owned()),
+        });
+        if let Err(error) = arrived.await {
+            self.fail(&error.to_string()).await;
+        }
+    }
+
     /// Presses the tabulator, and gives the name of what then has the focus.
     pub async fn tab(&self) -> String {
         self.press(&Key::Tab.to_string()).await;
@@ -129,9 +159,14 @@ impl<'a> Part<'a> {
     /// See [`Browser::click`].
     pub async fn click(&self, name: &str) {
         let element = self.find("clickable", &[name]).await;
+        let leads = self.look("leads", &[name]).await == true;
+        let before = self.browser.born().await;
         self.browser
             .must(&format!("click on {name:?}"), element.click().await)
             .await;
+        if leads {
+            self.browser.arrives(before).await;
+        }
     }
 
     /// See [`Browser::fill`].

@@ -19,6 +19,9 @@ use std::fmt::Display;
 use std::fs;
 use support::client::{Request, Response};
 
+/// What knows a page by its words.
+const PAGE: &str = include_str!("page.js");
+
 /// A browser that has never been used: no cookies, no history. Dropping it ends it; where the test fails, it first keeps
 /// a picture of what it shows.
 #[derive(Debug)]
@@ -107,8 +110,8 @@ impl Browser {
         self.must("tell the source", source).await
     }
 
-    /// What the browser complained about since it was asked last: what the content policy stopped, what was missing.
-    /// That the page itself was answered with an error is no complaint.
+    /// What the browser warned of since it was asked last: what the content policy stopped, what was missing. That the
+    /// page itself was answered with an error is no complaint; of one before it, it is.
     pub async fn complaints(&self) -> Vec<String> {
         let log = self.command("se/log", json!({"type": "browser"})).await;
         let page = self.client.current_url().await;
@@ -116,6 +119,9 @@ impl Browser {
         let of_page = format!("{page} - Failed to load resource");
         let entries = log.as_array().into_iter().flatten();
         entries
+            .filter(|entry| {
+                ["WARNING", "SEVERE"].contains(&entry["level"].as_str().unwrap_or("SEVERE"))
+            })
             .filter_map(|entry| entry["message"].as_str())
             .filter(|message| !message.starts_with(&of_page))
             .map(str::to_owned)
@@ -165,10 +171,7 @@ impl Browser {
     async fn look(&self, operation: &str, parts: &[&str], words: Vec<Value>) -> Value {
         let mut arguments = vec![json!(operation), json!(parts)];
         arguments.extend(words);
-        let found = self
-            .client
-            .execute(include_str!("page.js"), arguments)
-            .await;
+        let found = self.client.execute(PAGE, arguments).await;
         let found = self.must("look at the page", found).await;
         if let Some(wrong) = found["wrong"].as_str() {
             self.fail(wrong).await;

@@ -21,7 +21,7 @@ const referred = (element) =>
 
 const labelled = (element) => normal(element.getAttribute('aria-label')) || referred(element);
 
-const PARTS = 'section, article, fieldset, form, dialog, details, nav, aside, header, footer, main, table, figure, li, '
+const PARTS = 'section, article, fieldset, form, dialog, details, nav, aside, header, footer, main, table, figure, ol, ul, li, '
   + '[role=region], [role=group]';
 
 const partNames = (part) => {
@@ -41,10 +41,14 @@ const wrong = (why) => { throw { wrong: why }; };
 
 const list = (names) => (names.length ? names.map((name) => JSON.stringify(name)).join(', ') : 'none');
 
-// The part of this name within another. Of parts that hold each other, the innermost.
+// The part of this name within another: the whole name, or else how that of a part but a row begins. Of parts that hold
+// each other, the innermost.
 const within = (root, name) => {
   const all = [...root.querySelectorAll(PARTS + ', tr')].filter(isVisible);
   let found = all.filter((part) => partNames(part).includes(name));
+  if (!found.length) {
+    found = all.filter((part) => part.tagName !== 'TR' && partNames(part).some((each) => each.startsWith(name + ' ')));
+  }
   found = found.filter((part) => !found.some((other) => other !== part && part.contains(other)));
   if (found.length === 1) return found[0];
   const names = all.flatMap((part) => (part.tagName === 'TR' ? [] : partNames(part)));
@@ -90,6 +94,16 @@ const tableOf = (root, name) => {
 const operations = {
   clickable: (root, name) =>
     one('link or button', name, [...root.querySelectorAll(CLICKABLE)], (element) => [clickName(element)]),
+  // Whether a click on it leads to another page, be it the same anew.
+  leads: (root, name) => {
+    const element = operations.clickable(root, name);
+    const form = element.form;
+    if (form && element.type === 'submit') return form.noValidate || element.formNoValidate || form.checkValidity();
+    const href = element.getAttribute('href');
+    return Boolean(href) && !href.startsWith('#') && !element.hasAttribute('download');
+  },
+  // When the page began to be, once it is whole: no two have that in common.
+  born: () => (document.readyState === 'complete' ? performance.timeOrigin : 0),
   clickables: (root) => [...root.querySelectorAll(CLICKABLE)].filter(isVisible).map(clickName),
   control: (root, name) => one('field', name, [...root.querySelectorAll(CONTROLS)], controlNames),
   controls: (root) => [...root.querySelectorAll(CONTROLS)].filter(isVisible).map((each) => controlNames(each)[0] || ''),

@@ -47,7 +47,7 @@ pub struct World {
 #[derive(Debug)]
 enum Home {
     Alone {
-        service: KeyService,
+        service: Box<KeyService>,
         _folder: TempDir,
         _port: Port,
     },
@@ -216,7 +216,7 @@ async fn alone(database: Option<&str>) -> Result<Home> {
     let service =
         KeyService::start_on(program, port.number(), folder.path(), location, tokens).await?;
     Ok(Home::Alone {
-        service,
+        service: Box::new(service),
         _folder: folder,
         _port: port,
     })
