@@ -32,7 +32,6 @@ mod key;
 mod key_rules;
 mod leak;
 mod listen;
-mod log_line;
 mod migrate_store;
 mod outcome;
 mod output;
@@ -45,7 +44,7 @@ mod token;
 mod use_of_days;
 mod user;
 mod webhook;
-mod when;
+pub(crate) mod when;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -18,10 +18,13 @@ use crate::http::guard;
 
 mod api;
 mod assets;
+mod audit_words;
+mod chain;
 mod error;
 mod form;
 mod links;
 mod list;
+mod mend;
 mod overview;
 mod page;
 mod parts;
@@ -29,6 +32,7 @@ mod records;
 mod settings;
 mod sign_in;
 mod visit;
+mod why;
 
 pub use settings::{Origin, Settings};
 
@@ -53,6 +57,7 @@ pub fn pages(app: App, settings: Settings, api: Router) -> Router {
     Router::new()
         .route("/console", get(overview::show))
         .route("/console/", get(overview::show))
+        .route("/console/why", get(why::show).post(why::ask))
         .route(
             "/console/sign-in",
             get(sign_in::show).post(sign_in::by_token),

@@ -132,10 +132,18 @@ pub struct Explanation {
     pub next_step: String,
     pub then: Option<Then>,
     pub history: Vec<Change>,
+    pub reply: Option<Reply>,
     /// Whose key it is, where one is known.
     pub key_id: Option<String>,
     pub user_id: Option<String>,
     pub tenant_id: Option<String>,
+}
+
+/// What the client gets.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Reply {
+    pub status: u16,
+    pub body: String,
 }
 
 /// A check.
@@ -152,6 +160,7 @@ pub struct Check {
 pub struct Then {
     pub verdict: String,
     pub summary: String,
+    pub reply: Option<Reply>,
 }
 
 /// A field of a record that was changed.
@@ -167,4 +176,23 @@ pub struct Change {
     pub to: serde_json::Value,
     /// Whether the verdict depends on it.
     pub cause: bool,
+}
+
+/// What passed and what was refused over time.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Traffic {
+    pub from: i64,
+    /// Seconds from a count to the next.
+    pub step: i64,
+    pub allowed: Vec<u64>,
+    pub rejected_by: BTreeMap<String, Vec<u64>>,
+    pub usage_reported: bool,
+}
+
+/// How many keys ask for a look.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ReviewCounts {
+    pub counts: BTreeMap<String, u64>,
+    pub counted_at: Option<i64>,
+    pub usage_reported: bool,
 }

@@ -50,6 +50,8 @@ pub enum State {
 pub struct Mend {
     /// What it does, said before it is done.
     pub consequence: String,
+    /// Whether it opens a page, and changes nothing yet.
+    pub opens: bool,
     /// Where it is sent.
     pub href: String,
     /// What goes along.

@@ -21,8 +21,13 @@ impl Time {
 
     /// As people read it.
     pub fn text(self) -> String {
+        self.with_format("%Y-%m-%d %H:%M:%S UTC")
+    }
+
+    /// In another form, as strftime has it.
+    pub fn with_format(self, format: &str) -> String {
         match jiff::Timestamp::from_second(self.0) {
-            Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+            Ok(time) => time.strftime(format).to_string(),
             Err(_) => self.0.to_string(),
         }
     }
