@@ -8,7 +8,6 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 pub struct Key {
     pub id: String,
-    pub version: i64,
     pub user_id: Option<String>,
     pub tenant_id: Option<String>,
     pub environment: Option<String>,
@@ -50,7 +49,6 @@ pub struct Hours {
 #[derive(Debug, Clone, Deserialize)]
 pub struct User {
     pub id: String,
-    pub version: i64,
     pub tenant_id: Option<String>,
     pub name: Option<String>,
     pub status: String,
@@ -62,14 +60,12 @@ pub struct User {
     pub external_id: Option<String>,
     pub display_name: Option<String>,
     pub contact: Option<String>,
-    pub last_used_at: Option<i64>,
 }
 
 /// A tenant.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Tenant {
     pub id: String,
-    pub version: i64,
     pub name: Option<String>,
     pub status: String,
     pub created_at: i64,
