@@ -105,7 +105,6 @@ pub struct DayOfUse {
 /// An entry of the audit log.
 #[derive(Debug, Clone, Deserialize)]
 pub struct AuditEntry {
-    pub id: i64,
     pub at: i64,
     pub actor: String,
     pub action: String,
@@ -178,7 +177,6 @@ pub struct Then {
 pub struct Change {
     pub at: i64,
     pub actor: String,
-    pub action: String,
     pub kind: String,
     pub id: String,
     pub field: String,
@@ -204,5 +202,4 @@ pub struct Traffic {
 pub struct ReviewCounts {
     pub counts: BTreeMap<String, u64>,
     pub counted_at: Option<i64>,
-    pub usage_reported: bool,
 }

@@ -96,7 +96,6 @@ pub fn held(console: &Console, headers: &HeaderMap) -> Option<TokenDigest> {
 /// Somebody who is signed in and asks for a page.
 #[derive(Clone)]
 pub struct Visit {
-    console: Console,
     /// What they may do.
     entry: TokenEntry,
     /// Of the session.
@@ -122,7 +121,6 @@ impl Visit {
         };
         Ok(Some(Self {
             api: Api::new(console.api.clone(), caller),
-            console: console.clone(),
             entry,
             session,
         }))
@@ -156,11 +154,6 @@ impl Visit {
     /// Their session.
     pub fn session(&self) -> &TokenDigest {
         &self.session
-    }
-
-    /// What the pages share.
-    pub fn console(&self) -> &Console {
-        &self.console
     }
 
     /// The frame of a page for them.
