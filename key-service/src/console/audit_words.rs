@@ -51,12 +51,12 @@ pub fn changes(entry: &AuditEntry) -> String {
             continue;
         }
         changes.push(match (&entry.before, before) {
-            (None, _) => format!("{name}: {}", shown(after.as_ref())),
+            (None, _) => format!("{name}: {}", of_field(name, after.as_ref())),
             (Some(_), before) => {
                 format!(
                     "{name}: {} → {}",
-                    shown(before.as_ref()),
-                    shown(after.as_ref())
+                    of_field(name, before.as_ref()),
+                    of_field(name, after.as_ref())
                 )
             }
         });
@@ -67,6 +67,15 @@ pub fn changes(entry: &AuditEntry) -> String {
         changes.push(format!("and {more} more"));
     }
     changes.join("; ")
+}
+
+/// The value of a field for people: times as such.
+pub fn of_field(name: &str, value: Option<&Value>) -> String {
+    let is_time = name.ends_with("_at") || name == "not_before";
+    match value.and_then(Value::as_i64).filter(|_| is_time) {
+        Some(time) => Time(time).text(),
+        None => shown(value),
+    }
 }
 
 /// A value for people.
@@ -106,14 +115,14 @@ mod tests {
         };
         let before =
             json!({"id": "key_1", "version": 1, "status": "active", "scopes": ["a"], "name": null});
-        let after = json!({"id": "key_1", "version": 2, "status": "active", "scopes": ["a", "b"], "name": "x"});
+        let after = json!({"id": "key_1", "version": 2, "status": "active", "scopes": ["a", "b"], "name": "x", "expires_at": 86_400});
         assert_eq!(
             changes(&entry(Some(before), after.clone())),
-            "name: none → x; scopes: [a] → [a, b]"
+            "expires_at: none → 1970-01-02 00:00:00 UTC; name: none → x; scopes: [a] → [a, b]"
         );
         assert_eq!(
             changes(&entry(None, after)),
-            "name: x; scopes: [a, b]; status: active"
+            "expires_at: 1970-01-02 00:00:00 UTC; name: x; scopes: [a, b]; status: active"
         );
     }
 }

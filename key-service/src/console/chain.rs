@@ -102,6 +102,10 @@ impl Place {
     }
 }
 
+/// What is said of a check that nobody has asked a request for.
+const OF_REQUESTS: &str =
+    "Each request is asked for it: what it states, and whether it comes from a network of the key.";
+
 /// The chain. `key` is the one that the explanation is about, where it is known.
 pub fn chain(explanation: &Explanation, key: Option<&Key>, visit: &Visit) -> Chain {
     let verdict = Reason::named(&explanation.verdict);
@@ -147,6 +151,9 @@ fn state(place: Place, explanation: &Explanation, verdict: Option<Reason>) -> (S
             State::NotLookedAt,
             "Behind the link that breaks.".to_owned(),
         );
+    }
+    if place == Place::Permission && checks.iter().any(|check| check.detail == OF_REQUESTS) {
+        return (State::NotLookedAt, OF_REQUESTS.to_owned());
     }
     if place == Place::Permission && !explanation.conclusive {
         let detail = "Depends on the filter's configuration, which is not known here.";
@@ -226,7 +233,7 @@ pub fn without_request(mut explanation: Explanation) -> Explanation {
         );
         if of_request && check.result == "failed" {
             "skipped".clone_into(&mut check.result);
-            "Asked of each request.".clone_into(&mut check.detail);
+            OF_REQUESTS.clone_into(&mut check.detail);
         }
     }
     let failed = explanation

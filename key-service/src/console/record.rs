@@ -80,6 +80,8 @@ pub struct Part {
 
 /// What stands in a part.
 pub enum Piece {
+    /// A heading within the part.
+    Heading(&'static str),
     /// A sentence.
     Text(String),
     /// Names and values.
@@ -197,12 +199,14 @@ pub async fn usage(visit: &Visit, path: &str) -> Result<Vec<Piece>, Stop> {
             ("Last refused", Cell::time_or(found.last_rejected_at, never)),
         ]),
         Piece::Chart(days(&found, nobody)),
+        Piece::Heading("Refusals by code"),
         Piece::Table(counts(
             "Refusals by code, last 30 days",
             ["Code", "Requests"],
             &found.rejected_by,
             "Nothing was refused, or gateways do not say why.",
         )),
+        Piece::Heading("Networks"),
         Piece::Table(counts(
             "Networks, last 30 days (estimated)",
             ["Network", "Requests"],
