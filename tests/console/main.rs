@@ -4,8 +4,17 @@
 //! service's own tests, by `KEYBOUND_TEST_DATABASE`. Where there is no browser, tests are skipped.
 
 mod browser;
+mod developers;
+mod every_page;
+// Some of it the key service's own tests need alone.
+#[allow(dead_code)]
+#[path = "../../key-service/tests/api/issuer.rs"]
+mod issuer;
+mod people;
 mod people_sign_in;
 mod pictures;
+mod sessions;
+mod shop;
 mod site;
 mod the_browser_itself;
 mod the_world_itself;

@@ -231,6 +231,7 @@ fn settings() -> Value {
         "usage": {"every": "1s"},
         "policies": {
             "read-stock": {"environment": "live", "scopes": {"all": ["stock:read"]}},
+            "reports": {"api": "reports"},
             "write-stock": {"environment": "live", "scopes": {"all": ["stock:write"]}},
             "summaries": {
                 "tenant": {"value": stories::CONTENT}, "scopes": {"all": ["summaries:create"]},
@@ -239,6 +240,7 @@ fn settings() -> Value {
         "routes": [
             {"match": {"prefix": "/stock", "methods": ["GET"]}, "policy": "read-stock"},
             {"match": {"prefix": "/stock"}, "policy": "write-stock"},
+            {"match": {"prefix": "/reports"}, "policy": "reports"},
             {"match": {"prefix": "/v1/summaries"}, "policy": "summaries"},
         ],
     })
