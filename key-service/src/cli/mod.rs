@@ -19,6 +19,7 @@ mod check_config;
 mod client;
 mod completions;
 mod connection;
+mod console;
 mod database;
 mod deliver;
 mod demo;

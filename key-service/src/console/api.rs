@@ -128,7 +128,7 @@ impl Api {
             .parse()
             .map_err(|_| Problem::unreadable())?;
         if body.is_some() {
-            let json = header::HeaderValue::from_static("application/json");
+            let json = HeaderValue::from_static("application/json");
             request.headers_mut().insert(header::CONTENT_TYPE, json);
         }
         if let Some((name, value)) = condition.map(Condition::header) {

@@ -39,7 +39,11 @@ pub struct Listing {
 
 /// The parameters of a page.
 #[derive(Debug, Clone, Default)]
-pub struct Asked(Vec<(String, String)>);
+pub struct Asked {
+    typed: Vec<(String, String)>,
+    /// What the API is asked for, where that is written otherwise than people type it.
+    meant: Vec<(&'static str, Option<String>)>,
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Asked {
     type Rejection = Stop;
@@ -47,16 +51,42 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Stop> {
         let read = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
         // What cannot be read is asked for by nobody.
-        Ok(Self(read.map(|Query(pairs)| pairs).unwrap_or_default()))
+        Ok(Self {
+            typed: read.map(|Query(pairs)| pairs).unwrap_or_default(),
+            meant: Vec::new(),
+        })
     }
 }
 
 impl Asked {
     /// A parameter that holds something.
     pub fn get(&self, name: &str) -> Option<&str> {
-        let mut values = self.0.iter().filter(|(parameter, _)| parameter == name);
+        let mut values = self.typed.iter().filter(|(parameter, _)| parameter == name);
         let text = values.next().map(|(_, value)| value.trim())?;
         (!text.is_empty()).then_some(text)
+    }
+
+    /// With this parameter where none of its name is given.
+    pub fn or(mut self, name: &str, value: &str) -> Self {
+        if self.get(name).is_none() {
+            self.typed.insert(0, (name.to_owned(), value.to_owned()));
+        }
+        self
+    }
+
+    /// With a parameter that means this to the API, or nothing.
+    pub fn meaning(mut self, name: &'static str, value: Option<String>) -> Self {
+        self.meant.push((name, value));
+        self
+    }
+
+    /// What a parameter means to the API.
+    fn meant(&self, name: &str) -> Option<&str> {
+        let mut meant = self.meant.iter().filter(|(meant, _)| *meant == name);
+        match meant.next() {
+            Some((_, value)) => value.as_deref(),
+            None => self.get(name),
+        }
     }
 
     /// What the last form has done.
@@ -115,7 +145,7 @@ impl Listing {
         row: impl Fn(&T) -> Vec<Cell>,
     ) -> Result<ListPage, Stop> {
         let limit = ("limit", ON_A_PAGE.to_string());
-        let query = self.query(asked, &["page_token"], &[limit]);
+        let query = self.query(|name| asked.meant(name), &["page_token"], &[limit]);
         let found = visit.api.send_get(&format!("{}?{query}", self.api)).await;
         let (items, next, problem) = match found.and_then(read::<List<T>>) {
             Ok(list) => (list.items, list.next_page_token, None),
@@ -180,7 +210,7 @@ impl Listing {
 
     /// The page with the same filters and these parameters.
     fn at(&self, asked: &Asked, suffix: &str, more: &[(&str, String)]) -> String {
-        let query = self.query(asked, &[], more);
+        let query = self.query(|name| asked.get(name), &[], more);
         match query.is_empty() {
             true => format!("{}{suffix}", self.path),
             false => format!("{}{suffix}?{query}", self.path),
@@ -188,11 +218,16 @@ impl Listing {
     }
 
     /// The filters that are asked for, those parameters that are named, and more.
-    fn query(&self, asked: &Asked, also: &[&str], more: &[(&str, String)]) -> String {
+    fn query<'a>(
+        &self,
+        asked: impl Fn(&str) -> Option<&'a str>,
+        also: &[&str],
+        more: &[(&str, String)],
+    ) -> String {
         let mut query = Serializer::new(String::new());
         for name in self.parameters.iter().chain(also) {
             let given = more.iter().any(|(other, _)| other == name);
-            if let Some(value) = asked.get(name).filter(|_| !given) {
+            if let Some(value) = asked(name).filter(|_| !given) {
                 query.append_pair(name, value);
             }
         }
@@ -209,7 +244,8 @@ impl Listing {
         asked: &Asked,
         format: Format,
     ) -> Result<Response, Stop> {
-        let query = self.query(asked, &[], &[("limit", AT_ONCE.to_string())]);
+        let limit = ("limit", AT_ONCE.to_string());
+        let query = self.query(|name| asked.meant(name), &[], &[limit]);
         let mut taking = Taking {
             api: visit.api,
             path: format!("{}?{query}", self.api),

@@ -1,7 +1,7 @@
 //! The console: pages for people, made on the server, without a script. It is a client of the admin API within the same
 //! process: it shows and does what the token or the identity of its visitor may, by the routes and rules of the API.
 //!
-//! [`visit`] says who asks, `sign_in` lets them in, [`api`] asks the admin API for them. [`page`] is what all pages have
+//! [`visit`] says who asks, `sign_in` and `oidc` let them in, [`api`] asks the admin API for them. [`page`] is what all pages have
 //! in common, [`parts`] are the pieces that they are made of; [`list`] and [`form`] are two whole kinds of pages. What is
 //! left is a file a page, named as its path.
 
@@ -17,30 +17,40 @@ use crate::http::app::App;
 use crate::http::guard;
 
 mod api;
+mod approvals;
 mod assets;
+mod audit;
 mod audit_words;
 mod chain;
 mod error;
 mod form;
+mod identity;
 mod key_rules;
 mod keys;
 mod links;
 mod list;
 mod mend;
+mod my;
+mod oidc;
 mod overview;
 mod page;
 mod parts;
 mod record;
 mod records;
+mod review;
 mod settings;
+mod shown_once;
 mod sign_in;
 mod stop;
 mod tenants;
+mod tokens;
 mod typed;
 mod users;
 mod visit;
 mod why;
 
+pub use identity::{Provider, Roles};
+pub use oidc::CALLBACK;
 pub use settings::{Origin, Settings};
 
 /// Bytes of a form at most.
@@ -64,16 +74,24 @@ pub fn pages(app: App, settings: Settings, api: Router) -> Router {
     Router::new()
         .route("/console", get(overview::show))
         .route("/console/", get(overview::show))
+        .route("/console/why", get(why::show).post(why::ask))
         .route(
             "/console/sign-in",
             get(sign_in::show).post(sign_in::by_token),
         )
+        .route(oidc::START, get(oidc::start))
+        .route(CALLBACK, get(oidc::finish))
         .route("/console/sign-out", post(sign_in::out))
         .route(assets::STYLE, get(assets::style))
         .route(assets::ICON, get(assets::icon))
         .merge(keys::routes())
         .merge(users::routes())
         .merge(tenants::routes())
+        .merge(approvals::routes())
+        .merge(audit::routes())
+        .merge(review::routes())
+        .merge(tokens::routes())
+        .merge(my::routes())
         .route("/console/{*path}", get(error::nothing_here))
         .method_not_allowed_fallback(error::nothing_here)
         .layer(axum::extract::DefaultBodyLimit::max(LARGEST_FORM))

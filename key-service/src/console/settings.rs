@@ -1,14 +1,19 @@
 //! How the console is reached.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use tower_http::csrf::CsrfLayer;
+
+use super::identity::Provider;
 
 /// How the console is reached, and by whom.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// Under which origin browsers reach it, where a proxy is in between.
     pub origin: Option<Origin>,
+    /// Who vouches for people who have no token.
+    pub provider: Option<Arc<Provider>>,
 }
 
 /// Scheme, host and port, as a browser sends them (RFC 6454, section 6.2).

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::Stop;
 use super::form::Sent;
+use super::links::encoded;
 use super::list::Asked;
 use super::page::{Page, Shown};
 use super::see;
@@ -27,6 +28,8 @@ struct SignInPage {
     next: String,
     /// Why one is not signed in.
     problem: Option<String>,
+    /// Who else vouches for people, and the way there.
+    provider: Option<(String, String)>,
 }
 
 /// Who may not sign in, and why, in a sentence.
@@ -46,15 +49,26 @@ pub async fn show(
     let ended = asked.get("ended").map(|_| {
         "You are not signed in any more, so nothing was done. Sign in, and do it again.".to_owned()
     });
-    Ok(page(ended, asked.get("next")).with(StatusCode::OK))
+    Ok(page(&console, ended, asked.get("next")).with(StatusCode::OK))
 }
 
-fn page(problem: Option<String>, wanted: Option<&str>) -> Shown<SignInPage> {
+fn page(console: &Console, problem: Option<String>, wanted: Option<&str>) -> Shown<SignInPage> {
+    let next = next(wanted);
+    let provider = console.settings.provider.as_ref();
     Shown(SignInPage {
         page: Page::plain("Sign in"),
-        next: next(wanted),
+        provider: provider.map(|provider| {
+            let way = format!("/console/sign-in/oidc?next={}", encoded(&next));
+            (provider.host().to_owned(), way)
+        }),
+        next,
         problem,
     })
+}
+
+/// The page that says why one is not signed in.
+pub fn refusal(console: &Console, status: StatusCode, why: String, next: &str) -> Response {
+    page(console, Some(why), Some(next)).with(status)
 }
 
 /// Where to go behind the sign-in: to a page of the console, and nowhere else.
@@ -83,7 +97,7 @@ pub async fn by_token(
             response.headers_mut().extend(cookie);
             Ok(response)
         }
-        Err(Refused(status, why)) => Ok(page(Some(why), wanted).with(status)),
+        Err(Refused(status, why)) => Ok(page(&console, Some(why), wanted).with(status)),
     }
 }
 
@@ -132,7 +146,7 @@ async fn refused(console: &Console, entry: &TokenEntry) -> Result<Option<String>
 }
 
 /// Begins a session, and gives what hands it to the browser.
-async fn begin(
+pub async fn begin(
     console: &Console,
     headers: &HeaderMap,
     by: SignedInBy,

@@ -179,7 +179,9 @@ fn entry(session: Session, digest: &TokenDigest) -> (TokenEntry, TokenDigest) {
         SignedInBy::Token { digest, entry } => (entry, digest),
         SignedInBy::Identity { name, grant } => {
             let entry = TokenEntry {
+                owner: grant.tenant_id.clone(),
                 name,
+                owner: grant.tenant_id.clone(),
                 grant,
                 created_at: 0,
                 revoked_at: None,

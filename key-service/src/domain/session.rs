@@ -5,9 +5,6 @@ use super::token::{Grant, TokenDigest, TokenEntry};
 /// How long a session lasts at most: a working day.
 pub const LASTS: i64 = 10 * 3600;
 
-/// What the name of somebody whom a provider of identities vouches for has before it in the audit log.
-pub const IDENTITY: &str = "oidc:";
-
 /// Somebody who is signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {

@@ -274,6 +274,9 @@ fn permit(area: Area, role: Role, method: &Method, route: &str) -> Result<(), Pr
         (Area::Admin, Role::Viewer | Role::Developer) if route == super::export::PATH => forbidden(
             "An export holds the digests of keys, by which guesses can be tried. Use an admin's token.",
         ),
+        (Area::Admin, Role::Developer) if route == super::tokens::PATH => {
+            forbidden("A developer's token neither sees nor makes tokens. Use an admin's token.")
+        }
         (Area::Admin, Role::Viewer | Role::Developer) if reads => Ok(()),
         (Area::Admin, Role::Viewer) if route == super::apply::DIFF => Ok(()),
         (Area::Admin, Role::Viewer) => {

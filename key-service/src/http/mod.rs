@@ -46,6 +46,7 @@ mod scanner;
 mod scanner_keys;
 mod scim;
 mod tenants;
+mod tokens;
 mod usage;
 mod use_of_days;
 mod users;
@@ -88,6 +89,8 @@ pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>)
         .routes(routes!(approvals::deny))
         .routes(routes!(leaks::report))
         .routes(routes!(scanner::report))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
         .routes(routes!(webhooks::list, webhooks::create))
         .routes(routes!(webhooks::show, webhooks::delete))
         .routes(routes!(webhooks::dead))

@@ -38,19 +38,6 @@ fn copied() -> Vec<Copied> {
     });
     let others = [
         (
-            "tokens",
-            &[
-                "name",
-                "digest",
-                "role",
-                "created_at",
-                "revoked_at",
-                "tenant_id",
-                "user_id",
-                "expires_at",
-            ][..],
-        ),
-        (
             "audit",
             &[
                 "id",
@@ -64,7 +51,7 @@ fn copied() -> Vec<Copied> {
                 "after",
                 "previous_hash",
                 "hash",
-            ],
+            ][..],
         ),
         ("key_rules", &["tenant_id", "rules"]),
         ("webhook_expiring", &["key_id", "day"]),
@@ -101,6 +88,21 @@ fn copied() -> Vec<Copied> {
         ],
         numbered: Some("place"),
     };
+    let tokens = Copied {
+        name: "tokens",
+        columns: vec![
+            "place",
+            "name",
+            "digest",
+            "role",
+            "created_at",
+            "revoked_at",
+            "tenant_id",
+            "user_id",
+            "expires_at",
+        ],
+        numbered: Some("place"),
+    };
     let webhooks = Copied {
         name: "webhooks",
         columns: vec!["place", "id", "tenant_id", "url", "events", "created_at"],
@@ -123,7 +125,7 @@ fn copied() -> Vec<Copied> {
         numbered: Some("place"),
     };
     records
-        .chain([approvals, webhooks, messages])
+        .chain([approvals, tokens, webhooks, messages])
         .chain(others)
         .collect()
 }

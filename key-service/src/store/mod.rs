@@ -39,6 +39,7 @@ mod schema;
 mod server;
 mod sessions;
 mod shown;
+pub mod sorted;
 mod sql;
 pub mod stored;
 pub mod tokens;

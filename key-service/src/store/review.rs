@@ -17,7 +17,7 @@ use crate::domain::user::{UserKind, UserStatus};
 use crate::domain::words::Status as _;
 
 /// Keys that are read at once, at first: where most ask for a look, that is a page.
-const FIRST_PART: i64 = 200;
+const FIRST_PART: i64 = 64;
 /// And at most.
 const PART: i64 = 2000;
 

@@ -15,7 +15,7 @@ use crate::console::visit::{Staff, Visit};
 use crate::console::{links, see};
 
 /// What may be said of a key at any time.
-pub(super) const FENCES: [Item; 9] = [
+pub const FENCES: [Item; 9] = [
     Item {
         name: "name",
         label: "Name",

@@ -11,11 +11,11 @@ use crate::console::form::{FormPage, Sent};
 use crate::console::key_rules::of_tenant;
 use crate::console::links;
 use crate::console::list::Asked;
-use crate::console::page::{Page, Section, Shown};
+use crate::console::page::Section;
 use crate::console::records::User;
+use crate::console::shown_once::{ShownOnce, once};
 use crate::console::typed::{Item, Kind, changed};
 use crate::console::visit::{Staff, Visit};
-use crate::domain::text::random_base62;
 
 /// What is said of a key once, when it is made.
 const MADE: [Item; 3] = [
@@ -31,30 +31,16 @@ const MADE: [Item; 3] = [
         help: "Left empty, one is made. It may be shown and logged",
         kind: Kind::Line,
     },
-    Item {
-        name: "environment",
-        label: "Environment",
-        help: "Such as live or test; it stands in the key",
-        kind: Kind::Line,
-    },
+    ENVIRONMENT,
 ];
 
-/// Characters that tell one form from all others.
-const ONCE: usize = 22;
-
-/// A key that was just made.
-#[derive(askama::Template)]
-#[template(path = "shown_once.html")]
-struct ShownOncePage {
-    page: Page,
-    /// The key in clear; nothing where an earlier form has made it.
-    secret: Option<String>,
-    /// What else is to be known.
-    lines: Vec<String>,
-    /// The page of the key.
-    href: String,
-    id: String,
-}
+/// For what the key is.
+pub const ENVIRONMENT: Item = Item {
+    name: "environment",
+    label: "Environment",
+    help: "Such as live or test; it stands in the key",
+    kind: Kind::Line,
+};
 
 fn items() -> Vec<Item> {
     MADE.into_iter().chain(FENCES).collect()
@@ -63,7 +49,7 @@ fn items() -> Vec<Item> {
 /// The form.
 pub async fn form(Staff(visit): Staff, asked: Asked) -> Result<Response, Stop> {
     let user = asked.get("user");
-    page(&visit, user, random_base62(ONCE)).await.show()
+    page(&visit, user, once()).await.show()
 }
 
 async fn page(visit: &Visit, user: Option<&str>, once: String) -> FormPage {
@@ -100,10 +86,9 @@ async fn page(visit: &Visit, user: Option<&str>, once: String) -> FormPage {
 
 /// Makes it.
 pub async fn send(Staff(visit): Staff, sent: Sent) -> Result<Response, Stop> {
-    let once = sent.text("once").map(str::to_owned);
     let made = match changed(&items(), &sent, &Value::Null) {
         Ok(body) => {
-            let condition = once.as_deref().map(Condition::Once);
+            let condition = sent.text("once").map(Condition::Once);
             visit
                 .api
                 .send_if(condition, Method::POST, "keys", Some(body.into()))
@@ -115,8 +100,8 @@ pub async fn send(Staff(visit): Staff, sent: Sent) -> Result<Response, Stop> {
         Ok(key) => Ok(shown_once(&visit, "The key is made", &key, Vec::new())),
         Err(problem) => {
             // One that was used up by another form would refuse this one for ever.
-            let once = random_base62(ONCE);
-            page(&visit, sent.text("user_id"), once)
+            let fresh = once();
+            page(&visit, sent.text("user_id"), fresh)
                 .await
                 .refused(problem, &sent)
         }
@@ -125,14 +110,10 @@ pub async fn send(Staff(visit): Staff, sent: Sent) -> Result<Response, Stop> {
 
 /// The page that shows a key that was just made, as the API has answered.
 pub(super) fn shown_once(visit: &Visit, title: &str, key: &Value, lines: Vec<String>) -> Response {
-    let text = |name: &str| key.get(name).and_then(Value::as_str).map(str::to_owned);
-    let id = text("id").unwrap_or_default();
-    Shown(ShownOncePage {
-        page: visit.page(Section::Keys, title),
-        secret: text("secret"),
+    let id = key["id"].as_str().unwrap_or_default();
+    ShownOnce {
         lines,
-        href: links::key(&id),
-        id,
-    })
+        ..ShownOnce::key(visit.page(Section::Keys, title), key, links::key(id))
+    }
     .into_response()
 }

@@ -10,6 +10,9 @@ mod stop;
 use axum::Router;
 use axum::routing::{get, post};
 
+pub use self::change::FENCES;
+pub use self::make::ENVIRONMENT;
+pub use self::show::fences;
 use super::parts::{Column, Table};
 use super::records::Key;
 use super::visit::Console;

@@ -145,7 +145,8 @@ fn facts(key: &Key, predecessor: Option<String>) -> Vec<(&'static str, Cell)> {
     facts
 }
 
-fn fences(key: &Key) -> Vec<(&'static str, Cell)> {
+/// What narrows a key.
+pub fn fences(key: &Key) -> Vec<(&'static str, Cell)> {
     vec![
         ("Scopes", Cell::words(Some(&key.scopes), "none", "none")),
         (
