@@ -55,8 +55,6 @@ pub struct Problem {
     pub errors: Vec<WrongField>,
     /// The keys that are in use, where that is the problem.
     pub keys: Option<Vec<UsedKey>>,
-    /// Why they count as in use.
-    pub reason: Option<String>,
 }
 
 /// A wrong field.

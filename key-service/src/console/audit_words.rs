@@ -104,7 +104,6 @@ mod tests {
     #[test]
     fn what_changed_is_named_and_nothing_else() {
         let entry = |before: Option<Value>, after: Value| AuditEntry {
-            id: 1,
             at: 0,
             actor: "anna".to_owned(),
             action: "update".to_owned(),

@@ -8,7 +8,6 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 pub struct Key {
     pub id: String,
-    pub version: i64,
     pub user_id: Option<String>,
     pub tenant_id: Option<String>,
     pub environment: Option<String>,
@@ -50,7 +49,6 @@ pub struct Hours {
 #[derive(Debug, Clone, Deserialize)]
 pub struct User {
     pub id: String,
-    pub version: i64,
     pub tenant_id: Option<String>,
     pub name: Option<String>,
     pub status: String,
@@ -62,14 +60,12 @@ pub struct User {
     pub external_id: Option<String>,
     pub display_name: Option<String>,
     pub contact: Option<String>,
-    pub last_used_at: Option<i64>,
 }
 
 /// A tenant.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Tenant {
     pub id: String,
-    pub version: i64,
     pub name: Option<String>,
     pub status: String,
     pub created_at: i64,
@@ -109,7 +105,6 @@ pub struct DayOfUse {
 /// An entry of the audit log.
 #[derive(Debug, Clone, Deserialize)]
 pub struct AuditEntry {
-    pub id: i64,
     pub at: i64,
     pub actor: String,
     pub action: String,
@@ -182,7 +177,6 @@ pub struct Then {
 pub struct Change {
     pub at: i64,
     pub actor: String,
-    pub action: String,
     pub kind: String,
     pub id: String,
     pub field: String,
@@ -208,5 +202,4 @@ pub struct Traffic {
 pub struct ReviewCounts {
     pub counts: BTreeMap<String, u64>,
     pub counted_at: Option<i64>,
-    pub usage_reported: bool,
 }

@@ -96,7 +96,6 @@ pub fn held(console: &Console, headers: &HeaderMap) -> Option<TokenDigest> {
 /// Somebody who is signed in and asks for a page.
 #[derive(Clone)]
 pub struct Visit {
-    console: Console,
     /// What they may do.
     entry: TokenEntry,
     /// Of the session.
@@ -122,7 +121,6 @@ impl Visit {
         };
         Ok(Some(Self {
             api: Api::new(console.api.clone(), caller),
-            console: console.clone(),
             entry,
             session,
         }))
@@ -158,11 +156,6 @@ impl Visit {
         &self.session
     }
 
-    /// What the pages share.
-    pub fn console(&self) -> &Console {
-        &self.console
-    }
-
     /// The frame of a page for them.
     pub fn page(&self, section: Section, title: impl Into<String>) -> Page {
         Page::of(self, section, title.into())
@@ -181,7 +174,6 @@ fn entry(session: Session, digest: &TokenDigest) -> (TokenEntry, TokenDigest) {
             let entry = TokenEntry {
                 owner: grant.tenant_id.clone(),
                 name,
-                owner: grant.tenant_id.clone(),
                 grant,
                 created_at: 0,
                 revoked_at: None,

@@ -33,8 +33,6 @@ pub enum Cell {
     Badge(Badge),
     /// Several, one behind the other.
     Several(Vec<Cell>),
-    /// What can be done.
-    Action(Action),
 }
 
 impl HtmlSafe for Cell {}

@@ -32,8 +32,6 @@ pub enum Control {
     Line,
     /// By several lines.
     Lines,
-    /// By a line that nobody may read along.
-    Secret,
     /// By one of some words.
     Choice(Vec<Choice>),
     /// By yes or no. Yes is `true`.

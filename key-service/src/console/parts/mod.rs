@@ -12,6 +12,6 @@ pub use badge::Badge;
 pub use cell::{Action, Cell};
 pub use chain::{Chain, Link, Mend, State};
 pub use chart::{Chart, Series};
-pub use field::{Control, Field};
+pub use field::Field;
 pub use table::{Column, Order, Table};
 pub use time::Time;
