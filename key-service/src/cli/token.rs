@@ -127,14 +127,24 @@ async fn create(
 fn refused(refusal: Refusal) -> Failure {
     Failure::Refused(match refusal {
         Refusal::Conflict(message) => message,
-        Refusal::Invalid(wrong) => wrong.iter().map(told).collect::<Vec<_>>().join("; "),
+        // Whom it is for does not exist.
+        Refusal::Invalid(wrong) => {
+            let told = wrong.iter().map(|wrong| {
+                let list = option(wrong);
+                format!("--{list}: {}: see key-service {list} list", wrong.message)
+            });
+            told.collect::<Vec<_>>().join("; ")
+        }
     })
 }
 
 /// What is wrong with an option.
 fn told(wrong: &FieldError) -> String {
-    let option = wrong.field.trim_end_matches("_id");
-    format!("--{option}: {}", wrong.message)
+    format!("--{} {}", option(wrong), wrong.message)
+}
+
+fn option(wrong: &FieldError) -> &str {
+    wrong.field.trim_end_matches("_id")
 }
 
 async fn list(json: bool, database: &Database) -> Outcome {

@@ -9,9 +9,13 @@ use serde_json::Value;
 /// What a line says about a request, as far as it says it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct LogLine {
+    /// The method.
     pub method: Option<String>,
+    /// With or without a port.
     pub host: Option<String>,
+    /// With the query, as far as it holds no credential.
     pub path: Option<String>,
+    /// The client's address, with or without a port.
     pub source_address: Option<String>,
     /// Unix seconds.
     pub at: Option<i64>,
@@ -129,7 +133,7 @@ impl LogLine {
         let has = |names: &[&str]| names.iter().any(|name| line.get(name).is_some());
         let tells = has(&["code"]) || has(&DETAILS);
         if !(tells && has(&["method"]) && has(&PATH)) {
-            return Err(format!("{NEEDED}"));
+            return Err(NEEDED.to_owned());
         }
         let code = code_of(line);
         if code.as_deref().is_some_and(|code| !is_code(code)) {

@@ -44,7 +44,6 @@ impl WhyPage {
 
 /// An answer as it is shown.
 struct Answer {
-    verdict: Badge,
     allowed: bool,
     summary: String,
     /// What was decided otherwise at that time, in a sentence.
@@ -174,7 +173,6 @@ impl Answer {
             _ => explanation.reply.as_ref(),
         };
         Self {
-            verdict: Badge::verdict(&explanation.verdict),
             allowed: explanation.verdict == "allowed",
             summary: explanation.summary.clone(),
             then,
