@@ -4,9 +4,15 @@
 //! service's own tests, by `KEYBOUND_TEST_DATABASE`. Where there is no browser, tests are skipped.
 
 mod browser;
+mod hostile_text;
+mod keys;
+mod lists;
 mod people_sign_in;
 mod pictures;
 mod site;
+mod steps;
+mod stories;
 mod the_browser_itself;
 mod the_world_itself;
+mod users_and_tenants;
 mod world;
