@@ -7,8 +7,17 @@ mod browser;
 mod hostile_text;
 mod keys;
 mod lists;
+mod developers;
+mod every_page;
+// Some of it the key service's own tests need alone.
+#[allow(dead_code)]
+#[path = "../../key-service/tests/api/issuer.rs"]
+mod issuer;
+mod people;
 mod people_sign_in;
 mod pictures;
+mod sessions;
+mod shop;
 mod site;
 mod steps;
 mod stories;

@@ -20,6 +20,7 @@ pub struct KeyService {
     folder: PathBuf,
     location: String,
     tokens: Tokens,
+    settings: Vec<(&'static str, String)>,
 }
 
 /// The tokens that it knows from its start.
@@ -83,6 +84,7 @@ impl KeyService {
             folder: folder.to_owned(),
             location,
             tokens,
+            settings: Vec::new(),
         };
         service.run().await?;
         Ok(service)
@@ -96,6 +98,16 @@ impl KeyService {
     /// What opens it.
     pub fn tokens(&self) -> &Tokens {
         &self.tokens
+    }
+
+    /// Sets an environment variable, as from its next start on.
+    pub fn set(&mut self, variable: &'static str, value: impl Into<String>) {
+        self.settings.push((variable, value.into()));
+    }
+
+    /// Its folder, for files that its settings name.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Its database, where that is a file of its own.
@@ -130,7 +142,8 @@ impl KeyService {
             ])
             .arg(&self.location)
             .env("KEYBOUND_ADMIN_TOKEN", &self.tokens.admin)
-            .env("KEYBOUND_GATEWAY_TOKEN", &self.tokens.gateway);
+            .env("KEYBOUND_GATEWAY_TOKEN", &self.tokens.gateway)
+            .envs(self.settings.iter().map(|(name, value)| (name, value)));
         let filter = filter_configuration(&self.folder);
         if filter.exists() {
             command.arg("--filter-config").arg(filter);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use cookie::{Cookie, SameSite};
 
 use super::api::Api;
@@ -198,10 +198,30 @@ impl FromRequestParts<Console> for Visit {
                 Some(wanted) => {
                     Stop::from(see(&format!("/console/sign-in?next={}", encoded(wanted))))
                 }
-                None => Stop::from(see("/console/sign-in?ended=1")),
+                None => {
+                    let form = form_of(&parts.headers);
+                    let next = form.map(|form| format!("&next={}", encoded(&form)));
+                    let next = next.unwrap_or_default();
+                    Stop::from(see(&format!("/console/sign-in?ended=1{next}")))
+                }
             }
         })
     }
+}
+
+/// The page whose form was sent, without what an earlier form has done. Whoever makes it up leads themselves astray
+/// alone, and not out of the console.
+fn form_of(headers: &HeaderMap) -> Option<String> {
+    let referer: Uri = headers.get(header::REFERER)?.to_str().ok()?.parse().ok()?;
+    let query = referer.query().unwrap_or_default();
+    let pairs = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "done");
+    let query = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs)
+        .finish();
+    Some(match query.is_empty() {
+        true => referer.path().to_owned(),
+        false => format!("{}?{query}", referer.path()),
+    })
 }
 
 /// Somebody who may see more than what is their own.

@@ -153,6 +153,16 @@ fn the_way_leads_to_a_page_of_the_console_and_nowhere_else() {
     // What a form was for is not lost in silence.
     let answer = Visitor::new(&service).post("/console/tokens/new", &[("name", "x")]);
     assert_eq!(answer.header("location"), "/console/sign-in?ended=1");
+    let referer = "https://keys.test/console/keys/key_1?done=changed&a=%26";
+    let answer = Visitor::new(&service).post_with(
+        "/console/keys/key_1/enable",
+        &[],
+        &[("referer", referer)],
+    );
+    assert_eq!(
+        answer.header("location"),
+        "/console/sign-in?ended=1&next=%2Fconsole%2Fkeys%2Fkey_1%3Fa%3D%2526"
+    );
     assert!(visitor.get("/console/keys").status == 200);
 }
 

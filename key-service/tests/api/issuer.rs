@@ -1,15 +1,17 @@
-//! A small provider of identities, which says whatever a test wants of whoever comes.
+//! A small provider of identities, which says whatever a test wants of whoever comes. The console's tests in a browser
+//! have it, too.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::extract::{Form, State};
+use axum::extract::{Form, RawQuery, State};
 use axum::http::StatusCode;
+use axum::response::Html;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use key_service::domain::time::now;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use serde_json::{Map, Value, json};
@@ -44,6 +46,8 @@ pub struct Issuer {
 
 struct Issuing {
     url: String,
+    /// What it says of a browser that comes to its page.
+    visitor: Arc<Mutex<Value>>,
     key: (String, EcdsaKeyPair),
     codes: HashMap<String, Code>,
     /// Tokens that were given, to be looked for where they must not be.
@@ -69,6 +73,11 @@ fn new_key(name: &str) -> (String, EcdsaKeyPair) {
 
 impl Issuer {
     pub fn start() -> Self {
+        Self::visited_by(Arc::default())
+    }
+
+    /// The same with a page, which says what is given of whoever comes there.
+    pub fn visited_by(visitor: Arc<Mutex<Value>>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -80,6 +89,7 @@ impl Issuer {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(Issuing {
             url: url.clone(),
+            visitor,
             key: new_key("first"),
             codes: HashMap::new(),
             given: Vec::new(),
@@ -87,6 +97,7 @@ impl Issuer {
         }));
         let router = Router::new()
             .route("/.well-known/openid-configuration", get(configuration))
+            .route("/authorize", get(page))
             .route("/keys", get(keys))
             .route("/token", post(token))
             .with_state(Arc::clone(&state));
@@ -128,6 +139,15 @@ impl Issuer {
     pub fn sign_in(&self, authorize: &str, claims: &Value, signed: Signed) -> String {
         let (address, query) = authorize.split_once('?').unwrap();
         assert_eq!(address, format!("{}/authorize", self.url));
+        let back = self.state.lock().unwrap().code(query, claims, signed);
+        format!("/{}", back.splitn(4, '/').nth(3).unwrap())
+    }
+}
+
+impl Issuing {
+    /// Makes a code for these claims, and gives the address that the browser is sent back to with it.
+    #[track_caller]
+    fn code(&mut self, query: &str, claims: &Value, signed: Signed) -> String {
         let query: HashMap<_, _> = form_urlencoded::parse(query.as_bytes())
             .into_owned()
             .collect();
@@ -144,15 +164,13 @@ impl Issuer {
         }
         let all: Map<String, Value> = all.as_object().unwrap().clone();
         let all = all.into_iter().filter(|(_, value)| !value.is_null());
-        let mut state = self.state.lock().unwrap();
-        let code = format!("code-{}", state.codes.len() + state.given.len());
+        let code = format!("code-{}", self.codes.len() + self.given.len());
         let redirect = query["redirect_uri"].clone();
-        let path = redirect.splitn(4, '/').nth(3).unwrap().to_owned();
-        state.codes.insert(
+        self.codes.insert(
             code.clone(),
             Code {
                 challenge: query["code_challenge"].clone(),
-                redirect,
+                redirect: redirect.clone(),
                 claims: Value::Object(all.collect()),
                 signed,
             },
@@ -162,8 +180,26 @@ impl Issuer {
             .append_pair("state", &query["state"])
             .append_pair("iss", &self.url)
             .finish();
-        format!("/{path}?{answer}")
+        format!("{redirect}?{answer}")
     }
+}
+
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
+}
+
+/// Where a person says who they are.
+async fn page(State(state): State<Arc<Mutex<Issuing>>>, RawQuery(query): RawQuery) -> Html<String> {
+    let mut state = state.lock().unwrap();
+    let claims = state.visitor.lock().unwrap().clone();
+    let back = state.code(&query.unwrap_or_default(), &claims, Signed::Rightly);
+    let back = back.replace('&', "&amp;");
+    Html(format!(
+        "<h1>Who are you?</h1><a href=\"{back}\">It is me</a>"
+    ))
 }
 
 async fn configuration(State(state): State<Arc<Mutex<Issuing>>>) -> Json<Value> {

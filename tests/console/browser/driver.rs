@@ -94,6 +94,8 @@ impl Driver {
             // No graphics card takes part, and containers have little shared memory.
             "--disable-gpu".to_owned(),
             "--disable-dev-shm-usage".to_owned(),
+            // A page that still scrolls is not where a click goes.
+            "--force-prefers-reduced-motion".to_owned(),
             "--no-proxy-server".to_owned(),
             format!(
                 "--host-resolver-rules=MAP {OTHER_HOST} 127.0.0.1, MAP * ~NOTFOUND, \

@@ -244,6 +244,7 @@ fn settings() -> Value {
         "usage": {"every": "1s"},
         "policies": {
             "read-stock": {"environment": "live", "scopes": {"all": ["stock:read"]}},
+            "reports": {"api": "reports"},
             "write-stock": {"environment": "live", "scopes": {"all": ["stock:write"]}},
             "summaries": {
                 "tenant": {"value": stories::CONTENT}, "scopes": {"all": ["summaries:create"]},
@@ -252,6 +253,7 @@ fn settings() -> Value {
         "routes": [
             {"match": {"prefix": "/stock", "methods": ["GET"]}, "policy": "read-stock"},
             {"match": {"prefix": "/stock"}, "policy": "write-stock"},
+            {"match": {"prefix": "/reports"}, "policy": "reports"},
             {"match": {"prefix": "/v1/summaries"}, "policy": "summaries"},
         ],
     })
