@@ -89,6 +89,9 @@ impl Reserved {
         let mut kind = Kind::Free;
         for (place, reserved) in self.names.iter().enumerate() {
             let Some(reserved) = reserved else { continue };
+            if name.len() != reserved.len() {
+                continue;
+            }
             if name == reserved.as_bytes() {
                 return Kind::Reserved(place);
             }
@@ -110,12 +113,11 @@ enum Kind {
     Free,
 }
 
-/// Whether two names are the same but for punctuation. Names are lower case.
+/// Whether two names of one length are the same but for punctuation. Names are lower case.
 fn is_alias(name: &[u8], reserved: &[u8]) -> bool {
-    name.len() == reserved.len()
-        && name.iter().zip(reserved).all(|(one, other)| {
-            one == other || !(one.is_ascii_alphanumeric() || other.is_ascii_alphanumeric())
-        })
+    name.iter().zip(reserved).all(|(one, other)| {
+        one == other || !(one.is_ascii_alphanumeric() || other.is_ascii_alphanumeric())
+    })
 }
 
 #[cfg(test)]

@@ -112,19 +112,11 @@ impl Filter<'_> {
 
     /// A list of headers, lent by Envoy: whoever edits one has to give them back first.
     pub fn headers(&self, list: c_int) -> Lent<'_> {
-        let lent = |header: &HttpHeader| {
-            // SAFETY: Envoy's bytes are valid until headers are set, which wants the request for itself alone.
-            unsafe {
-                (
-                    bytes(header.name, header.name_length),
-                    bytes(header.value, header.value_length),
-                )
-            }
-        };
         let mut few = [NO_HEADER; USUAL_HEADERS];
         let mut many = Vec::new();
         // SAFETY: the pointer is that of the event; Envoy fills as many places as it has said, and there are as many.
-        let headers = unsafe {
+        // Its bytes are valid until headers are set, which wants the request for itself alone.
+        unsafe {
             let count = abi::get_headers_size(self.pointer, list);
             let headers = match few.get_mut(..count) {
                 Some(few) => few,
@@ -133,13 +125,17 @@ impl Filter<'_> {
                     many.as_mut_slice()
                 }
             };
-            abi::get_headers(self.pointer, list, headers.as_mut_ptr()).then_some(headers)
-        };
-        headers
-            .into_iter()
-            .flatten()
-            .map(|header| lent(header))
-            .collect()
+            if count == 0 || !abi::get_headers(self.pointer, list, headers.as_mut_ptr()) {
+                return Lent::new();
+            }
+            let lent = headers.iter().map(|header| {
+                (
+                    bytes(header.name, header.name_length),
+                    bytes(header.value, header.value_length),
+                )
+            });
+            lent.collect()
+        }
     }
 
     /// Gives a header this one value; nothing removes it.

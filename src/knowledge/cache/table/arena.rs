@@ -200,21 +200,23 @@ pub fn move_to(memory: &[AtomicU64], place: u32, epoch: u16) {
     }
 }
 
-/// Copies what a piece holds, with its epoch; nothing where it holds nothing, or was changed meanwhile.
-pub fn copy<'a>(memory: &[AtomicU64], place: u32, into: &'a mut [u8]) -> Option<(u16, &'a [u8])> {
+/// Copies what a piece holds. Gives its epoch and how many bytes there are; nothing where it holds nothing, or was
+/// changed meanwhile.
+pub fn copy(memory: &[AtomicU64], place: u32, into: &mut [u8]) -> Option<(u16, usize)> {
     let (word, rest) = piece(memory, place)?;
     let header = Header(word.load(Acquire));
     if !header.is_live() {
         return None;
     }
     let words = rest.get(..header.used())?;
-    let bytes = into.get_mut(..header.used().saturating_mul(8))?;
+    let length = header.used().saturating_mul(8);
+    let bytes = into.get_mut(..length)?;
     for (to, from) in bytes.chunks_exact_mut(8).zip(words) {
         to.copy_from_slice(&from.load(Relaxed).to_le_bytes());
     }
     // What was read is read before it is looked whether it has changed.
     fence(Acquire);
-    (word.load(Relaxed) == header.0).then_some((header.epoch(), bytes))
+    (word.load(Relaxed) == header.0).then_some((header.epoch(), length))
 }
 
 /// Words that the record of a piece has.

@@ -129,19 +129,22 @@ impl Table {
     fn copy<'a>(&self, id: &EntityId, epoch: Epoch, into: &'a mut [u8]) -> Option<Reader<'a>> {
         let words = self.memory.words();
         let bucket = Bucket::at(words, self.bucket(id));
-        let place = bucket.candidates(tag(id)).find(|(_, place)| {
-            arena::copy(words, *place, into).is_some_and(|(of, bytes)| {
-                is_of(of, epoch) && Reader::new(bytes).is_some_and(|record| record.is_of(id))
-            })
-        });
-        place?;
-        Reader::new(into)
+        for (_, place) in bucket.candidates(tag(id)) {
+            let Some((of, length)) = arena::copy(words, place, into) else {
+                continue;
+            };
+            let record = Reader::new(into.get(..length)?);
+            if is_of(of, epoch) && record.is_some_and(|record| record.is_of(id)) {
+                return Reader::new(into.get(..length)?);
+            }
+        }
+        None
     }
 
     /// Copies the record at a place, likewise.
     fn copy_at<'a>(&self, place: u32, epoch: Epoch, into: &'a mut [u8]) -> Option<Reader<'a>> {
-        let (of, bytes) = arena::copy(self.memory.words(), place, into)?;
-        is_of(of, epoch).then(|| Reader::new(bytes))?
+        let (of, length) = arena::copy(self.memory.words(), place, into)?;
+        is_of(of, epoch).then(|| Reader::new(into.get(..length)?))?
     }
 
     fn lock(&self) -> MutexGuard<'_, Arena> {
@@ -175,7 +178,7 @@ impl Table {
         let entry = bucket
             .find(id)
             .and_then(|found| arena::copy(words, found.place, &mut bytes))
-            .and_then(|(_, bytes)| Reader::new(bytes)?.entry());
+            .and_then(|(_, length)| Reader::new(bytes.get(..length)?)?.entry());
         (entry, header.floor)
     }
 

@@ -59,40 +59,31 @@ impl Scratch {
             bytes: &mut self.bytes,
             confirmed: known.confirmed,
         };
-        let user = match &self.key.user_id {
+        let key = &*self.key;
+        let user = match &key.user_id {
             None => None,
             Some(name) => {
-                let record = search.owner(hints.user, Kind::User, name, EntityId::user)?;
-                match record.kind() {
-                    Kind::NoUser => {
-                        let known = record.known()?;
-                        search.joins(known);
-                        None
-                    }
-                    _ => {
-                        let known = record.user(own(&mut self.user, blank_user)?)?;
-                        search.joins(known);
-                        Some(Rc::clone(&self.user))
-                    }
-                }
+                let user = own(&mut self.user, blank_user)?;
+                let read = |record: Reader<'_>| match record.kind() {
+                    Kind::NoUser => record.known().map(|known| (known, false)),
+                    _ => Some((record.user(user, Some(key))?, true)),
+                };
+                search
+                    .owner(hints.user, Kind::User, name, EntityId::user, read)?
+                    .then(|| Rc::clone(&self.user))
             }
         };
-        let tenant = match &self.key.tenant_id {
+        let tenant = match &key.tenant_id {
             None => None,
             Some(name) => {
-                let record = search.owner(hints.tenant, Kind::Tenant, name, EntityId::tenant)?;
-                match record.kind() {
-                    Kind::NoTenant => {
-                        let known = record.known()?;
-                        search.joins(known);
-                        None
-                    }
-                    _ => {
-                        let known = record.tenant(own(&mut self.tenant, blank_tenant)?)?;
-                        search.joins(known);
-                        Some(Rc::clone(&self.tenant))
-                    }
-                }
+                let tenant = own(&mut self.tenant, blank_tenant)?;
+                let read = |record: Reader<'_>| match record.kind() {
+                    Kind::NoTenant => record.known().map(|known| (known, false)),
+                    _ => Some((record.tenant(tenant, Some(key))?, true)),
+                };
+                search
+                    .owner(hints.tenant, Kind::Tenant, name, EntityId::tenant, read)?
+                    .then(|| Rc::clone(&self.tenant))
             }
         };
         let chain = Chain {
@@ -105,23 +96,24 @@ impl Scratch {
 }
 
 impl Search<'_> {
-    /// Reads a user or tenant at the place where it was, or where it is now.
+    /// Reads a user or tenant at the place where it was, or where it is now. Whether it is there at all.
     fn owner(
         &mut self,
         hint: u32,
         kind: Kind,
         name: &str,
         id: impl FnOnce(&str) -> EntityId,
-    ) -> Option<Reader<'_>> {
+        mut read: impl FnMut(Reader<'_>) -> Option<(Known, bool)>,
+    ) -> Option<bool> {
         let there = self.table.copy_at(hint, self.epoch, self.bytes);
-        if there.is_some_and(|record| record.is_named(kind, name)) {
-            return Reader::new(self.bytes);
-        }
-        self.table.copy(&id(name), self.epoch, self.bytes)
-    }
-
-    fn joins(&mut self, known: Known) {
+        // Of one that is not there the place does not say whose absence it is.
+        let there = there.filter(|record| record.kind() == kind);
+        let (known, is_there) = match there.and_then(&mut read) {
+            Some(known) => known,
+            None => read(self.table.copy(&id(name), self.epoch, self.bytes)?)?,
+        };
         self.confirmed = self.confirmed.min(known.confirmed);
+        Some(is_there)
     }
 }
 
