@@ -64,19 +64,13 @@ impl KeyFormat {
     /// Whether a credential may be a key at all.
     pub fn accepts(&self, credential: &[u8]) -> bool {
         (self.min_length..=self.max_length).contains(&credential.len())
-            && is_graphic(credential)
+            && credential.iter().all(u8::is_ascii_graphic)
             && (self.prefixes.is_empty() || self.has_prefix(credential))
             && match self.checksum {
                 Checksum::None => true,
                 Checksum::Crc32 => has_crc32(credential),
             }
     }
-}
-
-/// Whether all bytes are visible ASCII. It looks at all of them, several at once: nearly always they are.
-fn is_graphic(credential: &[u8]) -> bool {
-    let each = credential.iter().map(u8::is_ascii_graphic);
-    each.fold(true, |all, one| all & one)
 }
 
 fn has_crc32(credential: &[u8]) -> bool {

@@ -89,10 +89,11 @@ impl Reserved {
         let mut kind = Kind::Free;
         for (place, reserved) in self.names.iter().enumerate() {
             let Some(reserved) = reserved else { continue };
-            match likeness(name, reserved.as_bytes()) {
-                Likeness::Same => return Kind::Reserved(place),
-                Likeness::Alias => kind = Kind::Alias,
-                Likeness::None => {}
+            if name == reserved.as_bytes() {
+                return Kind::Reserved(place);
+            }
+            if is_alias(name, reserved.as_bytes()) {
+                kind = Kind::Alias;
             }
         }
         kind
@@ -109,29 +110,12 @@ enum Kind {
     Free,
 }
 
-/// How two names differ.
-enum Likeness {
-    Same,
-    /// In punctuation alone.
-    Alias,
-    None,
-}
-
-/// Compares two names, which are lower case: byte by byte, for most differ in one of the first.
-fn likeness(name: &[u8], reserved: &[u8]) -> Likeness {
-    if name.len() != reserved.len() {
-        return Likeness::None;
-    }
-    let mut likeness = Likeness::Same;
-    for (one, other) in name.iter().zip(reserved) {
-        if one != other {
-            if one.is_ascii_alphanumeric() || other.is_ascii_alphanumeric() {
-                return Likeness::None;
-            }
-            likeness = Likeness::Alias;
-        }
-    }
-    likeness
+/// Whether two names are the same but for punctuation. Names are lower case.
+fn is_alias(name: &[u8], reserved: &[u8]) -> bool {
+    name.len() == reserved.len()
+        && name.iter().zip(reserved).all(|(one, other)| {
+            one == other || !(one.is_ascii_alphanumeric() || other.is_ascii_alphanumeric())
+        })
 }
 
 #[cfg(test)]
