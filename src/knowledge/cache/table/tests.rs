@@ -252,7 +252,7 @@ fn whoever_reads_while_others_write_reads_one_of_the_records_that_were() {
     put(
         &shared,
         EntityId::user("usr_1"),
-        Record::User(Some(Rc::new(user_of(1, 1)))),
+        Record::User(Some(Rc::new(user_of(1, 2)))),
         1,
     );
     put(&shared, id, Record::key(key.key), 1);

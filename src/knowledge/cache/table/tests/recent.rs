@@ -18,7 +18,7 @@ fn key_of(number: u16, version: u64) -> Record {
         key.id = format!("key_{number}").as_str().into();
         key.version = version;
         key.user_id = Some(format!("usr_{}", number % 3).as_str().into());
-        key.tenant_id = (number % 2 == 0).then(|| "ten_0".into());
+        key.tenant_id = number.is_multiple_of(2).then(|| "ten_0".into());
         key.environment = Some(version.to_string().as_str().into());
     });
     Record::key(owned.key)
