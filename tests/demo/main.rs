@@ -73,7 +73,7 @@ impl Parts {
             ports.key_service
         );
         let key_service = KeyService::start(ports.key_service, folder, tokens.clone()).await?;
-        let cases = table::cases(key_service.command(&["demo"])?)?;
+        let cases = table::cases(key_service.command(&["demo", "--with-use"])?)?;
 
         println!(
             "starting an upstream on 127.0.0.1:{} that answers with what it was asked",
@@ -176,6 +176,11 @@ fn print_places(folder: &Path, ports: Ports) {
         "admin API    curl -H \"authorization: Bearer $(cat {})\" http://127.0.0.1:{}/admin/v1/keys",
         folder.join("admin-token").display(),
         ports.key_service
+    );
+    println!(
+        "console      http://127.0.0.1:{}/console, sign in with the token in {}",
+        ports.key_service,
+        folder.join("admin-token").display()
     );
     println!();
 }

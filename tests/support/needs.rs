@@ -1,6 +1,7 @@
 //! What some tests need that not every Envoy or home has. Such a test begins with `if !needs::…("why") { return; }`:
 //! elsewhere it is skipped, which a line of its own says and `make test` counts.
 
+use crate::browser;
 use crate::envoy;
 use crate::home::Home;
 use std::io::Write;
@@ -22,6 +23,20 @@ pub fn sandbox(why: &str) -> bool {
 /// The home in Envoy itself. `why` is what the other one lacks.
 pub fn native(why: &str) -> bool {
     is_there(Home::chosen() == Home::Native, why)
+}
+
+/// A browser that a test can steer. A developer's machine may have none; one that decides about a change must not skip.
+///
+/// # Panics
+/// When there is none and the environment variable `CI` is set.
+pub fn browser() -> bool {
+    match browser::found() {
+        Ok(_) => true,
+        Err(missing) if std::env::var_os("CI").is_some_and(|value| !value.is_empty()) => {
+            panic!("{missing}")
+        }
+        Err(missing) => is_there(false, &missing.to_string()),
+    }
 }
 
 fn is_there(is: bool, why: &str) -> bool {

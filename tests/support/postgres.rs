@@ -4,14 +4,13 @@
 use crate::failure::{Failure, Result};
 use crate::paths;
 use crate::ports::{self, Port};
-use crate::process::Process;
+use crate::process::{Process, cleaner};
 use crate::wait::PATIENCE;
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -319,21 +318,4 @@ pub fn done(command: &mut Command) -> Result<String> {
         )));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// Removes the folder when this process has let go of it, however it ends. A server that is ended at the same moment
-/// writes for a moment longer.
-fn cleaner(folder: &Path) -> Result<Child> {
-    Ok(Command::new("/bin/sh")
-        .args([
-            "-c",
-            "read -r _; for _ in 1 2 3 4 5 6 7 8 9 10; do rm -rf -- \"$1\" 2>/dev/null && break; sleep 0.5; done",
-            "cleaner",
-        ])
-        .arg(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()?)
 }

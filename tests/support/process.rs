@@ -231,6 +231,23 @@ fn leash(child: u32) -> std::io::Result<Child> {
         .spawn()
 }
 
+/// A shell that removes a folder when this process has let go of it, however it ends: when the shell's input is closed.
+/// A process that is ended at the same moment writes there for a moment longer.
+pub fn cleaner(folder: &Path) -> Result<Child> {
+    Ok(Command::new("/bin/sh")
+        .args([
+            "-c",
+            "read -r _; for _ in 1 2 3 4 5 6 7 8 9 10; do rm -rf -- \"$1\" 2>/dev/null && break; sleep 0.5; done",
+            "cleaner",
+        ])
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()?)
+}
+
 fn signal_group(leader: u32, signal: Signal) {
     if let Ok(id) = i32::try_from(leader) {
         // Fails only when the group is gone, which is what was wanted.

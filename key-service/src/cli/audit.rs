@@ -6,7 +6,7 @@ use super::client::{Paging, Remote};
 use super::database::{Database, block_on};
 use super::outcome::{Failure, Outcome};
 use super::output::{self, Column, print_line, shown_field};
-use super::when::{since, until};
+use crate::domain::when::{since, until};
 use crate::store::Missing;
 use crate::store::chain::Chain;
 

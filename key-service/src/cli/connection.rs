@@ -10,6 +10,9 @@ use ureq::{Agent, Proxy};
 
 use super::outcome::Failure;
 
+/// How long a provider of identities may take to answer: two of its answers are less than what a page may take.
+const OF_PROVIDER: Duration = Duration::from_secs(5);
+
 /// An agent for calls to this server. Every answer is an answer, whatever its status.
 pub fn agent(server: &str, cacert: Option<&Path>, timeout: Duration) -> Result<Agent, Failure> {
     let mut tls = TlsConfig::builder();
@@ -28,6 +31,26 @@ pub fn agent(server: &str, cacert: Option<&Path>, timeout: Duration) -> Result<A
 /// How the service itself reaches others: it trusts the machine's own authorities.
 pub fn tls() -> Result<TlsConfig, Failure> {
     Ok(TlsConfig::builder().root_certs(trusted(None)?).build())
+}
+
+/// How the service asks a provider of identities: by TLS, unless that is on this machine, and following nobody elsewhere.
+pub fn of_provider(issuer: &str) -> Result<Agent, Failure> {
+    let is_near = is_loopback(issuer);
+    if !is_near && !issuer.starts_with("https://") {
+        return Err(Failure::Usage(
+            "--oidc-issuer must begin with https://, as who signs in trusts what it says"
+                .to_owned(),
+        ));
+    }
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .https_only(!is_near)
+        .timeout_global(Some(OF_PROVIDER))
+        .tls_config(tls()?)
+        .proxy(proxy(issuer));
+    Ok(config.build().into())
 }
 
 /// The server as it may be printed: what stands before an @ may be a password.

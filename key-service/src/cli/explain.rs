@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::client::{Given, Remote};
+use super::explained;
 use super::outcome::{Failure, Outcome};
 use super::output::note;
-use super::when::when;
-use super::{explained, log_line};
+use crate::domain::when::when;
+use crate::explain::log_line::{self, KeyNotNamed};
 
 const HELP: &str = "\
 Name the key by --key-id, --digest or --key-file, or let the request carry it (--header, --path). Never put a \
@@ -122,7 +123,10 @@ pub fn run(arguments: Arguments, remote: &Remote) -> Outcome {
     let line = arguments
         .access_log
         .as_deref()
-        .map(|file| log_line::choose(&read(file)?, request_id).map_err(Failure::Usage))
+        .map(|file| {
+            log_line::choose(&read(file)?, request_id)
+                .map_err(|message| Failure::Usage(format!("--access-log: {message}")))
+        })
         .transpose()?
         .unwrap_or_default();
     let key = arguments.key_file.as_deref().map(key_of).transpose()?;
@@ -133,7 +137,7 @@ pub fn run(arguments: Arguments, remote: &Remote) -> Outcome {
         Ok(key_id) => key_id,
         Err(_) if may_carry => None,
         Err(_) if arguments.access_log.is_none() => None,
-        Err(message) => return Err(Failure::Usage(message)),
+        Err(not_named) => return Err(Failure::Usage(needed(&not_named))),
     };
     let request = Given::default()
         .field("method", arguments.method.or(line.method))
@@ -160,6 +164,23 @@ pub fn run(arguments: Arguments, remote: &Remote) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// What to add to a line that names no key.
+fn needed(
+    KeyNotNamed {
+        decision,
+        is_unknown,
+    }: &KeyNotNamed,
+) -> String {
+    let needs = match is_unknown {
+        true => {
+            "nobody knows it: add --key-file with what the client sent; where only its last characters are known, \
+             compare them with the hints of key-service key list"
+        }
+        false => "add --key-id, or --key-file with what the client sent",
+    };
+    format!("the access log names no key ({decision}): {needs}")
 }
 
 fn headers(headers: Vec<(String, String)>) -> Option<Value> {

@@ -3,8 +3,8 @@
 use comfy_table::{Attribute, Cell, Color, ContentArrangement};
 use serde_json::Value;
 
-use super::log_line::Decided;
 use super::output::{new_table, print_line, print_table, time};
+use crate::explain::log_line::Decided;
 
 /// Changes that are shown without `--all`.
 const MOST_CHANGES: usize = 4;

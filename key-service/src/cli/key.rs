@@ -12,9 +12,10 @@ use super::outcome::Outcome;
 use super::output::{self, Column, last_use};
 use super::record::{IfVersion, One, Records, Stop};
 use super::use_of_days::{self, UseOf};
-use super::when::{expiry, hours, when};
 use super::{import, issue};
 use crate::domain::key::KeyStatus;
+use crate::domain::when::{expiry, hours, when};
+use crate::store::sorted::{self, Sort};
 
 const CREATION: &str = "\
 Examples:
@@ -83,6 +84,9 @@ pub enum Command {
         /// Only keys that were not used for this span, such as 90d, as far as use was reported
         #[arg(long, value_name = "SPAN")]
         unused_for: Option<String>,
+        /// By what to sort them: created, name, last_used or expires; with - before it the other way round
+        #[arg(long, value_name = "BY", allow_hyphen_values = true, value_parser = sort)]
+        sort: Option<String>,
         #[command(flatten)]
         paging: Paging,
     },
@@ -238,6 +242,10 @@ const KEYS: Records = Records {
     columns: SHOWN,
 };
 
+fn sort(text: &str) -> Result<String, String> {
+    Sort::parse(text, &sorted::KEYS).map(Sort::word)
+}
+
 pub fn run(command: Command, remote: &Remote) -> Outcome {
     match command {
         Command::Create {
@@ -266,6 +274,7 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
             search,
             never_used,
             unused_for,
+            sort,
             paging,
         } => {
             let filters = [
@@ -278,6 +287,7 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
                 ("search", search.as_deref()),
                 ("never_used", never_used.then_some("true")),
                 ("unused_for", unused_for.as_deref()),
+                ("sort", sort.as_deref()),
             ];
             remote.list("/keys", &paging, &filters, &LISTING)
         }

@@ -19,6 +19,7 @@ mod check_config;
 mod client;
 mod completions;
 mod connection;
+mod console;
 mod database;
 mod deliver;
 mod demo;
@@ -32,7 +33,6 @@ mod key;
 mod key_rules;
 mod leak;
 mod listen;
-mod log_line;
 mod migrate_store;
 mod outcome;
 mod output;
@@ -45,7 +45,6 @@ mod token;
 mod use_of_days;
 mod user;
 mod webhook;
-mod when;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -8,6 +8,7 @@ use ureq::http::Method;
 use super::client::{Remote, encoded};
 use super::outcome::{Failure, Outcome};
 use super::output::{self, Column, last_use, print_line, time};
+use crate::domain::review::ReviewReason;
 
 const HELP: &str = "\
 Reasons:
@@ -40,6 +41,9 @@ pub struct Arguments {
     /// Only keys of this tenant
     #[arg(long, value_name = "ID")]
     tenant: Option<String>,
+    /// Only keys that have this reason
+    #[arg(long, value_name = "REASON", value_parser = reason)]
+    reason: Option<ReviewReason>,
     /// How long a key is unused before it is dormant
     #[arg(long, value_name = "SPAN", default_value = "90d")]
     dormant_after: String,
@@ -52,6 +56,10 @@ pub struct Arguments {
     /// End with 1 where any key asks for a look
     #[arg(long)]
     fail: bool,
+}
+
+fn reason(text: &str) -> Result<ReviewReason, String> {
+    ReviewReason::parse(text)
 }
 
 const COLUMNS: &[Column] = &[
@@ -87,6 +95,7 @@ pub fn run(arguments: &Arguments, remote: &Remote) -> Outcome {
 fn fetch(arguments: &Arguments, remote: &Remote) -> Result<Vec<Value>, Failure> {
     let filters = [
         ("tenant", arguments.tenant.as_deref()),
+        ("reason", arguments.reason.map(ReviewReason::as_str)),
         ("dormant_after", Some(arguments.dormant_after.as_str())),
         ("expires_within", Some(arguments.expires_within.as_str())),
     ];

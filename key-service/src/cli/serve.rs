@@ -13,6 +13,7 @@ use tokio::time::MissedTickBehavior;
 use tracing_subscriber::EnvFilter;
 
 use super::connection;
+use super::console::Console;
 use super::database::{Database, Pepper, open_when_there};
 use super::listen::Listen;
 use super::outcome::{Failure, Outcome};
@@ -100,6 +101,8 @@ pub struct Arguments {
     /// Send messages to private addresses too, and without TLS: for receivers in the network of the service
     #[arg(long, env = "KEYBOUND_WEBHOOK_ALLOW_PRIVATE")]
     webhook_allow_private: bool,
+    #[command(flatten)]
+    console: Console,
     /// How logs are written to stderr
     #[arg(long, env = "KEYBOUND_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -174,6 +177,7 @@ async fn serve(arguments: Arguments, as_json: bool) -> Outcome {
         .transpose()
         .map_err(|error| Failure::Usage(format!("--leak-scanner-keys: {error}")))?;
     let webhooks = webhooks(&arguments)?;
+    let console = arguments.console.settings()?;
     let tls = match webhooks {
         Some(_) => Some(connection::tls()?),
         None => None,
@@ -195,6 +199,7 @@ async fn serve(arguments: Arguments, as_json: bool) -> Outcome {
         filter: Arc::new(filter),
         scanner_keys: scanner_keys.map(Arc::new),
         webhooks: webhooks.clone(),
+        console,
         ..Settings::default()
     };
     let head_timeout = settings.head_timeout;

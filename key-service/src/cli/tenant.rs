@@ -8,6 +8,7 @@ use super::outcome::Outcome;
 use super::output::Column;
 use super::record::{IfVersion, One, Records, Stop};
 use crate::domain::tenant::TenantStatus;
+use crate::store::sorted::{self, Sort};
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -28,6 +29,9 @@ pub enum Command {
         /// Only those whose id or name holds this text
         #[arg(long, value_name = "TEXT")]
         search: Option<String>,
+        /// By what to sort them: created or name; with - before it the other way round
+        #[arg(long, value_name = "BY", allow_hyphen_values = true, value_parser = sort)]
+        sort: Option<String>,
         #[command(flatten)]
         paging: Paging,
     },
@@ -75,6 +79,10 @@ const TENANTS: Records = Records {
     columns: COLUMNS,
 };
 
+fn sort(text: &str) -> Result<String, String> {
+    Sort::parse(text, &sorted::TENANTS).map(Sort::word)
+}
+
 pub fn run(command: Command, remote: &Remote) -> Outcome {
     match command {
         Command::Create { id, name } => {
@@ -84,9 +92,14 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
         Command::List {
             status,
             search,
+            sort,
             paging,
         } => {
-            let filters = [("status", status.as_deref()), ("search", search.as_deref())];
+            let filters = [
+                ("status", status.as_deref()),
+                ("search", search.as_deref()),
+                ("sort", sort.as_deref()),
+            ];
             remote.list("/tenants", &paging, &filters, &LISTING)
         }
         Command::Show(one) => remote.show(&Method::GET, &TENANTS.path_of(&one.id), None, COLUMNS),

@@ -6,12 +6,10 @@ use super::client::Remote;
 use super::database::{Database, block_on};
 use super::outcome::{Failure, Outcome};
 use super::output::{self, Column, print_line};
-use crate::domain::tenant::Tenant;
-use crate::domain::text;
+use crate::domain::refusal::{FieldError, Refusal};
 use crate::domain::time::{Span, now};
-use crate::domain::token::{DIRECTORY, Grant, Role, Token};
-use crate::domain::user::{User, UserStatus};
-use crate::store::{Missing, Write};
+use crate::domain::token::{self, Grant, Role, TokenEntry};
+use crate::store::Missing;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -23,7 +21,7 @@ pub enum Command {
         #[arg(long, value_parser = role)]
         role: Role,
         /// Names the holder; stands in the audit log
-        #[arg(long, value_parser = text::line)]
+        #[arg(long, value_parser = token::name)]
         name: String,
         /// Id of a tenant: an admin or viewer sees and changes that one alone; a directory must have one
         #[arg(long)]
@@ -97,26 +95,13 @@ async fn create(
 ) -> Outcome {
     grant
         .check()
-        .map_err(|message| Failure::Usage(message.to_owned()))?;
-    if name.starts_with(DIRECTORY) {
-        return Err(Failure::Usage(format!(
-            "a name must not begin with {DIRECTORY}, as that of each directory's token does in the audit log"
-        )));
-    }
+        .map_err(|wrong| Failure::Usage(told(&wrong)))?;
     let store = database.open(Missing::Create).await?;
     let now = now();
     grant.expires_at = expires.map(|span| now + span.seconds());
     let mut write = store.write("command line", now).await?;
-    if write.token(name).await?.is_some() {
-        return Err(Failure::Refused(format!(
-            "there is or was a token named {name}: choose another name"
-        )));
-    }
-    refuse_nobody(&mut write, &grant).await?;
-    let token = Token::generate(grant.role);
-    write
-        .put_token(name, grant.clone(), &token.digest())
-        .await?;
+    let made = write.make_token(name, grant).await?;
+    let (token, TokenEntry { grant, .. }) = made.map_err(refused)?;
     // Before it is true: a token that nobody got is not made, and its name stays free.
     let text = match json {
         true => output::json_text(&json!({
@@ -139,24 +124,27 @@ async fn create(
     Ok(())
 }
 
-/// Refuses a token for a tenant or user that does not exist: it would be somebody's who gets that id later.
-async fn refuse_nobody(write: &mut Write, grant: &Grant) -> Outcome {
-    if let Some(id) = &grant.tenant_id
-        && write.by_id::<Tenant>(id).await?.is_none()
-    {
-        return Err(Failure::Refused(format!(
-            "there is no tenant {id}: see key-service tenant list"
-        )));
-    }
-    if let Some(id) = &grant.user_id {
-        let user = write.by_id::<User>(id).await?;
-        if user.is_none_or(|user| user.status == UserStatus::Deleted) {
-            return Err(Failure::Refused(format!(
-                "there is no user {id}: see key-service user list"
-            )));
+fn refused(refusal: Refusal) -> Failure {
+    Failure::Refused(match refusal {
+        Refusal::Conflict(message) => message,
+        // Whom it is for does not exist.
+        Refusal::Invalid(wrong) => {
+            let told = wrong.iter().map(|wrong| {
+                let list = option(wrong);
+                format!("--{list}: {}: see key-service {list} list", wrong.message)
+            });
+            told.collect::<Vec<_>>().join("; ")
         }
-    }
-    Ok(())
+    })
+}
+
+/// What is wrong with an option.
+fn told(wrong: &FieldError) -> String {
+    format!("--{} {}", option(wrong), wrong.message)
+}
+
+fn option(wrong: &FieldError) -> &str {
+    wrong.field.trim_end_matches("_id")
 }
 
 async fn list(json: bool, database: &Database) -> Outcome {

@@ -9,6 +9,7 @@ use super::output::{self, Column, last_use};
 use super::record::{IfVersion, One, Records, Stop};
 use super::use_of_days::{self, UseOf};
 use crate::domain::user::UserStatus;
+use crate::store::sorted::{self, Sort};
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -52,6 +53,9 @@ pub enum Command {
         /// Only those whose id, name, full name or login holds this text
         #[arg(long, value_name = "TEXT")]
         search: Option<String>,
+        /// By what to sort them: created, name or login; with - before it the other way round
+        #[arg(long, value_name = "BY", allow_hyphen_values = true, value_parser = sort)]
+        sort: Option<String>,
         #[command(flatten)]
         paging: Paging,
     },
@@ -174,6 +178,10 @@ const USERS: Records = Records {
     columns: COLUMNS,
 };
 
+fn sort(text: &str) -> Result<String, String> {
+    Sort::parse(text, &sorted::USERS).map(Sort::word)
+}
+
 pub fn run(command: Command, remote: &Remote) -> Outcome {
     match command {
         Command::Create {
@@ -203,6 +211,7 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
             tenant,
             kind,
             search,
+            sort,
             paging,
         } => {
             let filters = [
@@ -210,6 +219,7 @@ pub fn run(command: Command, remote: &Remote) -> Outcome {
                 ("tenant", tenant.as_deref()),
                 ("kind", kind.as_deref()),
                 ("search", search.as_deref()),
+                ("sort", sort.as_deref()),
             ];
             remote.list("/users", &paging, &filters, &LISTING)
         }

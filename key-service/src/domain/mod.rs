@@ -16,13 +16,16 @@ mod patch;
 pub mod reach;
 pub mod refusal;
 pub mod review;
+pub mod session;
 pub mod tenant;
 pub mod text;
 pub mod time;
 pub mod token;
+pub mod traffic;
 pub mod usage;
 pub mod user;
 pub mod webhook;
+pub mod when;
 pub mod words;
 
 pub use patch::Patch;

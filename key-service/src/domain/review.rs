@@ -42,6 +42,27 @@ pub const EXPIRES_WITHIN: i64 = 30 * DAY;
 /// A key that is younger need not have been used.
 const NEW: i64 = 30 * DAY;
 
+/// Keys that ask for a look, by reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts([i64; ReviewReason::WORDS.len()]);
+
+impl Counts {
+    /// Counts a key with these reasons.
+    pub fn add(&mut self, reasons: &[ReviewReason]) {
+        for reason in reasons {
+            if let Some(count) = self.0.get_mut(*reason as usize) {
+                *count += 1;
+            }
+        }
+    }
+
+    /// Each reason with its keys.
+    pub fn by_reason(&self) -> impl Iterator<Item = (&'static str, i64)> {
+        let words = ReviewReason::WORDS.iter().map(|(word, _)| *word);
+        words.zip(self.0)
+    }
+}
+
 /// A key with what a review looks at beside it.
 #[derive(Debug)]
 pub struct Candidate {
@@ -66,9 +87,30 @@ pub struct Review {
     pub expires_within: i64,
     /// Since when gateways report use; before, nobody knows whether a key is used.
     pub reported_since: Option<i64>,
+    /// Only keys that have this reason, among others.
+    pub only: Option<ReviewReason>,
 }
 
 impl Review {
+    /// Of all reasons, within the times that are meant where nobody says otherwise.
+    pub fn usual(now: i64, reported_since: Option<i64>) -> Self {
+        Self {
+            now,
+            dormant_after: DORMANT_AFTER,
+            expires_within: EXPIRES_WITHIN,
+            reported_since,
+            only: None,
+        }
+    }
+
+    /// Whether it is about a key with these reasons.
+    pub fn is_about(&self, reasons: &[ReviewReason]) -> bool {
+        match &self.only {
+            Some(only) => reasons.contains(only),
+            None => !reasons.is_empty(),
+        }
+    }
+
     /// Every reason to look at a key; none where it is over.
     pub fn reasons(&self, of: &Candidate, rules: Option<&Checks>) -> Vec<ReviewReason> {
         let (key, now) = (&of.key, self.now);

@@ -11,6 +11,9 @@ use super::input::rules::{Digits, Number, Text};
 /// The last second of the year 9999: nothing sensible lies behind it, and it prints in any tool.
 pub const LATEST: i64 = keybound::time::LAST_SECOND as i64;
 
+/// Seconds of an hour.
+pub const HOUR: i64 = 3_600;
+
 /// Seconds of a day.
 pub const DAY: i64 = 86_400;
 
@@ -63,7 +66,7 @@ impl Span {
 impl fmt::Display for Span {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(seconds) = *self;
-        let units = [(DAY, "d"), (3_600, "h"), (60, "m")];
+        let units = [(DAY, "d"), (HOUR, "h"), (60, "m")];
         let whole = units.into_iter().find(|(unit, _)| seconds % unit == 0);
         let (unit, name) = whole.unwrap_or((1, "s"));
         write!(formatter, "{}{name}", seconds / unit)

@@ -6,8 +6,14 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
 
-use super::text::random_base62;
+use super::input::input;
+use super::input::rules::Text;
+use super::reach::Reach;
+use super::refusal::FieldError;
+use super::text::{ID, LINE, line, random_base62};
+use super::time::{SPAN, Span};
 use super::words::words;
 
 words! {
@@ -27,7 +33,7 @@ words! {
 }
 
 /// What a token is good for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Grant {
     /// What it is for.
     pub role: Role,
@@ -52,24 +58,105 @@ impl From<Role> for Grant {
 }
 
 impl Grant {
-    /// Refuses bounds that the role does not have, and lacks of those that it must have. The error is for people.
-    pub fn check(&self) -> Result<(), &'static str> {
+    /// Refuses bounds that the role does not have, and lacks of those that it must have.
+    pub fn check(&self) -> Result<(), FieldError> {
+        let wrong = |field: &str, message: &str| Err(FieldError::new(field, message));
         match (self.role, &self.tenant_id, &self.user_id) {
             (Role::Developer, None, Some(_))
             | (Role::Scim, Some(_), None)
             | (Role::Admin | Role::Viewer, _, None)
             | (Role::Gateway, None, None) => Ok(()),
-            (Role::Developer, _, None) => Err("a developer's token is for one user: give --user"),
-            (Role::Developer, Some(_), _) => Err(
-                "a developer's token is for one user, who has a tenant already: leave --tenant out",
+            (Role::Developer, _, None) => wrong(
+                "user_id",
+                "must be given: a developer's token is for one user",
             ),
-            (Role::Scim, None, _) => Err("a directory's token is for one tenant: give --tenant"),
-            (Role::Gateway, Some(_), _) => {
-                Err("a gateway asks about the keys of all tenants: leave --tenant out")
-            }
-            (_, _, Some(_)) => Err("--user is for tokens of the role developer alone"),
+            (Role::Developer, Some(_), _) => wrong(
+                "tenant_id",
+                "must be left out: a developer's token is for one user, who has a tenant already",
+            ),
+            (Role::Scim, None, _) => wrong(
+                "tenant_id",
+                "must be given: a directory's token is for one tenant",
+            ),
+            (Role::Gateway, Some(_), _) => wrong(
+                "tenant_id",
+                "must be left out: a gateway asks about the keys of all tenants",
+            ),
+            (_, _, Some(_)) => wrong(
+                "user_id",
+                "must be left out: it is for tokens of the role developer alone",
+            ),
         }
     }
+
+    /// The same, made by somebody who reaches so far: bound to their tenant, where they have but one and the role can be.
+    pub fn made_within(mut self, reach: &Reach) -> Result<Self, FieldError> {
+        let role = self.role;
+        match reach {
+            Reach::Everything => {}
+            _ if role == Role::Gateway => {
+                let message = "must be another one: a gateway asks about the keys of all tenants, you see one";
+                return Err(FieldError::new("role", message));
+            }
+            _ if role == Role::Developer => {}
+            reach => self.tenant_id = self.tenant_id.or_else(|| reach.tenant().map(str::to_owned)),
+        }
+        self.check()?;
+        Ok(self)
+    }
+}
+
+input! {
+    /// A token to make.
+    TokenDraft {
+        /// Names the holder; stands in the audit log. One that was ever taken is never free again.
+        name: String = required(NAME; "anna"),
+        /// What it is for.
+        role: Role = required(Role::RULE),
+        /// The tenant that it is for alone: one of the role `scim` must have one, an admin's or viewer's may.
+        tenant_id: Option<String> = optional(ID),
+        /// The user whose keys a developer sees and makes.
+        user_id: Option<String> = optional(ID),
+        /// How long it is good, such as `90d`; for ever where it is missing.
+        expires_in: Option<Span> = optional(SPAN; "90d"),
+    }
+}
+
+impl TokenDraft {
+    /// The name, and what the token is good for if it is made at this time.
+    pub fn split(self, now: i64) -> (String, Grant) {
+        let grant = Grant {
+            role: self.role,
+            tenant_id: self.tenant_id,
+            user_id: self.user_id,
+            expires_at: self.expires_in.map(|span| now + span.seconds()),
+        };
+        (self.name, grant)
+    }
+}
+
+/// The name of a token, see [`name()`].
+const NAME: Text<String> = Text {
+    parse: name,
+    bounds: LINE.bounds,
+};
+
+/// The name of a token: one line that is nobody else's in the audit log.
+pub fn name(text: &str) -> Result<String, String> {
+    for (taken, whose) in [
+        (DIRECTORY, "the name of each directory's token"),
+        (
+            IDENTITY,
+            "the name of everybody who signs in by OpenID Connect",
+        ),
+    ] {
+        if text.starts_with(taken) {
+            return Err(format!(
+                "must not begin with {taken}, as {whose} does in the audit log"
+            ));
+        }
+    }
+    line(text)
 }
 
 /// A bearer token in clear.
@@ -89,6 +176,11 @@ impl Token {
     /// A new random token; its prefix tells what it is for.
     pub fn generate(role: Role) -> Self {
         Self(format!("kbt_{}_{}", role.as_str(), random_base62(40)))
+    }
+
+    /// What a browser holds while somebody is signed in.
+    pub fn of_session() -> Self {
+        Self(random_base62(43))
     }
 
     /// A token that the operator brings along.
@@ -135,6 +227,11 @@ impl fmt::Debug for TokenDigest {
 }
 
 impl TokenDigest {
+    /// A digest as it was stored.
+    pub fn stored(text: String) -> Self {
+        Self(text)
+    }
+
     /// base64url of the digest.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -142,7 +239,7 @@ impl TokenDigest {
 }
 
 /// A registered token: whose it is and what it may do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TokenEntry {
     /// Names the holder; stands in the audit log as the actor.
     pub name: String,
@@ -153,10 +250,16 @@ pub struct TokenEntry {
     pub created_at: i64,
     /// When it was revoked.
     pub revoked_at: Option<i64>,
+    /// The tenant that it belongs to: the one that it is bound to, or that of its user.
+    #[serde(skip)]
+    pub owner: Option<String>,
 }
 
 /// What the name of a directory's token has before it in the audit log.
 pub const DIRECTORY: &str = "scim:";
+
+/// What the name of somebody whom a provider of identities vouches for has before it in the audit log.
+pub const IDENTITY: &str = "oidc:";
 
 impl TokenEntry {
     /// The name of whoever uses it, in the audit log.

@@ -11,6 +11,7 @@ mod approvals;
 mod credentials;
 mod detail;
 mod expectations;
+pub mod log_line;
 mod words;
 
 #[cfg(test)]

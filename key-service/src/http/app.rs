@@ -9,7 +9,9 @@ use tokio::sync::watch;
 use super::attempts::Attempts;
 use super::metrics::Metrics;
 use super::scanner_keys::ScannerKeys;
+use crate::console;
 use crate::domain::credential::Digester;
+use crate::domain::token::{TokenDigest, TokenEntry};
 use crate::filter::Filter;
 use crate::store::Store;
 use crate::webhooks::Webhooks;
@@ -25,6 +27,8 @@ pub struct Settings {
     pub scanner_keys: Option<Arc<ScannerKeys>>,
     /// What it takes to send messages to webhooks; without it, none can be made.
     pub webhooks: Option<Arc<Webhooks>>,
+    /// The pages for people; none where they are off.
+    pub console: Option<console::Settings>,
     /// How long the head of a request may take to arrive, counted from the answer before: a connection that
     /// is idle for longer is closed. More than the idle timeout of Envoy's cluster (30 s in envoy.yaml), or
     /// Envoy sends a request on a connection that is just being closed.
@@ -44,6 +48,7 @@ impl Default for Settings {
             filter: Arc::default(),
             scanner_keys: None,
             webhooks: None,
+            console: Some(console::Settings::default()),
             head_timeout: Duration::from_secs(40),
             body_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(15),
@@ -66,6 +71,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Wrong tokens that came lately.
     pub attempts: Attempts,
+    /// Wrong tokens with which somebody tried to sign in lately.
+    pub sign_ins: Attempts,
     /// Wrong signatures that came lately.
     pub signatures: Attempts,
     /// True as soon as the service is to end.
@@ -90,6 +97,7 @@ impl App {
             store,
             settings,
             attempts: Attempts::default(),
+            sign_ins: Attempts::of_people(),
             signatures: Attempts::default(),
             stopping,
             missed: AtomicBool::new(false),
@@ -100,3 +108,12 @@ impl App {
 /// Name of the token that a request came with: the actor in the audit log.
 #[derive(Debug, Clone)]
 pub struct Actor(pub String);
+
+/// Who asks, where that is known already: the console's requests come from within the process and carry no token.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// What they may do, as a token says it.
+    pub entry: TokenEntry,
+    /// Tells them from all others.
+    pub digest: TokenDigest,
+}

@@ -5,10 +5,16 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Wrong tokens that are answered as such, one after the other.
-const AT_ONCE: f64 = 100.0;
-/// Wrong tokens a second after that.
-const A_SECOND: f64 = 10.0;
+/// Wrong tokens that are answered as such: so many at once, and so many a second after that.
+const OF_PROGRAMS: Allowance = Allowance {
+    at_once: 100.0,
+    a_second: 10.0,
+};
+/// The same for people, who type.
+const OF_PEOPLE: Allowance = Allowance {
+    at_once: 10.0,
+    a_second: 0.5,
+};
 /// Time between two lines of one kind.
 const BETWEEN_LINES: Duration = Duration::from_secs(1);
 
@@ -37,9 +43,28 @@ impl Wrong {
     }
 }
 
+/// How many wrong ones are looked into.
+#[derive(Debug, Clone, Copy)]
+struct Allowance {
+    at_once: f64,
+    a_second: f64,
+}
+
 /// What was attempted lately.
-#[derive(Debug, Default)]
-pub struct Attempts(Mutex<State>);
+#[derive(Debug)]
+pub struct Attempts {
+    allowance: Allowance,
+    state: Mutex<State>,
+}
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Self {
+            allowance: OF_PROGRAMS,
+            state: Mutex::default(),
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -57,17 +82,26 @@ struct Line {
 }
 
 impl Attempts {
+    /// Of people, who type: fewer than programs.
+    pub fn of_people() -> Self {
+        Self {
+            allowance: OF_PEOPLE,
+            state: Mutex::default(),
+        }
+    }
+
     /// Counts a wrong token. Where there are too many, gives how long to wait.
     pub fn count(&self, now: Instant) -> Result<(), Duration> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Allowance { at_once, a_second } = self.allowance;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let since = state
             .counted
             .map_or(Duration::MAX, |last| now.saturating_duration_since(last));
-        let recent = (state.recent - since.as_secs_f64() * A_SECOND).max(0.0);
+        let recent = (state.recent - since.as_secs_f64() * a_second).max(0.0);
         state.counted = Some(now);
-        if recent + 1.0 > AT_ONCE {
+        if recent + 1.0 > at_once {
             state.recent = recent;
-            return Err(Duration::from_secs_f64((recent + 1.0 - AT_ONCE) / A_SECOND));
+            return Err(Duration::from_secs_f64((recent + 1.0 - at_once) / a_second));
         }
         state.recent = recent + 1.0;
         Ok(())
@@ -75,7 +109,7 @@ impl Attempts {
 
     /// Whether the log is to tell of this now: how many more there were since it last did.
     pub fn tell(&self, kind: &'static str, now: Instant) -> Option<u64> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match state.lines.get_mut(kind) {
             Some(line) if now.saturating_duration_since(line.at) < BETWEEN_LINES => {
                 line.more += 1;

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use keybound::protocol::MARKER;
 
-use super::app::{Actor, App};
+use super::app::{Actor, App, Caller};
 use super::attempts::Wrong;
 use super::problem::Problem;
 use crate::domain::reach::Reach;
@@ -131,12 +131,9 @@ async fn admit(
         request.extensions_mut().insert(view);
         return Ok(request);
     }
-    let token = presented(&request).map_err(|problem| Refused::of(Wrong::Missing, problem))?;
-    let digest = token.digest();
-    let known = app.store.token(&digest, now()).await;
-    let Some(entry) = known.map_err(Refused::unsaid)? else {
-        let problem = Problem::unauthorized("The bearer token is unknown, revoked or expired.");
-        return Err(Refused::of(Wrong::Unknown, problem));
+    let Caller { entry, digest } = match request.extensions_mut().remove::<Caller>() {
+        Some(caller) => caller,
+        None => bearer(app, presented(&request)).await?,
     };
     let forbidden = |problem| Refused::of(Wrong::Forbidden, problem);
     let role = entry.grant.role;
@@ -157,8 +154,22 @@ async fn admit(
     Ok(request)
 }
 
+/// Whose token was presented.
+async fn bearer(app: &App, presented: Result<Token, Problem>) -> Result<Caller, Refused> {
+    let token = presented.map_err(|problem| Refused::of(Wrong::Missing, problem))?;
+    let digest = token.digest();
+    match app.store.token(&digest, now()).await {
+        Ok(Some(entry)) => Ok(Caller { entry, digest }),
+        Ok(None) => {
+            let problem = Problem::unauthorized("The bearer token is unknown, revoked or expired.");
+            Err(Refused::of(Wrong::Unknown, problem))
+        }
+        Err(error) => Err(Refused::unsaid(error)),
+    }
+}
+
 /// How far a token reaches; nothing where it is that of a user who may not do anything.
-async fn reach(store: &Store, grant: &Grant) -> Result<Option<Reach>, StoreError> {
+pub(crate) async fn reach(store: &Store, grant: &Grant) -> Result<Option<Reach>, StoreError> {
     let Some(id) = &grant.user_id else {
         let tenant = grant.tenant_id.clone().map(Reach::Tenant);
         let all = matches!(grant.role, Role::Admin | Role::Viewer).then_some(Reach::Everything);
@@ -263,6 +274,9 @@ fn permit(area: Area, role: Role, method: &Method, route: &str) -> Result<(), Pr
         (Area::Admin, Role::Viewer | Role::Developer) if route == super::export::PATH => forbidden(
             "An export holds the digests of keys, by which guesses can be tried. Use an admin's token.",
         ),
+        (Area::Admin, Role::Developer) if route == super::tokens::PATH => {
+            forbidden("A developer's token neither sees nor makes tokens. Use an admin's token.")
+        }
         (Area::Admin, Role::Viewer | Role::Developer) if reads => Ok(()),
         (Area::Admin, Role::Viewer) if route == super::apply::DIFF => Ok(()),
         (Area::Admin, Role::Viewer) => {

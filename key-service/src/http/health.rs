@@ -93,7 +93,7 @@ pub async fn metrics(State(app): State<App>) -> Response {
     if let Err(error) = app.metrics.messages.refresh(&app.store).await {
         tracing::warn!(%error, "messages to webhooks could not be counted");
     }
-    app.metrics.review.refresh(&app.store).await;
+    app.metrics.review.refresh().await;
     app.metrics.writable(app.store.refused_write().is_none());
     app.metrics.connections(app.store.pool_sizes());
     match app.metrics.render() {

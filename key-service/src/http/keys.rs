@@ -10,7 +10,7 @@ use super::body::{Body, Id, OptionalBody, Query};
 use super::in_use::{StopQuery, refuse_if_in_use};
 use super::key_rules::obey;
 use super::once::Once;
-use super::page::{List, PageQuery};
+use super::page::{List, SortedPageQuery, sort_words};
 use super::problem::Problem;
 use super::verdict::{UNKNOWN, verdicts};
 use super::version::{IfMatch, Made, Tagged};
@@ -18,7 +18,7 @@ use crate::domain::Patch;
 use crate::domain::audit::Action;
 use crate::domain::credential::{Credential, Digest, FOREIGN};
 use crate::domain::input::input;
-use crate::domain::input::rules::{Switch, object};
+use crate::domain::input::rules::{Switch, Text, object};
 use crate::domain::key::{Key, KeyDraft, KeyPatch, KeyStatus};
 use crate::domain::reach::Reach;
 use crate::domain::refusal::Refusal;
@@ -27,7 +27,8 @@ use crate::domain::time::{self, DURATION, now};
 use crate::domain::usage::{KeyUsage, UsedKey};
 use crate::domain::user::{User, UserKind};
 use crate::domain::words::Status as _;
-use crate::store::page::{KeyFilter, OwnerState, Page, PageRequest};
+use crate::store::page::{KeyFilter, OwnerState};
+use crate::store::sorted::{KEYS, Sort, SortedPage, SortedRequest};
 use crate::store::usage::Stopped;
 use crate::store::{StoreError, Urgency, View, Write};
 
@@ -40,6 +41,12 @@ pub const PATH: &str = "/admin/v1/keys";
 pub const ROTATE: &str = "/admin/v1/keys/{id}/rotate";
 /// Where a key is revoked.
 pub const REVOKE: &str = "/admin/v1/keys/{id}/revoke";
+
+/// By what keys are sorted.
+const SORT: Text<Sort> = Text {
+    parse: |word| Sort::parse(word, &KEYS),
+    bounds: || sort_words(&KEYS),
+};
 
 input! {
     /// Which keys to list.
@@ -63,8 +70,11 @@ input! {
         /// Only those that were not used for this span, such as `90d`: of the time before gateways reported use
         /// nobody knows.
         unused_for: Option<i64> = optional(DURATION),
+        /// By what to sort them: `created`, `name`, `last_used` or `expires`, with `-` before it the other way round. Default `created`,
+        /// oldest first. Those that have nothing to be sorted by come last.
+        sort: Option<Sort> = optional(SORT),
         /// Which part of them.
-        page: PageQuery = inline(object::<PageQuery>()),
+        page: SortedPageQuery = inline(object::<SortedPageQuery>()),
     }
 }
 
@@ -127,7 +137,7 @@ input! {
 
 impl KeysQuery {
     /// Which keys, and which part of them.
-    fn split(self) -> (KeyFilter, PageRequest) {
+    fn split(self) -> Result<(KeyFilter, SortedRequest), Refusal> {
         let now = now();
         let filter = KeyFilter {
             status: self.status,
@@ -140,11 +150,11 @@ impl KeysQuery {
             never_used: self.never_used,
             unused_since: self.unused_for.map(|span| now - span),
         };
-        (filter, self.page.into())
+        Ok((filter, self.page.of(self.sort)?))
     }
 }
 
-/// Lists keys, oldest first.
+/// Lists keys, oldest first unless the request says otherwise.
 #[utoipa::path(
     get, path = PATH, tag = "keys", params(KeysQuery),
     responses(
@@ -156,8 +166,8 @@ pub async fn list(
     Extension(view): Extension<View>,
     Query(query): Query<KeysQuery>,
 ) -> Result<Json<KeyList>, Problem> {
-    let (filter, page) = query.split();
-    let page = view.page(&filter, page).await?;
+    let (filter, page) = query.split()?;
+    let page = view.sorted(&filter, page).await?;
     let digests: Vec<Digest> = page
         .items
         .iter()
@@ -166,7 +176,7 @@ pub async fn list(
     let verdicts = verdicts(&view, &digests).await?;
     let judged = page.items.into_iter().zip(verdicts);
     let items = judged.map(|(key, verdict)| JudgedKey { key, verdict });
-    let list = Page {
+    let list = SortedPage {
         items: items.collect(),
         next: page.next,
     };

@@ -176,7 +176,7 @@ impl Metrics {
             "Active keys without a successor that expire within this time",
             keys_expiring.clone(),
         );
-        let review = ReviewCounts::new(&mut registry);
+        let review = ReviewCounts::new(&mut registry, store);
         let measures = store.measures();
         registry.register(
             "write_wait_seconds",

@@ -14,16 +14,16 @@ use utoipa::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
 
-mod app;
+pub(crate) mod app;
 mod apply;
 mod approvals;
-mod attempts;
+pub(crate) mod attempts;
 mod audit;
 mod body;
 mod changes;
 mod explain;
 mod export;
-mod guard;
+pub(crate) mod guard;
 mod health;
 mod import;
 mod in_use;
@@ -36,8 +36,9 @@ mod metrics;
 mod once;
 mod openapi;
 mod page;
-mod problem;
+pub(crate) mod problem;
 mod record;
+mod refusals;
 mod resolve;
 mod review;
 mod review_counts;
@@ -45,6 +46,7 @@ mod scanner;
 mod scanner_keys;
 mod scim;
 mod tenants;
+mod tokens;
 mod usage;
 mod use_of_days;
 mod users;
@@ -59,6 +61,7 @@ pub use listen::serve;
 use problem::Problem;
 pub use scanner_keys::ScannerKeys;
 
+use crate::console;
 use crate::store::Store;
 
 /// The whole service as a router. Long polls end as soon as `stopping` turns true.
@@ -86,11 +89,15 @@ pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>)
         .routes(routes!(approvals::deny))
         .routes(routes!(leaks::report))
         .routes(routes!(scanner::report))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
         .routes(routes!(webhooks::list, webhooks::create))
         .routes(routes!(webhooks::show, webhooks::delete))
         .routes(routes!(webhooks::dead))
         .routes(routes!(webhooks::redeliver))
+        .routes(routes!(refusals::refusals))
         .routes(routes!(review::review))
+        .routes(routes!(review::counts))
         .routes(routes!(apply::apply).layer(DefaultBodyLimit::max(apply::LARGEST)))
         .routes(routes!(apply::diff).layer(DefaultBodyLimit::max(apply::LARGEST)))
         .routes(routes!(export::export))
@@ -115,11 +122,15 @@ pub fn router(store: Store, settings: Settings, stopping: watch::Receiver<bool>)
         .routes(routes!(health::metrics))
         .split_for_parts();
     let description = openapi::finished(&description);
-    router
+    let api = router
         .route("/openapi.json", get(async move || Json(description)))
         .fallback(async || Problem::nothing_here())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
         .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
-        .with_state(app)
+        .with_state(app.clone());
+    match app.settings.console.clone() {
+        Some(settings) => api.clone().merge(console::pages(app, settings, api)),
+        None => api,
+    }
 }

@@ -51,7 +51,15 @@ pub fn finished(collected: &utoipa::openapi::OpenApi) -> Value {
 }
 
 /// What has a state that an etag tells from others.
-const WITH_STATES: [&str; 6] = ["tenants", "users", "keys", "key_rules", "apply", "diff"];
+const WITH_STATES: [&str; 7] = [
+    "tenants",
+    "users",
+    "keys",
+    "tokens",
+    "key_rules",
+    "apply",
+    "diff",
+];
 
 /// Adds the headers by which nothing is overwritten that is not known, and nothing is made twice, and the media type
 /// of changes.

@@ -111,6 +111,11 @@ impl Problem {
         }
     }
 
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
     /// What is wrong this time, and what to do.
     pub fn detail(&self) -> &str {
         &self.detail

@@ -5,20 +5,27 @@ use axum::{Extension, Json};
 use super::body::{Body, Id, Query};
 use super::in_use::{StopQuery, refuse_if_in_use};
 use super::once::Once;
-use super::page::{List, PageQuery};
+use super::page::{List, SortedPageQuery, sort_words};
 use super::problem::Problem;
 use super::version::{IfMatch, Made, Tagged};
 use crate::domain::Patch;
 use crate::domain::audit::Action;
 use crate::domain::input::input;
-use crate::domain::input::rules::object;
+use crate::domain::input::rules::{Text, object};
 use crate::domain::tenant::{Tenant, TenantDraft, TenantPatch, TenantStatus};
 use crate::domain::text::SEARCH;
 use crate::domain::time::now;
 use crate::domain::words::Status as _;
 use crate::store::page::TenantFilter;
+use crate::store::sorted::{Sort, TENANTS};
 use crate::store::usage::Stopped;
 use crate::store::{Urgency, View};
+
+/// By what tenants are sorted.
+const SORT: Text<Sort> = Text {
+    parse: |word| Sort::parse(word, &TENANTS),
+    bounds: || sort_words(&TENANTS),
+};
 
 input! {
     /// Which tenants to list.
@@ -27,12 +34,15 @@ input! {
         status: Option<TenantStatus> = optional(TenantStatus::RULE),
         /// Only those whose id or name holds this text, in any case of its letters.
         search: Option<String> = optional(SEARCH),
+        /// By what to sort them: `created` or `name`, with `-` before it the other way round. Default `created`,
+        /// oldest first. Those that have nothing to be sorted by come last.
+        sort: Option<Sort> = optional(SORT),
         /// Which part of them.
-        page: PageQuery = inline(object::<PageQuery>()),
+        page: SortedPageQuery = inline(object::<SortedPageQuery>()),
     }
 }
 
-/// Lists tenants, oldest first.
+/// Lists tenants, oldest first unless the request says otherwise.
 #[utoipa::path(
     get, path = "/admin/v1/tenants", tag = "tenants", params(TenantsQuery),
     responses(
@@ -49,7 +59,7 @@ pub async fn list(
         search: query.search,
         id: None,
     };
-    let page = view.page(&filter, query.page.into()).await?;
+    let page = view.sorted(&filter, query.page.of(query.sort)?).await?;
     Ok(Json(page.into()))
 }
 

@@ -5,13 +5,13 @@ use axum::{Extension, Json};
 use super::body::{Body, Id, Query};
 use super::in_use::{StopQuery, refuse_if_in_use};
 use super::once::Once;
-use super::page::{List, PageQuery};
+use super::page::{List, SortedPageQuery, sort_words};
 use super::problem::Problem;
 use super::version::{IfMatch, Made, Tagged};
 use crate::domain::Patch;
 use crate::domain::audit::Action;
 use crate::domain::input::input;
-use crate::domain::input::rules::object;
+use crate::domain::input::rules::{Text, object};
 use crate::domain::refusal::Refusal;
 use crate::domain::tenant::Tenant;
 use crate::domain::text::{ID, SEARCH};
@@ -20,8 +20,15 @@ use crate::domain::usage::UserUsage;
 use crate::domain::user::{User, UserDraft, UserKind, UserPatch, UserStatus};
 use crate::domain::words::Status as _;
 use crate::store::page::UserFilter;
+use crate::store::sorted::{Sort, USERS};
 use crate::store::usage::Stopped;
 use crate::store::{Urgency, View, Write};
+
+/// By what users are sorted.
+const SORT: Text<Sort> = Text {
+    parse: |word| Sort::parse(word, &USERS),
+    bounds: || sort_words(&USERS),
+};
 
 input! {
     /// Which users to list.
@@ -34,12 +41,15 @@ input! {
         tenant: Option<String> = optional(ID),
         /// Only persons, or only systems.
         kind: Option<UserKind> = optional(UserKind::RULE),
+        /// By what to sort them: `created`, `name` or `login`, with `-` before it the other way round. Default `created`,
+        /// oldest first. Those that have nothing to be sorted by come last.
+        sort: Option<Sort> = optional(SORT),
         /// Which part of them.
-        page: PageQuery = inline(object::<PageQuery>()),
+        page: SortedPageQuery = inline(object::<SortedPageQuery>()),
     }
 }
 
-/// Lists users, oldest first.
+/// Lists users, oldest first unless the request says otherwise.
 #[utoipa::path(
     get, path = "/admin/v1/users", tag = "users", params(UsersQuery),
     responses(
@@ -57,7 +67,7 @@ pub async fn list(
         tenant: query.tenant,
         kind: query.kind,
     };
-    let page = view.page(&filter, query.page.into()).await?;
+    let page = view.sorted(&filter, query.page.of(query.sort)?).await?;
     Ok(Json(page.into()))
 }
 

@@ -114,6 +114,11 @@ pub trait Filter {
 
     /// Leaves out the others.
     fn narrow(&self, list: &mut Narrowing);
+
+    /// Whether each record has to be looked at to know whether it is listed.
+    fn looks_at_all(&self) -> bool {
+        false
+    }
 }
 
 impl Filter for TenantFilter {
@@ -123,6 +128,10 @@ impl Filter for TenantFilter {
         list.equal("tenants.status", self.status.map(TenantStatus::word));
         list.hold(&["tenants.id", "tenants.name"], self.search.as_deref());
         list.equal("tenants.id", self.id.clone());
+    }
+
+    fn looks_at_all(&self) -> bool {
+        self.search.is_some()
     }
 }
 
@@ -141,13 +150,20 @@ impl Filter for UserFilter {
         list.equal("users.tenant_id", self.tenant.clone());
         list.equal("users.kind", self.kind.map(UserKind::as_str));
     }
+
+    fn looks_at_all(&self) -> bool {
+        self.search.is_some()
+    }
 }
 
 impl Filter for KeyFilter {
     type Item = UsedKey;
 
     fn narrow(&self, list: &mut Narrowing) {
-        list.equal("keys.status", self.status.map(KeyStatus::word));
+        match self.status {
+            Some(KeyStatus::Active) => list.equal_for_most("keys.status", KeyStatus::Active.word()),
+            status => list.equal("keys.status", status.map(KeyStatus::word)),
+        }
         let texts = ["keys.id", "keys.hint", "keys.name", "keys.user_id"];
         list.hold(&texts, self.search.as_deref());
         list.equal("keys.tenant_id", self.tenant.clone());
@@ -186,12 +202,26 @@ impl Filter for KeyFilter {
             sql.push_bind(since);
         }
     }
+
+    fn looks_at_all(&self) -> bool {
+        self.search.is_some()
+    }
 }
 
 /// The conditions of a list.
 pub struct Narrowing(Statement);
 
 impl Narrowing {
+    /// Conditions behind those of a statement.
+    pub(super) fn of(sql: Statement) -> Self {
+        Self(sql)
+    }
+
+    /// The statement with all of them.
+    pub(super) fn into_statement(self) -> Statement {
+        self.0
+    }
+
     /// Only what lies within reach.
     pub(super) fn reach<T: Belongs>(&mut self, reach: &Reach) {
         reach.narrow::<T>(&mut self.0);
@@ -205,8 +235,15 @@ impl Narrowing {
         }
     }
 
+    /// Only where the column holds this text, as most do: an index of them is no help, and would be taken for one.
+    fn equal_for_most(&mut self, column: &str, value: &str) {
+        let Self(sql) = self;
+        sql.push(" AND ").push(column).push(" || '' = ");
+        sql.push_bind(value);
+    }
+
     /// Only where one of these columns holds the text, in any case of its letters.
-    fn hold(&mut self, columns: &[&str], text: Option<&str>) {
+    pub(super) fn hold(&mut self, columns: &[&str], text: Option<&str>) {
         let Self(sql) = self;
         let Some(text) = text else {
             return;
@@ -240,9 +277,9 @@ impl Store {
         let mut sql = select::<F::Item>(&format!("{place} AS place, "));
         sql.push(place).push(" > ");
         sql.push_bind(page.after.unwrap_or(0));
-        let mut list = Narrowing(sql);
+        let mut list = Narrowing::of(sql);
         filter.narrow(&mut list);
-        let Narrowing(mut sql) = list;
+        let mut sql = list.into_statement();
         sql.push(" ORDER BY ").push(place).push(" LIMIT ");
         sql.push_bind(page.limit_and_one());
         let rows = sql.fetch_all(&self.readers).await?;

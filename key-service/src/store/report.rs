@@ -7,9 +7,10 @@ use serde::Serialize;
 use super::columns::json_text;
 use super::error::StoreError;
 use super::sql::{Statement, Value};
+use super::traffic::{PASSED, add_to_hour};
 use super::write::Write;
-use crate::domain::time::DAY;
-use crate::domain::usage::{NETWORKS_OF_A_DAY, OTHER, UsageReport};
+use crate::domain::time::{DAY, HOUR};
+use crate::domain::usage::{NETWORKS_OF_A_DAY, OTHER, UsageOfKey, UsageReport};
 
 /// Adds to the counts of days.
 fn add_days() -> Statement {
@@ -105,6 +106,8 @@ struct Sums<'r> {
     refusals: BTreeMap<(&'r str, i64, &'r str), i64>,
     last_refusals: BTreeMap<&'r str, i64>,
     networks: BTreeMap<(&'r str, i64, &'r str), i64>,
+    /// By code, as [`super::traffic`] has them.
+    hour: BTreeMap<(&'r str, &'r str), i64>,
 }
 
 impl<'r> Sums<'r> {
@@ -118,6 +121,7 @@ impl<'r> Sums<'r> {
             let (allowed, rejected) = sums.days.entry((id, day)).or_default();
             *allowed = allowed.saturating_add(count.allowed);
             *rejected = rejected.saturating_add(count.rejected);
+            sums.add_to_hour(count);
             if count.allowed > 0 {
                 latest(&mut sums.last_uses, id, at);
             }
@@ -136,6 +140,19 @@ impl<'r> Sums<'r> {
             }
         }
         sums
+    }
+
+    /// What is refused without a reason counts as `other`.
+    fn add_to_hour(&mut self, count: &'r UsageOfKey) {
+        let reasons = count.rejected_by.iter();
+        let told = reasons.clone().map(|(_, requests)| *requests);
+        let untold = (count.rejected - told.sum::<i64>()).max(0);
+        let others = [(PASSED, count.allowed), (OTHER, untold)];
+        let reasons = reasons.map(|(code, requests)| (code.as_str(), *requests));
+        for (code, requests) in reasons.chain(others).filter(|(_, requests)| *requests > 0) {
+            let sum = self.hour.entry((&count.id, code)).or_default();
+            *sum = sum.saturating_add(requests);
+        }
     }
 }
 
@@ -183,6 +200,11 @@ impl Write {
             .await?;
         let bounds = [NETWORKS_OF_A_DAY.into(), OTHER.into()];
         self.add(add_networks(), named(&sums.networks), &bounds)
+            .await?;
+        let hour = report.to.min(now) / HOUR;
+        let rows = sums.hour.iter();
+        let rows = rows.map(|((id, code), requests)| (id, code, requests));
+        self.add(add_to_hour(), rows.collect(), &[hour.into()])
             .await
     }
 

@@ -15,13 +15,15 @@ const PART: i64 = 1000;
 const REPORTS_KEPT: i64 = 2 * DAY;
 
 /// Takes a part of the counts before a day out of each table that has them.
-const USAGE: [&str; 3] = [
+const USAGE: [&str; 4] = [
     "DELETE FROM key_usage WHERE (key_id, day) IN \
      (SELECT key_id, day FROM key_usage WHERE day < $1 LIMIT $2)",
     "DELETE FROM key_refusals WHERE (key_id, day, code) IN \
      (SELECT key_id, day, code FROM key_refusals WHERE day < $1 LIMIT $2)",
     "DELETE FROM key_networks WHERE (key_id, day, network) IN \
      (SELECT key_id, day, network FROM key_networks WHERE day < $1 LIMIT $2)",
+    "DELETE FROM use_by_hour WHERE (tenant_id, hour, code) IN \
+     (SELECT tenant_id, hour, code FROM use_by_hour WHERE hour < $1 * 24 LIMIT $2)",
 ];
 
 /// How long things are kept, in seconds; none is for ever.
@@ -29,7 +31,7 @@ const USAGE: [&str; 3] = [
 pub struct Retention {
     /// Entries of the audit log.
     pub audit: Option<i64>,
-    /// Counts of days of use, of refusals and of networks. When a key was last used and refused stays known.
+    /// Counts of days of use, of refusals and of networks, and sums of hours. When a key was last used and refused stays known.
     pub usage: Option<i64>,
 }
 
@@ -39,6 +41,7 @@ impl Store {
         let day = |kept: i64| (now - kept) / DAY;
         while self.prune_reports(now - REPORTS_KEPT, now).await? == PART {}
         while self.prune_retries(now - REMEMBERED, now).await? == PART {}
+        while self.prune_sessions(now).await? == PART {}
         if let Some(kept) = retention.usage {
             for sql in USAGE {
                 while self.take_out(sql, day(kept), now).await? == PART {}
@@ -64,6 +67,15 @@ impl Store {
         self.take_out(
             "DELETE FROM retries WHERE id IN (SELECT id FROM retries WHERE made_at <= $1 LIMIT $2)",
             before,
+            now,
+        )
+        .await
+    }
+
+    async fn prune_sessions(&self, now: i64) -> Result<i64, StoreError> {
+        self.take_out(
+            "DELETE FROM sessions WHERE digest IN (SELECT digest FROM sessions WHERE expires_at <= $1 LIMIT $2)",
+            now,
             now,
         )
         .await

@@ -16,7 +16,9 @@ use crate::domain::time::DAY;
 use crate::domain::user::{UserKind, UserStatus};
 use crate::domain::words::Status as _;
 
-/// Keys that are read at once.
+/// Keys that are read at once, at first: where most ask for a look, that is a page.
+const FIRST_PART: i64 = 64;
+/// And at most.
 const PART: i64 = 2000;
 
 /// A key that asks for a look.
@@ -40,6 +42,8 @@ pub struct Reviewing<'s> {
     rules: HashMap<String, Checks>,
     /// The place of the last key that was looked at.
     after: i64,
+    /// Keys that are read next.
+    part: i64,
     done: bool,
 }
 
@@ -70,6 +74,7 @@ impl Store {
                 .map(|(tenant, rules)| (tenant, rules.checks()))
                 .collect(),
             after,
+            part: FIRST_PART,
             done: false,
         })
     }
@@ -86,6 +91,8 @@ impl Reviewing<'_> {
         if self.done {
             return Ok(None);
         }
+        let part = self.part;
+        self.part = PART.min(2 * part);
         let (columns, used_daily) = (Key::columns(), used_daily(self.review.now / DAY));
         let mut sql = Statement::new(format!(
             "SELECT keys.place AS place, key_last_use.at AS last_used_at, users.status AS owner_status, \
@@ -97,16 +104,17 @@ impl Reviewing<'_> {
             sql.push(" AND keys.tenant_id = ").push_bind(tenant);
         }
         self.reach.narrow::<Key>(&mut sql);
-        sql.push(" ORDER BY keys.place LIMIT ").push_bind(PART);
+        self.leave_out(&mut sql);
+        sql.push(" ORDER BY keys.place LIMIT ").push_bind(part);
         let rows = sql.fetch_all(&self.store.readers).await?;
-        self.done = i64::try_from(rows.len()).is_ok_and(|count| count < PART);
+        self.done = i64::try_from(rows.len()).is_ok_and(|count| count < part);
         let mut found = Vec::new();
         for row in &rows {
             self.after = row.get("place")?;
             let of = candidate(row)?;
             let rules = of.key.tenant_id.as_ref().and_then(|id| self.rules.get(id));
             let reasons = self.review.reasons(&of, rules);
-            if !reasons.is_empty() {
+            if self.review.is_about(&reasons) {
                 found.push(Found {
                     place: self.after,
                     of,
@@ -115,6 +123,36 @@ impl Reviewing<'_> {
             }
         }
         Ok(Some(found))
+    }
+
+    /// Leaves out keys that cannot have the reason that is looked for: those that have it may be few among many.
+    fn leave_out(&self, sql: &mut Statement) {
+        let Some(only) = self.review.only else {
+            return;
+        };
+        let now = self.review.now;
+        sql.push(" AND keys.status <> 'revoked' AND ");
+        match only {
+            ReviewReason::Orphaned => sql.push("users.id IS NULL"),
+            ReviewReason::OwnerInactive => sql.push("users.status <> 'active'"),
+            ReviewReason::Dormant => sql
+                .push("key_last_use.at < ")
+                .push_bind(now - self.review.dormant_after),
+            ReviewReason::NeverUsed => sql.push("key_last_use.at IS NULL"),
+            ReviewReason::NoExpiry => sql.push("keys.expires_at IS NULL"),
+            ReviewReason::ExpiresSoon => sql
+                .push("keys.expires_at <= ")
+                .push_bind(now + self.review.expires_within),
+            ReviewReason::RotationDue => sql
+                .push("keys.created_at + keys.rotate_every <= ")
+                .push_bind(now),
+            ReviewReason::BreaksRules => {
+                sql.push("keys.tenant_id IN (SELECT tenant_id FROM key_rules)")
+            }
+            ReviewReason::EverythingAllowed => sql.push("keys.scopes LIKE '%\"*\"%'"),
+            ReviewReason::Leaked => sql.push("keys.leaked_at IS NOT NULL"),
+            ReviewReason::PersonOwned => sql.push(&used_daily(now / DAY)),
+        };
     }
 }
 

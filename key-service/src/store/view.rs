@@ -12,6 +12,7 @@ use super::queue::Urgency;
 use super::resolve::{Found, Resolved};
 use super::review::Reviewing;
 use super::shown::Shown;
+use super::sorted::{SortedPage, SortedRequest};
 use super::stored::Stored;
 use super::use_of_days::Of;
 use super::write::Write;
@@ -81,6 +82,19 @@ impl View {
             reach: &self.reach,
         };
         self.store.page(&within, page).await
+    }
+
+    /// A page of the records that this lets through, sorted as the request says.
+    pub async fn sorted<F: Filter>(
+        &self,
+        filter: &F,
+        page: SortedRequest,
+    ) -> Result<SortedPage<F::Item>, StoreError> {
+        let within = Within {
+            filter,
+            reach: &self.reach,
+        };
+        self.store.sorted(&within, page).await
     }
 
     /// A page of the audit log, newest first.
@@ -215,5 +229,9 @@ impl<F: Filter> Filter for Within<'_, F> {
     fn narrow(&self, list: &mut Narrowing) {
         self.filter.narrow(list);
         list.reach::<<F::Item as Shown>::Record>(self.reach);
+    }
+
+    fn looks_at_all(&self) -> bool {
+        self.filter.looks_at_all()
     }
 }

@@ -1,13 +1,32 @@
 //! `/admin/v1/review`: which keys ask for a look, and why; the command and the counts that follow from it.
 
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use key_service::domain::review::ReviewReason;
 use key_service::domain::time::{DAY, now};
+use key_service::domain::token::{Role, Token};
 use serde_json::{Value, json};
 
 use crate::program::text;
+use crate::reach;
 use crate::support::Service;
 
-/// The reasons of each key that asks for a look, in order.
+/// The reasons of each key that asks for a look, in order. Asked for one reason alone, it is those keys that have it.
 fn reasons(service: &Service, query: &str) -> Vec<(String, Vec<String>)> {
+    let all = pages(service, query);
+    for (word, _) in ReviewReason::WORDS {
+        let having = all
+            .iter()
+            .filter(|(_, reasons)| reasons.iter().any(|reason| reason == word));
+        let having: Vec<_> = having.cloned().collect();
+        let asked = pages(service, &format!("{query}&reason={word}"));
+        assert_eq!(asked, having, "{query} {word}");
+    }
+    all
+}
+
+fn pages(service: &Service, query: &str) -> Vec<(String, Vec<String>)> {
     let mut all = Vec::new();
     let mut token = String::new();
     loop {
@@ -104,7 +123,7 @@ fn each_reason_is_told_and_nothing_of_what_is_over_or_right() {
             Some(lines.as_bytes()),
         )
         .expect(200);
-    std::thread::sleep(std::time::Duration::from_millis(1100));
+    std::thread::sleep(Duration::from_millis(1100));
     let expected = [
         told("no_expiry", &["no_expiry"]),
         told("soon", &["expires_soon"]),
@@ -265,6 +284,11 @@ fn the_command_prints_a_line_a_key_and_reason_and_fails_where_that_is_asked_for(
         "key_1,usr_a,ten_a,\"one, \"\"two\"\"\",no_expiry,not known,"
     );
     assert_eq!(rows.len(), 3);
+    for (reason, lines) in [("no_expiry", 3), ("orphaned", 1)] {
+        let csv = text(&run(&["--csv", "--reason", reason]).stdout);
+        assert_eq!(csv.lines().count(), lines, "{csv}");
+    }
+    assert_eq!(run(&["--reason", "orphan"]).status.code(), Some(2));
     let json: Value = serde_json::from_slice(&run(&["--json"]).stdout).unwrap();
     assert_eq!(
         json["items"][0]["reasons"],
@@ -294,5 +318,73 @@ fn the_metrics_count_keys_by_reason() {
     let metrics = service.send("GET", "/metrics", None, None).text;
     for line in lines {
         assert!(metrics.contains(line), "{line} is not in {metrics}");
+    }
+}
+
+/// How many keys have each reason, by what the counts say; those that nobody has are left out.
+fn counted(service: &Service, token: &Token, query: &str) -> BTreeMap<String, i64> {
+    let path = format!("/admin/v1/review/counts{query}");
+    let answer = service.send("GET", &path, Some(token), None).expect(200);
+    assert!((now() - answer["counted_at"].as_i64().unwrap()) < 60);
+    let counts = answer["counts"].as_object().unwrap();
+    assert_eq!(counts.len(), ReviewReason::WORDS.len());
+    let counts = counts
+        .iter()
+        .map(|(reason, count)| (reason.clone(), count.as_i64().unwrap()));
+    counts.filter(|(_, count)| *count > 0).collect()
+}
+
+#[test]
+fn counts_are_of_what_a_token_reaches_and_follow_what_changes() {
+    let service = Service::furnished();
+    service
+        .post("/admin/v1/tenants", &json!({"id": "ten_b"}))
+        .expect(201);
+    for (user, tenant) in [("usr_a2", "ten_a"), ("usr_b", "ten_b")] {
+        service
+            .post("/admin/v1/users", &json!({"id": user, "tenant_id": tenant}))
+            .expect(201);
+    }
+    for (id, user) in [("a", "usr_a"), ("a2", "usr_a2"), ("b", "usr_b")] {
+        make(
+            &service,
+            id,
+            &json!({"user_id": user, "expires_at": null, "scopes": ["*"]}),
+        );
+    }
+    service
+        .import(&json!({"key": "key-of-nobody-at-all", "id": "orphan"}).to_string())
+        .expect(200);
+    let counts = |sums: &[(&str, i64)]| -> BTreeMap<String, i64> {
+        sums.iter()
+            .map(|(reason, count)| ((*reason).to_owned(), *count))
+            .collect()
+    };
+    let both = |count| counts(&[("no_expiry", count), ("everything_allowed", count)]);
+    let all = counts(&[("no_expiry", 4), ("everything_allowed", 3), ("orphaned", 1)]);
+    assert_eq!(counted(&service, &service.admin, ""), all);
+    assert_eq!(counted(&service, &service.viewer, ""), all);
+    assert_eq!(counted(&service, &service.admin, "?tenant=ten_b"), both(1));
+    assert_eq!(
+        counted(&service, &service.admin, "?tenant=ten_none"),
+        counts(&[])
+    );
+    for (role, own) in [(Role::Admin, 2), (Role::Viewer, 2), (Role::Developer, 1)] {
+        let token = reach::token(&service, role);
+        assert_eq!(counted(&service, &token, ""), both(own), "{role:?}");
+        assert_eq!(counted(&service, &token, "?tenant=ten_a"), both(own));
+        assert_eq!(counted(&service, &token, "?tenant=ten_b"), counts(&[]));
+    }
+    let answer = service.get("/admin/v1/review/counts").expect(200);
+    assert_eq!(answer["usage_reported"], false);
+    service
+        .post("/admin/v1/keys/b/revoke", &json!({}))
+        .expect(200);
+    // A count is followed by a rest.
+    let until = Instant::now() + Duration::from_secs(30);
+    let less = counts(&[("no_expiry", 3), ("everything_allowed", 2), ("orphaned", 1)]);
+    while counted(&service, &service.admin, "") != less {
+        assert!(Instant::now() < until, "counts stay as they were");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }

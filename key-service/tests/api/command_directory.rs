@@ -140,8 +140,14 @@ fn tokens_are_bound_to_what_there_is_and_end() {
     shop.out(&["tenant", "create", "--id", "ten_b"]);
     shop.out(&["user", "create", "--id", "usr_a", "--tenant", "ten_a"]);
     for (wrong, why) in [
-        (&["--role", "scim", "--name", "x"][..], "give --tenant"),
-        (&["--role", "developer", "--name", "x"], "give --user"),
+        (
+            &["--role", "scim", "--name", "x"][..],
+            "--tenant must be given",
+        ),
+        (
+            &["--role", "developer", "--name", "x"],
+            "--user must be given",
+        ),
         (
             &[
                 "--role",
@@ -153,11 +159,11 @@ fn tokens_are_bound_to_what_there_is_and_end() {
                 "--tenant",
                 "t",
             ],
-            "leave --tenant out",
+            "--tenant must be left out",
         ),
         (
             &["--role", "gateway", "--name", "x", "--tenant", "ten_a"],
-            "leave --tenant out",
+            "--tenant must be left out",
         ),
         (
             &["--role", "admin", "--name", "x", "--user", "usr_a"],
@@ -175,11 +181,11 @@ fn tokens_are_bound_to_what_there_is_and_end() {
     for (wrong, why) in [
         (
             &["--role", "scim", "--name", "x", "--tenant", "ten_x"][..],
-            "there is no tenant ten_x",
+            "there is no tenant of this id: see key-service tenant list",
         ),
         (
             &["--role", "developer", "--name", "x", "--user", "usr_x"],
-            "there is no user usr_x",
+            "there is no user of this id: see key-service user list",
         ),
     ] {
         let said = shop.fails(1, &create(wrong));

@@ -54,6 +54,12 @@ fn a_field_given_twice_is_refused_wherever_it_is() {
         ),
         (
             "POST",
+            "/admin/v1/tokens",
+            r#"{"name": "a", "role": "viewer", "role": "admin"}"#,
+            "role",
+        ),
+        (
+            "POST",
             "/admin/v1/approvals",
             r#"{"user_id": "usr_a", "api": "orders", "api": "stock"}"#,
             "api",

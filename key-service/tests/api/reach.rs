@@ -97,6 +97,13 @@ fn world() -> Service {
                 created_at: now(),
             };
             write.add_webhook(&webhook).await.unwrap();
+            let viewer = Grant {
+                tenant_id: tenant.map(str::to_owned),
+                ..Role::Viewer.into()
+            };
+            let name = format!("tok_{who}");
+            let made = write.make_token(&name, viewer).await.unwrap();
+            made.unwrap();
             // One to approve, and one to deny.
             for kind in ["apa", "apd"] {
                 let request = Approval {
@@ -227,7 +234,9 @@ const ROWS: &[Row] = &[
         [404, 403, 403],
         [404, 403, 403],
     ),
+    Row("GET", "/admin/v1/refusals", "", [200; 3], [200; 3]),
     Row("GET", "/admin/v1/review", "", [200; 3], [200; 3]),
+    Row("GET", "/admin/v1/review/counts", "", [200; 3], [200; 3]),
     // What is sent is nobody's here: see the tests of its own.
     Row(
         "POST",
@@ -235,6 +244,27 @@ const ROWS: &[Row] = &[
         r#"{"keys": ["a-key-that-nobody-has"]}"#,
         [200, 403, 403],
         [200, 403, 403],
+    ),
+    Row(
+        "GET",
+        "/admin/v1/tokens",
+        "",
+        [200, 200, 403],
+        [200, 200, 403],
+    ),
+    Row(
+        "POST",
+        "/admin/v1/tokens",
+        r#"{"name": "new-of-WHO", "role": "viewer", "tenant_id": "ten_WHO"}"#,
+        [201, 403, 403],
+        [400, 403, 403],
+    ),
+    Row(
+        "POST",
+        "/admin/v1/tokens/{name}/revoke",
+        "",
+        [200, 403, 403],
+        [404, 403, 403],
     ),
     Row("GET", "/admin/v1/webhooks", "", [200; 3], [200; 3]),
     Row(
@@ -355,9 +385,11 @@ impl Row {
             "approvals" if template.ends_with("/deny") => "apd",
             "approvals" => "apa",
             "webhooks" => "whk",
+            "tokens" => "tok",
             _ => "key",
         };
-        let path = template.replace("{id}", &format!("{kind}_{who}"));
+        let id = format!("{kind}_{who}");
+        let path = template.replace("{id}", &id).replace("{name}", &id);
         let body = body.replace("WHO", who);
         let media = if template.ends_with("/import") {
             "application/x-ndjson"
@@ -412,14 +444,14 @@ fn what_is_another_tenants_does_not_exist_on_any_route() {
                     "{role:?} {method} {template} {who}: {}",
                     answer.text
                 );
-                let told = ["ten", "usr", "key", "apa", "apd", "whk"]
+                let told = ["ten", "usr", "key", "apa", "apd", "whk", "tok"]
                     .into_iter()
                     .fold(answer.text, |told, kind| {
                         told.replace(&format!("{kind}_{who}"), kind)
                     });
                 for secret in [
                     THEIRS, "ten_b", "usr_b", "key_b", "key_b2", "usr_n", "key_n", "apa_b",
-                    "apd_b", "apa_n", "whk_b",
+                    "apd_b", "apa_n", "whk_b", "tok_b", "tok_n",
                 ] {
                     assert!(
                         !names(&told, secret),
@@ -460,7 +492,7 @@ fn what_is_ones_own_is_there_on_every_route() {
             );
             for secret in [
                 THEIRS, "ten_b", "usr_b", "key_b", "key_b2", "usr_n", "key_n", "apa_b", "apd_b",
-                "apa_n", "whk_b",
+                "apa_n", "whk_b", "tok_b", "tok_n",
             ] {
                 assert!(
                     !names(&answer.text, secret),
@@ -551,6 +583,7 @@ fn lists_hold_what_is_ones_own_whatever_they_are_asked_for() {
             "apa_a",
             "apd_a",
             "whk_a",
+            "tok_a",
             "bounded-viewer"
         ])
     );

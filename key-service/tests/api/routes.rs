@@ -25,7 +25,7 @@ pub enum Area {
 #[derive(Debug)]
 pub struct Route {
     pub method: String,
-    /// With `{id}` where an id stands.
+    /// With `{id}` where an id stands, and `{name}` where a name does.
     pub template: String,
     pub area: Area,
     /// Names of the parameters of its query.
@@ -53,7 +53,7 @@ const ADMINS_ALONE: &[&str] = &["/admin/v1/export"];
 impl Route {
     /// The path with an id that nothing has.
     pub fn path(&self) -> String {
-        self.template.replace("{id}", "x")
+        self.template.replace("{id}", "x").replace("{name}", "x")
     }
 
     pub fn writes(&self) -> bool {

@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use super::secret::resolve;
 use crate::cli::documents::{read, yaml};
 use crate::cli::outcome::Failure;
-use crate::cli::when::moment_in_file;
 use crate::domain::input::parse;
+use crate::domain::when::moment_in_file;
 
 /// What a file holds, in this order.
 const LISTS: [&str; 3] = ["tenants", "users", "keys"];

@@ -1,6 +1,7 @@
 //! `key-service demo`: tenants, users and keys for every case that a gateway can meet.
 
 mod cases;
+mod made_up_use;
 
 use super::client::Remote;
 use super::database::{Database, Pepper, block_on};
@@ -25,6 +26,9 @@ pub struct Arguments {
     database: Database,
     #[command(flatten)]
     pepper: Pepper,
+    /// Make up a week of use and refusals as well, for the charts of the console
+    #[arg(long)]
+    with_use: bool,
 }
 
 pub fn run(arguments: &Arguments, remote: &Remote) -> Outcome {
@@ -86,6 +90,9 @@ async fn fill(arguments: &Arguments) -> Outcome {
                 (before.version, before.created_at, before.updated_at);
         }
         write.put(Action::Create, before.as_ref(), key).await?;
+    }
+    if arguments.with_use {
+        made_up_use::count(&mut write).await?;
     }
     write.commit().await?;
     store.close().await;

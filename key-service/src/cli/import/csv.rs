@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::converted::Converted;
-use crate::cli::when::{end, when};
+use crate::domain::when::{end, when};
 
 /// Fields that hold several texts, with spaces between them.
 const LISTS: [&str; 2] = ["scopes", "networks"];

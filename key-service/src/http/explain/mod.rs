@@ -15,6 +15,7 @@ use keybound::credential::{Fault, find};
 use keybound::host::{Circumstances, Header};
 use keybound::record::Chain;
 use keybound::record::{Resolved, parse_answer};
+use keybound::reply::Replies;
 use keybound::request::Request;
 use keybound::request::headers::Headers;
 use keybound::verdict::Reason;
@@ -63,6 +64,14 @@ pub struct ExplainAnswer {
     then: Option<ExplainThen>,
     /// The last changes of the key, its user and its tenant, newest first.
     history: Vec<HistoryEntry>,
+    /// What the client gets, where it is refused.
+    reply: Option<ExplainReply>,
+    /// Id of the key, where it is known.
+    key_id: Option<String>,
+    /// Id of its user, as the key names it.
+    user_id: Option<String>,
+    /// Id of its tenant, as the key names it.
+    tenant_id: Option<String>,
 }
 
 /// The verdict at an earlier time.
@@ -72,6 +81,18 @@ struct ExplainThen {
     verdict: &'static str,
     /// The verdict and its cause in one line.
     summary: String,
+    /// What the client got, where it was refused.
+    reply: Option<ExplainReply>,
+}
+
+/// What the client gets instead of an answer of the upstream, but for the id of its request.
+#[derive(Serialize, ToSchema)]
+struct ExplainReply {
+    /// The HTTP status.
+    status: u16,
+    /// The problem, or for gRPC the message.
+    #[schema(example = "{\"title\":\"Invalid user associated with this key\"}")]
+    body: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -239,12 +260,27 @@ impl Asked {
         let history = trails.map_or_else(Vec::new, |trails| {
             trails.told(&verdicts, &explanation.approvals)
         });
-        Ok(Json(told(
-            explanation,
-            then,
-            history,
-            app.settings.filter.given,
-        )))
+        let filter = &app.settings.filter.settings;
+        let replies = Replies::new(&filter.rejection, &filter.credentials);
+        let reply = |verdict: Option<Reason>| {
+            let reply = replies.reply(verdict?, &request);
+            Some(ExplainReply {
+                status: reply.status,
+                body: String::from_utf8_lossy(&reply.body).into_owned(),
+            })
+        };
+        let [now, at_that_time] = verdicts.map(reply);
+        let mut told = told(explanation, then, history, app.settings.filter.given);
+        told.reply = now;
+        if let Some(then) = &mut told.then {
+            then.reply = at_that_time;
+        }
+        if let Some(Found { key, .. }) = first(answered) {
+            told.key_id = Some(key.id.clone());
+            told.user_id.clone_from(&key.user_id);
+            told.tenant_id.clone_from(&key.tenant_id);
+        }
+        Ok(Json(told))
     }
 }
 
@@ -384,8 +420,13 @@ fn told(
         then: then.map(|then| ExplainThen {
             verdict: then.code(),
             summary: then.summary,
+            reply: None,
         }),
         history,
+        reply: None,
+        key_id: None,
+        user_id: None,
+        tenant_id: None,
     }
 }
 

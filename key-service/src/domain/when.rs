@@ -1,9 +1,10 @@
-//! Times as people type them: a day, RFC 3339, Unix seconds, or a span from now or before it.
+//! Times as people type them, in commands, files and pages: a day, RFC 3339, Unix seconds, or a span from now or before
+//! it.
 
 use serde_json::{Value, json};
 
-use crate::domain::fence::Day;
-use crate::domain::time::{self, DAY, now};
+use super::fence::Day;
+use super::time::{self, DAY, now};
 
 /// Reads `1790000000`, `2027-01-31T12:00:00Z`, `2027-01-31` (its begin, UTC) or `30d` (from now).
 pub fn when(text: &str) -> Result<i64, String> {
@@ -16,7 +17,7 @@ pub fn expiry(text: &str) -> Result<i64, String> {
     let end = end(text)?;
     if end <= now() {
         return Err(format!(
-            "is in the past ({}): the key would not work. Without --expires it works until it is revoked",
+            "is in the past ({}): the key would not work. Without one it works until it is revoked",
             time::shown(end)
         ));
     }
@@ -121,7 +122,7 @@ fn minute(text: &str) -> Result<String, String> {
     } else {
         padded.as_str()
     };
-    crate::domain::fence::minute(minute).map_err(|message| format!("{text:?} {message}"))
+    super::fence::minute(minute).map_err(|message| format!("{text:?} {message}"))
 }
 
 fn days_of(text: &str) -> Result<Vec<&'static str>, String> {
