@@ -4,11 +4,11 @@
 //! service's own tests, by `KEYBOUND_TEST_DATABASE`. Where there is no browser, tests are skipped.
 
 mod browser;
+mod developers;
+mod every_page;
 mod hostile_text;
 mod keys;
 mod lists;
-mod developers;
-mod every_page;
 // Some of it the key service's own tests need alone.
 #[allow(dead_code)]
 #[path = "../../key-service/tests/api/issuer.rs"]
