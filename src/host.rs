@@ -33,6 +33,8 @@ pub trait Memory: Send + Sync {
     fn words(&self) -> &[std::sync::atomic::AtomicU64];
     /// This word will be read soon.
     fn expect(&self, _: usize) {}
+    /// So many bytes at an address will be read soon, which are no part of this memory.
+    fn expect_at(&self, _: usize, _: usize) {}
 }
 
 /// What only the host can say about a request.

@@ -6,6 +6,9 @@
 mod browser;
 mod developers;
 mod every_page;
+mod hostile_text;
+mod keys;
+mod lists;
 // Some of it the key service's own tests need alone.
 #[allow(dead_code)]
 #[path = "../../key-service/tests/api/issuer.rs"]
@@ -16,6 +19,9 @@ mod pictures;
 mod sessions;
 mod shop;
 mod site;
+mod steps;
+mod stories;
 mod the_browser_itself;
 mod the_world_itself;
+mod users_and_tenants;
 mod world;

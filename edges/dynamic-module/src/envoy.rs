@@ -102,43 +102,54 @@ impl Filter<'_> {
         }
     }
 
-    /// Copies a list of headers: their bytes into one buffer, and where each begins and ends.
-    pub fn headers(&self, list: c_int, copied: &mut Copied) {
-        let nothing = HttpHeader {
-            name: null(),
-            name_length: 0,
-            value: null(),
-            value_length: 0,
-        };
-        // SAFETY: the pointer is that of the event; Envoy fills as many places as it has said, and its bytes are
-        // valid until headers are set, which does not happen before they are copied.
+    /// The same, for a shorter time.
+    pub fn again(&mut self) -> Filter<'_> {
+        Filter {
+            pointer: self.pointer,
+            event: PhantomData,
+        }
+    }
+
+    /// A list of headers, lent by Envoy: whoever edits one has to give them back first.
+    pub fn headers(&self, list: c_int) -> Lent<'_> {
+        let mut few = [NO_HEADER; USUAL_HEADERS];
+        let mut many = Vec::new();
+        // SAFETY: the pointer is that of the event; Envoy fills as many places as it has said, and there are as many.
+        // Its bytes are valid until headers are set, which wants the request for itself alone.
         unsafe {
             let count = abi::get_headers_size(self.pointer, list);
-            let mut headers: SmallVec<[HttpHeader; USUAL_HEADERS]> =
-                SmallVec::from_elem(nothing, count);
-            if count > 0 && abi::get_headers(self.pointer, list, headers.as_mut_ptr()) {
-                for header in &headers {
-                    copied.push(
-                        bytes(header.name, header.name_length),
-                        bytes(header.value, header.value_length),
-                    );
+            let headers = match few.get_mut(..count) {
+                Some(few) => few,
+                None => {
+                    many.resize(count, NO_HEADER);
+                    many.as_mut_slice()
                 }
+            };
+            if count == 0 || !abi::get_headers(self.pointer, list, headers.as_mut_ptr()) {
+                return Lent::new();
             }
+            let lent = headers.iter().map(|header| {
+                (
+                    bytes(header.name, header.name_length),
+                    bytes(header.value, header.value_length),
+                )
+            });
+            lent.collect()
         }
     }
 
     /// Gives a header this one value; nothing removes it.
-    pub fn set(&self, list: c_int, name: &str, value: Option<&[u8]>) {
+    pub fn set(&mut self, list: c_int, name: &[u8], value: Option<&[u8]>) {
         let value = value.map_or(Buffer::NONE, Buffer::of);
         // SAFETY: the pointer is that of the event; Envoy copies both.
-        unsafe { abi::set_header(self.pointer, list, Buffer::of(name.as_bytes()), value) };
+        unsafe { abi::set_header(self.pointer, list, Buffer::of(name), value) };
     }
 
     /// Adds a header.
-    pub fn add(&self, name: &str, value: &[u8]) {
-        let name = Buffer::of(name.as_bytes());
+    pub fn add(&mut self, name: &[u8], value: &[u8]) {
+        let (name, value) = (Buffer::of(name), Buffer::of(value));
         // SAFETY: the pointer is that of the event; Envoy copies both.
-        unsafe { abi::add_header(self.pointer, abi::REQUEST_HEADERS, name, Buffer::of(value)) };
+        unsafe { abi::add_header(self.pointer, abi::REQUEST_HEADERS, name, value) };
     }
 
     /// Lets Envoy choose the route again.
@@ -217,39 +228,18 @@ impl Filter<'_> {
     }
 }
 
-/// Headers, and bytes of them together, for which a list of ours needs no memory of its own.
-const USUAL_HEADERS: usize = 32;
-const USUAL_BYTES: usize = 2048;
+/// Headers for which a list needs no memory of its own.
+const USUAL_HEADERS: usize = 20;
 
-/// A list of headers that is ours.
-#[derive(Debug, Default)]
-pub struct Copied {
-    bytes: SmallVec<[u8; USUAL_BYTES]>,
-    /// Where the name ends and where the value ends, of each.
-    ends: SmallVec<[(usize, usize); USUAL_HEADERS]>,
-}
+/// Headers that Envoy has lent.
+pub type Lent<'a> = SmallVec<[Header<'a>; USUAL_HEADERS]>;
 
-impl Copied {
-    fn push(&mut self, name: &[u8], value: &[u8]) {
-        self.bytes.extend_from_slice(name);
-        let end = self.bytes.len();
-        self.bytes.extend_from_slice(value);
-        self.ends.push((end, self.bytes.len()));
-    }
-
-    /// The headers.
-    pub fn list(&self) -> SmallVec<[Header<'_>; USUAL_HEADERS]> {
-        let mut begin = 0;
-        self.ends
-            .iter()
-            .map(|(middle, end)| {
-                let name = self.bytes.get(begin..*middle).unwrap_or_default();
-                begin = *end;
-                (name, self.bytes.get(*middle..*end).unwrap_or_default())
-            })
-            .collect()
-    }
-}
+const NO_HEADER: HttpHeader = HttpHeader {
+    name: null(),
+    name_length: 0,
+    value: null(),
+    value_length: 0,
+};
 
 /// Wakes a request, from any thread, for as long as it is kept.
 #[derive(Debug)]

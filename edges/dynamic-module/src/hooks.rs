@@ -10,7 +10,8 @@ use keybound::worker::Fate;
 use crate::abi::{self, Buffer, HttpHeader};
 use crate::envoy::{self, Configuration, Filter};
 use crate::guarded::guarded;
-use crate::local::{Last, Local};
+use crate::handed::Last;
+use crate::local::Local;
 use crate::logger;
 use crate::mailbox::{Ended, OwnedAnswer, TURN};
 use crate::main_thread::MainThread;
@@ -143,10 +144,10 @@ extern "C" fn envoy_dynamic_module_on_http_filter_destroy(request: *const c_void
 fn in_event(
     pointer: abi::Filter,
     request: *const c_void,
-    act: impl FnOnce(&Local, RequestId, &Filter<'_>) -> (Fate, Last),
+    act: impl FnOnce(&Local, RequestId, &mut Filter<'_>) -> (Fate, Last),
 ) -> Fate {
     // SAFETY: the pointer is that of this event.
-    let filter = unsafe { Filter::new(pointer) };
+    let mut filter = unsafe { Filter::new(pointer) };
     let (fate, last) = {
         // SAFETY: it was made by `filter_new`, and lives until `filter_destroy`. It is not used behind this block, since
         // the last act may end it, and nothing before that does.
@@ -154,7 +155,7 @@ fn in_event(
         let result = request
             .local
             .as_ref()
-            .and_then(|local| guarded(|| act(local, request.number, &filter)));
+            .and_then(|local| guarded(|| act(local, request.number, &mut filter)));
         let (fate, last) = result.unwrap_or_else(|| {
             if let Some(local) = &request.local {
                 guarded(|| local.breaks());

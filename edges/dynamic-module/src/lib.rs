@@ -10,8 +10,10 @@
 //! read ([`pages`]).
 
 mod abi;
+mod edits;
 mod envoy;
 mod guarded;
+mod handed;
 mod hooks;
 mod local;
 mod logger;

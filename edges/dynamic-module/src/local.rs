@@ -6,14 +6,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use keybound::host::{
-    BellId, Call, CallId, Circumstances, Clocks, EditRequest, Header, Host, LocalAnswer, Meter,
-    MetricId, MetricKind, RemoveHeader, RequestId, Store, Stream,
+    BellId, Call, CallId, Clocks, Header, Host, Meter, MetricId, MetricKind, RequestId, Store,
 };
 use keybound::worker::{Fate, Observer, Worker};
 
 use crate::abi::{REQUEST_HEADERS, REQUEST_TRAILERS};
-use crate::envoy::{Copied, Filter};
+use crate::edits::{Copied, Edits};
+use crate::envoy::Filter;
 use crate::guarded::guarded;
+use crate::handed::{Handed, Last, Trailers, finish};
 use crate::mailbox::{Ended, Mail, Mailbox, Order, OwnedAnswer};
 use crate::plugin::Plugin;
 use crate::seat::Seat;
@@ -37,55 +38,8 @@ struct Seated {
     worker: Worker,
     /// How often the state of the feed was written when this worker last looked.
     feeds: u64,
-}
-
-/// What becomes of a request once all else is done with it.
-#[derive(Debug)]
-pub enum Last {
-    /// Nothing: it goes on by itself, or waits.
-    Nothing,
-    /// It goes on.
-    GoesOn,
-    /// It is answered.
-    Answered(Box<Reply>),
-}
-
-/// An answer in place of the upstream's.
-#[derive(Debug)]
-pub struct Reply {
-    status: u16,
-    headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
-    details: String,
-}
-
-impl Last {
-    /// Where a fault has ended a request.
-    pub fn fault() -> (Fate, Self) {
-        let reply = Reply {
-            status: 500,
-            headers: Vec::new(),
-            body: Vec::new(),
-            details: "keybound_fault".to_owned(),
-        };
-        (Fate::Answered, Self::Answered(Box::new(reply)))
-    }
-
-    /// Does it. Envoy may end the request within.
-    pub fn act(self, filter: Filter<'_>) {
-        match self {
-            Self::Nothing => {}
-            Self::GoesOn => filter.go_on(),
-            Self::Answered(reply) => {
-                let headers: Vec<(&str, &str)> = reply
-                    .headers
-                    .iter()
-                    .map(|(name, value)| (*name, value.as_str()))
-                    .collect();
-                filter.answer(reply.status, &headers, &reply.body, &reply.details);
-            }
-        }
-    }
+    /// Memory for the edits of one request.
+    edits: Edits,
 }
 
 impl Local {
@@ -99,7 +53,11 @@ impl Local {
         let local = Arc::new(Self {
             plugin: Arc::clone(plugin),
             mailbox: Arc::new(Mailbox::new(worker.counts())),
-            seat: Seat::new(Seated { worker, feeds: 0 }),
+            seat: Seat::new(Seated {
+                worker,
+                feeds: 0,
+                edits: Edits::default(),
+            }),
             last_request: AtomicU64::new(0),
         });
         plugin.joins(&local);
@@ -127,38 +85,29 @@ impl Local {
     }
 
     /// A request has come. What is to be done last comes back.
-    pub fn request(&self, id: RequestId, filter: &Filter<'_>, has_body: bool) -> (Fate, Last) {
+    pub fn request(&self, id: RequestId, filter: &mut Filter<'_>, has_body: bool) -> (Fate, Last) {
         let host = At(self);
-        let mut headers = Copied::default();
-        filter.headers(REQUEST_HEADERS, &mut headers);
-        let mut stream = Handed::new(filter);
-        let fate = self.seat.sit(|seated| {
+        let done = self.seat.sit(|seated| {
             seated.read_mail(&host);
-            let fate = seated
-                .worker
-                .request(&host, &mut stream, id, &headers.list(), has_body);
+            let (fate, last) = seated.request(&host, id, filter, has_body);
             if fate == Fate::Waiting {
                 self.mailbox.waits(id, filter.waker());
                 seated.work(&host);
             }
-            fate
+            (fate, last)
         });
-        match fate {
-            Some(fate) => (fate, stream.done()),
-            None => Last::fault(),
-        }
+        done.unwrap_or_else(Last::fault)
     }
 
     /// The turn of a request that waited has come, unless only mail has.
-    pub fn woken(&self, id: RequestId, filter: &Filter<'_>, is_turn: bool) -> (Fate, Last) {
+    pub fn woken(&self, id: RequestId, filter: &mut Filter<'_>, is_turn: bool) -> (Fate, Last) {
         let host = At(self);
         if !is_turn && !self.is_over() {
             self.seat.sit(|seated| seated.read_mail(&host));
             return (Fate::Waiting, Last::Nothing);
         }
-        let mut headers = Copied::default();
-        filter.headers(REQUEST_HEADERS, &mut headers);
-        let mut stream = Handed::new(filter);
+        let headers = Copied::of(&filter.headers(REQUEST_HEADERS));
+        let mut stream = Handed::at_once(filter.again());
         let fate = self.seat.sit(|seated| {
             seated.read_mail(&host);
             let fate = seated.worker.go_on(&host, &mut stream, id, &headers.list());
@@ -171,19 +120,18 @@ impl Local {
             self.mailbox.waits_no_more(id);
         }
         match fate {
-            Some(fate) => (fate, stream.done()),
+            Some(fate) => (fate, stream.done().0),
             None => Last::fault(),
         }
     }
 
     /// The trailers of a request have come.
-    pub fn trailers(&self, filter: &Filter<'_>) {
-        let mut headers = Copied::default();
-        filter.headers(REQUEST_TRAILERS, &mut headers);
+    pub fn trailers(&self, filter: &mut Filter<'_>) {
+        let headers = Copied::of(&filter.headers(REQUEST_TRAILERS));
         self.seat.sit(|seated| {
             seated
                 .worker
-                .trailers(&headers.list(), &mut Trailers(filter));
+                .trailers(&headers.list(), &mut Trailers(filter.again()));
         });
     }
 
@@ -227,6 +175,33 @@ impl Local {
 }
 
 impl Seated {
+    /// A request has come. Where nobody looks at it again once it is edited, its headers are read where Envoy has them.
+    fn request(
+        &mut self,
+        host: &At<'_>,
+        id: RequestId,
+        filter: &mut Filter<'_>,
+        has_body: bool,
+    ) -> (Fate, Last) {
+        if self.worker.gate().settings().guarded_routes {
+            let headers = Copied::of(&filter.headers(REQUEST_HEADERS));
+            let mut stream = Handed::at_once(filter.again());
+            let worker = &mut self.worker;
+            let fate = worker.request(host, &mut stream, id, &headers.list(), has_body);
+            return (fate, stream.done().0);
+        }
+        let (fate, (last, mut edits)) = {
+            let headers = filter.headers(REQUEST_HEADERS);
+            let mut stream = Handed::later(filter, std::mem::take(&mut self.edits));
+            let worker = &mut self.worker;
+            let fate = worker.request(host, &mut stream, id, &headers, has_body);
+            (fate, stream.done())
+        };
+        finish(filter, &last, &mut edits);
+        self.edits = edits;
+        (fate, last)
+    }
+
     fn read_mail(&mut self, host: &At<'_>) {
         let feeds = SharedMemory::feeds();
         if std::mem::replace(&mut self.feeds, feeds) != feeds {
@@ -335,108 +310,6 @@ impl Clocks for OfProcess {
 
     fn wall_millis(&self) -> u64 {
         wall_millis()
-    }
-}
-
-/// A request within its event. What ends the event is kept for last.
-#[derive(Debug)]
-pub struct Handed<'event> {
-    filter: &'event Filter<'event>,
-    last: Last,
-    is_edited: bool,
-}
-
-impl<'event> Handed<'event> {
-    fn new(filter: &'event Filter<'event>) -> Self {
-        Self {
-            filter,
-            last: Last::Nothing,
-            is_edited: false,
-        }
-    }
-
-    /// All else is done with it.
-    fn done(mut self) -> Last {
-        if !matches!(self.last, Last::Answered(_)) {
-            self.clear_route();
-        }
-        self.last
-    }
-
-    /// The route is chosen once more by what the upstream gets, as in the other home.
-    fn clear_route(&mut self) {
-        if std::mem::take(&mut self.is_edited) {
-            self.filter.clear_route_cache();
-        }
-    }
-}
-
-impl Circumstances for Handed<'_> {
-    fn source_address(&self) -> Option<Vec<u8>> {
-        self.filter.source_address()
-    }
-
-    fn route_policy(&self) -> Option<Vec<u8>> {
-        self.filter.route_metadata("keybound", "policy")
-    }
-}
-
-impl RemoveHeader for Handed<'_> {
-    fn remove(&mut self, name: &str) {
-        self.is_edited = true;
-        self.filter.set(REQUEST_HEADERS, name, None);
-    }
-}
-
-impl EditRequest for Handed<'_> {
-    fn set(&mut self, name: &str, value: &[u8]) {
-        self.is_edited = true;
-        self.filter.set(REQUEST_HEADERS, name, Some(value));
-    }
-
-    fn add(&mut self, name: &str, value: &[u8]) {
-        self.is_edited = true;
-        self.filter.add(name, value);
-    }
-}
-
-impl Stream for Handed<'_> {
-    fn serving_policy(&mut self) -> Option<Option<Vec<u8>>> {
-        self.clear_route();
-        self.filter.choose_route();
-        Some(self.route_policy())
-    }
-
-    fn set_filter_state(&mut self, name: &str, value: &str) {
-        self.filter
-            .set_filter_state(&format!("wasm.{name}"), value.as_bytes());
-    }
-
-    fn resume(&mut self) {
-        self.last = Last::GoesOn;
-    }
-
-    fn answer(&mut self, answer: &LocalAnswer<'_>) {
-        let mut headers = answer.headers.to_vec();
-        // Envoy's own call would say 0, which means that all is well.
-        if let Some(status) = answer.grpc_status {
-            headers.push(("grpc-status", status.to_string()));
-        }
-        self.last = Last::Answered(Box::new(Reply {
-            status: answer.status,
-            headers,
-            body: answer.body.to_vec(),
-            details: answer.details.to_owned(),
-        }));
-    }
-}
-
-/// The trailers of a request, within their event.
-struct Trailers<'event>(&'event Filter<'event>);
-
-impl RemoveHeader for Trailers<'_> {
-    fn remove(&mut self, name: &str) {
-        self.0.set(REQUEST_TRAILERS, name, None);
     }
 }
 

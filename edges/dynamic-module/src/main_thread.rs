@@ -16,7 +16,8 @@ use keybound::worker::{self, Metrics, Observer, Told, Worker};
 
 use crate::envoy::Configuration;
 use crate::guarded::guarded;
-use crate::local::{Handed, Local, OfProcess, unique_name};
+use crate::handed::Handed;
+use crate::local::{Local, OfProcess, unique_name};
 use crate::mailbox::{Ended, Mail, Mailbox, OwnedAnswer};
 use crate::plugin::{Defined, ORDERS, Plugin, TICK};
 use crate::shared_memory::SharedMemory;

@@ -51,22 +51,35 @@ impl Memory for Pages {
     }
 
     fn expect(&self, place: usize) {
-        let Some(word) = self.0.get(place) else {
-            return;
-        };
-        let _ = word;
-        #[cfg(all(target_arch = "x86_64", not(miri)))]
-        {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: it changes nothing, and the word is there.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(word).cast()) };
+        if let Some(word) = self.0.get(place) {
+            expect(std::ptr::from_ref(word).addr());
         }
-        #[cfg(all(target_arch = "aarch64", not(miri)))]
-        // SAFETY: it changes nothing, and the word is there.
-        unsafe {
-            let word = std::ptr::from_ref(word);
-            std::arch::asm!("prfm pldl1keep, [{0}]", in(reg) word, options(nostack, preserves_flags, readonly));
-        }
+    }
+
+    fn expect_at(&self, address: usize, bytes: usize) {
+        (address..address.saturating_add(bytes))
+            .step_by(LINE)
+            .for_each(expect);
+    }
+}
+
+/// Bytes of a line of the processor's caches.
+const LINE: usize = 64;
+
+/// Asks for the line of an address. Nothing is read by that, whatever is there.
+#[inline]
+fn expect(address: usize) {
+    let _ = address;
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: it changes nothing, and may be asked of any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(address)) };
+    }
+    #[cfg(all(target_arch = "aarch64", not(miri)))]
+    // SAFETY: it changes nothing, and may be asked of any address.
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{0}]", in(reg) address, options(nostack, preserves_flags, readonly));
     }
 }
 

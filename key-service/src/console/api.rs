@@ -46,6 +46,9 @@ impl Condition<'_> {
 pub struct Problem {
     /// The HTTP status.
     pub status: u16,
+    /// Its word in the API.
+    #[serde(default)]
+    pub code: String,
     /// What kind of problem it is.
     pub title: String,
     /// What is wrong, and what to do.
@@ -147,11 +150,28 @@ impl Api {
                 false => serde_json::from_slice(&bytes).map_err(|_| Problem::unreadable()),
             };
         }
-        Err(serde_json::from_slice(&bytes).unwrap_or_else(|_| Problem::unreadable()))
+        let problem: Problem =
+            serde_json::from_slice(&bytes).unwrap_or_else(|_| Problem::unreadable());
+        Err(match problem.code.as_str() {
+            "idempotency_key_reused" => Problem::sent_before(),
+            _ => problem,
+        })
     }
 }
 
 impl Problem {
+    /// A form that was sent before, and asks for something else now: with other values, or with a span that begins now.
+    fn sent_before() -> Self {
+        Self {
+            status: StatusCode::UNPROCESSABLE_ENTITY.as_u16(),
+            title: "This form was sent before".to_owned(),
+            detail: "It was done then, and nothing was done now. Look in the list for what it made, which was shown \
+                     once. Send the form again only where one more is wanted."
+                .to_owned(),
+            ..Self::default()
+        }
+    }
+
     /// An answer that cannot be read.
     pub fn unreadable() -> Self {
         Self {

@@ -86,7 +86,7 @@ impl Place {
         }
     }
 
-    /// Whether a change is one of the records that the link is about.
+    /// Whether a change is one of the records that the link is about, or of one that names which record that is.
     fn is_of(self, change: &Change, explanation: &Explanation) -> bool {
         let is =
             |kind: &str, id: Option<&str>| change.kind == kind && Some(change.id.as_str()) == id;
@@ -94,8 +94,11 @@ impl Place {
         let user = is("user", explanation.user_id.as_deref());
         match self {
             Self::Credential | Self::Key => key,
-            Self::User => user,
-            Self::Tenant => is("tenant", explanation.tenant_id.as_deref()),
+            Self::User => user || key && change.field == "user_id",
+            Self::Tenant => {
+                is("tenant", explanation.tenant_id.as_deref())
+                    || (key || user) && change.field == "tenant_id"
+            }
             // The newest of what it depends on: fences of the key, scopes of the user, a request for the API.
             Self::Permission => key || user || change.kind == "approval",
         }

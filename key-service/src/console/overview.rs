@@ -33,24 +33,24 @@ pub async fn show(Staff(visit): Staff, asked: Asked) -> Result<Response, Stop> {
     let week: Traffic = visit.api.get("refusals?days=7").await?;
     let review: ReviewCounts = visit.api.get("review/counts").await?;
     let audit: List<AuditEntry> = visit.api.get(&format!("audit?limit={NEWEST}")).await?;
+    let week = refusals(
+        "week",
+        "Refused requests by code, last 7 days (UTC)",
+        "%b %d",
+        week,
+    );
+    let usage_reported = day.usage_reported;
+    let day = refusals(
+        "day",
+        "Refused requests by code, last 24 hours (UTC)",
+        "%H:00",
+        day,
+    );
     let page = visit.page(Section::Overview, "Overview");
     Ok(Shown(OverviewPage {
         page: page.after(asked.done()),
-        usage_reported: day.usage_reported,
-        charts: [
-            refusals(
-                "day",
-                "Refused requests by code, last 24 hours (UTC)",
-                "%H:00",
-                day,
-            ),
-            refusals(
-                "week",
-                "Refused requests by code, last 7 days (UTC)",
-                "%b %d",
-                week,
-            ),
-        ],
+        usage_reported,
+        charts: [day.like(&week), week],
         review,
         audit: Table {
             caption: "Newest changes".to_owned(),

@@ -125,9 +125,7 @@ impl Record {
         match self {
             Self::Key(key, _) => key_bytes(key),
             Self::User(user) => user.as_deref().map_or(0, user_bytes),
-            Self::Tenant(tenant) => tenant.as_deref().map_or(0, |tenant| {
-                shared_bytes::<Tenant>().saturating_add(text_bytes(&tenant.id))
-            }),
+            Self::Tenant(tenant) => tenant.as_deref().map_or(0, tenant_bytes),
         }
     }
 
@@ -180,7 +178,7 @@ fn shared_bytes<T>() -> usize {
         .saturating_add(2 * size_of::<usize>())
 }
 
-fn key_bytes(key: &Key) -> usize {
+pub(super) fn key_bytes(key: &Key) -> usize {
     let networks = match &key.networks {
         Some(Networks::Ranges(ranges)) => ALLOCATION.saturating_add(size_of_val(&**ranges)),
         Some(Networks::Unreadable) | None => 0,
@@ -197,7 +195,7 @@ fn key_bytes(key: &Key) -> usize {
     .fold(shared_bytes::<Key>(), usize::saturating_add)
 }
 
-fn user_bytes(user: &User) -> usize {
+pub(super) fn user_bytes(user: &User) -> usize {
     let scopes = user.scopes.as_ref().map(|scopes| scopes.text());
     let apis = user.apis.iter().flatten();
     let apis = apis.map(|api| text_bytes(api).saturating_add(size_of::<Text>()));
@@ -209,4 +207,8 @@ fn user_bytes(user: &User) -> usize {
     .into_iter()
     .chain(apis)
     .fold(shared_bytes::<User>(), usize::saturating_add)
+}
+
+pub(super) fn tenant_bytes(tenant: &Tenant) -> usize {
+    shared_bytes::<Tenant>().saturating_add(text_bytes(&tenant.id))
 }

@@ -53,6 +53,12 @@ impl<V: Weighed> Bounded<V> {
         self.slots.get_mut(place).map(|slot| &mut slot.value)
     }
 
+    /// Looks at an entry, which is no likelier to stay for that.
+    #[cfg(target_pointer_width = "64")]
+    pub fn peek(&self, id: &EntityId) -> Option<&V> {
+        self.at(self.place(id)?)
+    }
+
     /// Where an entry is until the next one is added or removed. It is likelier to stay for that.
     pub fn find(&mut self, id: &EntityId) -> Option<usize> {
         let place = self.place(id)?;

@@ -162,6 +162,8 @@ impl Cache {
     pub fn limit(&mut self, entries: usize, bytes: usize) {
         let Room { records, negatives } = Room::of(entries, bytes);
         self.records.limit(records.0, records.1);
+        #[cfg(target_pointer_width = "64")]
+        self.scratch.forget();
         self.negatives.limit(negatives.0, negatives.1);
         self.unknown_since = u64::MAX;
     }
@@ -170,6 +172,7 @@ impl Cache {
     /// itself what has no room there.
     #[cfg(target_pointer_width = "64")]
     pub fn is_in(&mut self, table: Arc<Table>) {
+        self.scratch.forget();
         self.shared.is_in(table);
     }
 
@@ -197,7 +200,7 @@ impl Cache {
     #[cfg(target_pointer_width = "64")]
     pub fn expect(&self, digest: &Digest) {
         if let Some(table) = self.shared.table() {
-            table.expect(&EntityId::key(digest));
+            self.scratch.expect(table, &EntityId::key(digest));
         }
     }
 

@@ -7,6 +7,7 @@ mod hands;
 mod view;
 
 pub use driver::OTHER_HOST;
+pub use hands::Part;
 pub use view::{DARK, LIGHT, NARROW, WIDE, ZOOMED};
 
 use base64::Engine;

@@ -73,7 +73,11 @@ const one = (kind, name, all, names) => {
   let found = visible.filter((element) => names(element).includes(name));
   if (!found.length) found = visible.filter((element) => names(element).some((each) => each.startsWith(name)));
   const goals = new Set(found.map((element) => element.href));
-  if (found.length === 1 || (found.length > 1 && goals.size === 1 && !goals.has(undefined))) return found[0];
+  if (found.length === 1 || (found.length > 1 && goals.size === 1 && !goals.has(undefined))) {
+    // At once: a page that scrolls smoothly is still moving when the click comes.
+    found[0].scrollIntoView({ block: 'center', behavior: 'instant' });
+    return found[0];
+  }
   const hidden = all.filter((element) => !isVisible(element) && names(element).includes(name)).length;
   return wrong(found.length
     ? `${found.length} ${kind}s are called ${JSON.stringify(name)}`

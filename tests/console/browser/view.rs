@@ -44,6 +44,15 @@ pub const NARROW: View = View {
     telephone: true,
 };
 
+/// What pictures of the documentation show.
+const PICTURED: View = View {
+    name: "pictured",
+    width: 1280,
+    height: 1000,
+    scale: 1,
+    telephone: false,
+};
+
 /// By day; what a browser says that was never told.
 pub const LIGHT: &str = "light";
 /// By night.
@@ -107,12 +116,16 @@ impl Browser {
         self.must("take a picture", bytes).await
     }
 
-    /// Takes a picture of the whole page for the documentation, and fails where it is too large for that. With
+    /// Takes a picture of the page's upper part for the documentation, and fails where it is too large for that. With
     /// `make screenshots` it goes to `docs/pictures/`, else below `target/`.
     pub async fn documents(&self, name: &str) -> PathBuf {
         /// Readers on a slow line wait for it, and every version of it stays in the history.
         const LARGEST: usize = 150_000;
-        let picture = self.whole_picture().await;
+        let hidden = json!({"hidden": true});
+        self.devtools("Emulation.setScrollbarsHidden", hidden).await;
+        self.view(PICTURED).await;
+        let picture = self.picture().await;
+        self.view(WIDE).await;
         assert!(
             picture.len() < LARGEST,
             "{name} is {} bytes large",
@@ -126,6 +139,16 @@ impl Browser {
         let written = write(&path, &picture);
         self.must("keep a picture", written).await;
         path
+    }
+}
+
+impl Browser {
+    /// Keeps a picture of the whole page below `target/`, for whoever wants to see it in this window and light.
+    pub async fn keeps(&self, name: &str) {
+        let picture = self.whole_picture().await;
+        let path = paths::target().join(format!("tests/browser/pictures/console-{name}.png"));
+        let written = write(&path, &picture);
+        self.must("keep a picture", written).await;
     }
 }
 

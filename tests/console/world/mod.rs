@@ -42,6 +42,8 @@ pub struct World {
     home: Home,
     /// Its database of PostgreSQL.
     database: Option<String>,
+    /// The roles of all tokens that were made.
+    holders: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -60,7 +62,11 @@ impl World {
         let database = database();
         let home = alone(database.as_deref()).await;
         let home = home.unwrap_or_else(|error| panic!("{error}"));
-        Self { home, database }
+        Self {
+            home,
+            database,
+            holders: Vec::new(),
+        }
     }
 
     /// A key service and an Envoy with the filter that asks it: for what pages change at the gateway.
@@ -75,6 +81,7 @@ impl World {
         Self {
             home: Home::Behind(gateway),
             database,
+            holders: Vec::new(),
         }
     }
 
@@ -111,12 +118,18 @@ impl World {
         browser
     }
 
-    /// Makes a token of this role. Its holder is called as the role is.
+    /// Makes a token of this role. Its holder is called as the role is, and one more of the same with a number.
     ///
     /// # Panics
     /// When it is not made.
     pub fn token(&mut self, role: &[&str]) -> String {
-        let create = ["token", "create", "--name", role[0], "--role"];
+        let others = self.holders.iter().filter(|holder| *holder == role[0]);
+        let name = match others.count() {
+            0 => role[0].to_owned(),
+            others => format!("{}-{}", role[0], others + 1),
+        };
+        self.holders.push(role[0].to_owned());
+        let create = ["token", "create", "--name", &name, "--role"];
         let made = self.service().command(&[&create[..], role].concat());
         let token = made.unwrap_or_else(|error| panic!("{error}"))["token"].take();
         let token = token.as_str().expect("a token").to_owned();

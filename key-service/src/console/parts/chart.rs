@@ -22,6 +22,8 @@ pub struct Chart {
     pub bars: Vec<String>,
     /// What is counted.
     pub series: Vec<Series>,
+    /// By which colour and pattern each of them is known.
+    looks: Vec<usize>,
     /// What is said where nothing was counted.
     pub empty: String,
 }
@@ -78,6 +80,7 @@ impl Chart {
             id,
             title: title.into(),
             bars,
+            looks: (0..series.len()).collect(),
             series,
             empty: "Nothing was counted in this time.".to_owned(),
         }
@@ -87,6 +90,22 @@ impl Chart {
     pub fn empty(mut self, text: impl Into<String>) -> Self {
         self.empty = text.into();
         self
+    }
+
+    /// With the looks of another chart beside it: what has the same name looks the same.
+    pub fn like(mut self, other: &Self) -> Self {
+        let looks: Vec<Option<usize>> = self.series.iter().map(|one| other.known(one)).collect();
+        let mut free = (0..MOST_SERIES).filter(|look| !looks.contains(&Some(*look)));
+        let next = |look: &Option<usize>| look.or_else(|| free.next()).unwrap_or_default();
+        self.looks = looks.iter().map(next).collect();
+        self
+    }
+
+    /// The look of the series of this name.
+    fn known(&self, one: &Series) -> Option<usize> {
+        let mut named = self.series.iter().zip(&self.looks);
+        let (_, look) = named.find(|(series, _)| series.name == one.name)?;
+        Some(*look)
     }
 
     /// All of a bar.
@@ -134,12 +153,38 @@ impl Chart {
                     y: top.max(0.0),
                     width: step * 0.8,
                     height,
-                    look: series.look(&place),
+                    look: self.look(&place),
                     title: format!("{name}: {count} {}", series.name),
                 });
             }
         }
         pieces
+    }
+
+    /// What is drawn over the colour of a series.
+    fn mark(&self, place: &usize) -> &'static str {
+        const MARKS: [&str; MOST_SERIES] = [
+            "",
+            "M-2,2 l4,-4 M0,8 l8,-8 M6,10 l4,-4",
+            "M2,4 h4 M4,2 v4",
+            "M0,4 h8",
+            "M4,0 v8",
+            "M0,4 h8 M4,0 v8",
+        ];
+        let look = self.looks.get(*place).copied().unwrap_or_default();
+        match self.series.get(*place) {
+            Some(series) if series.is_good => "",
+            _ => MARKS.get(look).copied().unwrap_or_default(),
+        }
+    }
+
+    /// The colour and the pattern of a series.
+    fn look(&self, place: &usize) -> String {
+        let look = self.looks.get(*place).copied().unwrap_or_default();
+        match self.series.get(*place) {
+            Some(series) if series.is_good => "good".to_owned(),
+            _ => format!("s{look}"),
+        }
     }
 
     /// The names beneath the axis: the first, the middle one and the last.
@@ -163,30 +208,6 @@ impl Series {
 
     fn at(&self, bar: &usize) -> u64 {
         self.counts.get(*bar).copied().unwrap_or(0)
-    }
-
-    /// What is drawn over its colour, by the place in the legend.
-    fn mark(&self, place: &usize) -> &'static str {
-        const MARKS: [&str; MOST_SERIES] = [
-            "",
-            "M-2,2 l4,-4 M0,8 l8,-8 M6,10 l4,-4",
-            "M2,4 h4 M4,2 v4",
-            "M0,4 h8",
-            "M4,0 v8",
-            "M0,4 h8 M4,0 v8",
-        ];
-        match self.is_good {
-            true => "",
-            false => MARKS.get(*place).copied().unwrap_or_default(),
-        }
-    }
-
-    /// The colour and the pattern, by the place in the legend.
-    fn look(&self, place: &usize) -> String {
-        match self.is_good {
-            true => "good".to_owned(),
-            false => format!("s{place}"),
-        }
     }
 }
 
@@ -213,6 +234,19 @@ mod tests {
         assert_eq!(chart.series.iter().map(Series::total).sum::<u64>(), total);
         assert_eq!(chart.series[0].name, "code_9");
         assert_eq!(chart.series[5].name, "4 others");
+    }
+
+    #[test]
+    fn what_has_the_same_name_looks_the_same() {
+        let bars = || vec!["1".to_owned()];
+        let week = [("a", 9), ("b", 6), ("c", 3)].map(|(name, count)| series(name, &[count]));
+        let week = Chart::new("week", "Week", bars(), week.to_vec());
+        let day = [("new", 8), ("c", 5), ("a", 1)].map(|(name, count)| series(name, &[count]));
+        let day = Chart::new("day", "Day", bars(), day.to_vec()).like(&week);
+        let looks =
+            |chart: &Chart| -> Vec<String> { (0..3).map(|place| chart.look(&place)).collect() };
+        assert_eq!(looks(&week), ["s0", "s1", "s2"]);
+        assert_eq!(looks(&day), ["s1", "s2", "s0"]);
     }
 
     #[test]

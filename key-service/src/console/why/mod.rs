@@ -10,7 +10,7 @@ use serde_json::Value;
 use self::question::{Question, Read};
 use super::api::Problem;
 use super::audit_words::shown;
-use super::chain::chain;
+use super::chain::{chain, without_request};
 use super::error::Stop;
 use super::form::Sent;
 use super::links;
@@ -176,7 +176,7 @@ impl Answer {
             allowed: explanation.verdict == "allowed",
             summary: explanation.summary.clone(),
             then,
-            chain: chain(explanation, key, visit),
+            chain: chain(&asked_for(question, explanation), key, visit),
             next_step: explanation.next_step.clone(),
             policy: explanation.policy.clone(),
             reply: reply.map(client_saw),
@@ -184,6 +184,19 @@ impl Answer {
             history: history(explanation),
             share: explanation.key_id.as_deref().map(|id| question.share(id)),
         }
+    }
+}
+
+/// The explanation as far as it was asked for: of no request there is nothing to say, unless it is what breaks the chain.
+fn asked_for(question: &Question, explanation: &Explanation) -> Explanation {
+    let asked = explanation.clone();
+    if question.is_of_request() {
+        return asked;
+    }
+    let asked = without_request(asked);
+    match asked.verdict == explanation.verdict {
+        true => asked,
+        false => explanation.clone(),
     }
 }
 

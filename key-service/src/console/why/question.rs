@@ -86,6 +86,11 @@ impl Question {
         self.ask.is_empty() && self.key_id.is_none() && self.request.is_empty()
     }
 
+    /// Whether a request is asked about, by its fields or by a line of the access log.
+    pub fn is_of_request(&self) -> bool {
+        !self.request.is_empty() || self.policy.is_some() || self.ask.starts_with('{')
+    }
+
     /// What was typed.
     pub fn read(&self) -> Result<Read, Problem> {
         if let Some(id) = &self.key_id {

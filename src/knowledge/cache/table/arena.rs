@@ -40,6 +40,10 @@ impl Header {
         usize::try_from(self.0 >> 1 & 0x7ff).unwrap_or(0)
     }
 
+    pub fn bytes(self) -> usize {
+        self.used().saturating_mul(8)
+    }
+
     fn words(self) -> usize {
         usize::try_from(self.0 >> 12 & 0x7ff).unwrap_or(0)
     }
@@ -200,21 +204,27 @@ pub fn move_to(memory: &[AtomicU64], place: u32, epoch: u16) {
     }
 }
 
-/// Copies what a piece holds, with its epoch; nothing where it holds nothing, or was changed meanwhile.
-pub fn copy<'a>(memory: &[AtomicU64], place: u32, into: &'a mut [u8]) -> Option<(u16, &'a [u8])> {
+/// Copies what a piece holds. Gives its header, with which it was there all the time; nothing where it holds nothing, or
+/// was changed meanwhile.
+pub fn copy(memory: &[AtomicU64], place: u32, into: &mut [u8]) -> Option<Header> {
     let (word, rest) = piece(memory, place)?;
     let header = Header(word.load(Acquire));
     if !header.is_live() {
         return None;
     }
     let words = rest.get(..header.used())?;
-    let bytes = into.get_mut(..header.used().saturating_mul(8))?;
+    let bytes = into.get_mut(..header.bytes())?;
     for (to, from) in bytes.chunks_exact_mut(8).zip(words) {
         to.copy_from_slice(&from.load(Relaxed).to_le_bytes());
     }
     // What was read is read before it is looked whether it has changed.
     fence(Acquire);
-    (word.load(Relaxed) == header.0).then_some((header.epoch(), bytes))
+    (word.load(Relaxed) == header.0).then_some(header)
+}
+
+/// Whether a piece has this header, and so holds what it held with it.
+pub fn is(memory: &[AtomicU64], place: u32, header: Header) -> bool {
+    piece(memory, place).is_some_and(|(word, _)| word.load(Acquire) == header.0)
 }
 
 /// Words that the record of a piece has.

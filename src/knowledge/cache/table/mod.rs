@@ -9,12 +9,13 @@ mod arena;
 mod bucket;
 mod packed;
 mod reader;
+mod recent;
 mod scratch;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -43,8 +44,26 @@ pub struct Table {
     arena: Mutex<Arena>,
     entries: AtomicUsize,
     evicted: AtomicU64,
+    /// How often it was changed.
+    changes: AtomicU64,
     /// Who says how full it is, of all that read it.
     teller: Mutex<Weak<()>>,
+}
+
+/// Where a record was read, and the header that it had.
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    place: u32,
+    header: arena::Header,
+}
+
+/// Counts a change of the table once it is done.
+struct Changes<'a>(&'a AtomicU64);
+
+impl Drop for Changes<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Release);
+    }
 }
 
 impl fmt::Debug for Table {
@@ -76,6 +95,7 @@ impl Table {
             arena: Mutex::new(Arena::from(buckets.saturating_mul(BUCKET))),
             entries: AtomicUsize::new(0),
             evicted: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
             teller: Mutex::default(),
         }
     }
@@ -109,6 +129,12 @@ impl Table {
             .expect(self.bucket(id).saturating_add(BUCKET / 2));
     }
 
+    /// A value that is not in the table will be read soon.
+    fn expect_value<T>(&self, value: &T) {
+        let address = std::ptr::from_ref(value).addr();
+        self.memory.expect_at(address, size_of::<T>());
+    }
+
     /// The record at a place will be read soon, of which most have two lines.
     fn expect_at(&self, place: u32) {
         if let Ok(place) = usize::try_from(place) {
@@ -125,23 +151,48 @@ impl Table {
             .saturating_mul(BUCKET)
     }
 
+    /// How often it was changed. What was read after this was asked for is there still as long as this stays.
+    fn changes(&self) -> u64 {
+        self.changes.load(Acquire)
+    }
+
+    /// Whether what was read in a place is there still.
+    fn holds(&self, piece: Piece) -> bool {
+        arena::is(self.memory.words(), piece.place, piece.header)
+    }
+
     /// Copies the record of an entity, without a lock; nothing where none is there for sure at this moment.
-    fn copy<'a>(&self, id: &EntityId, epoch: Epoch, into: &'a mut [u8]) -> Option<Reader<'a>> {
+    fn copy<'a>(
+        &self,
+        id: &EntityId,
+        epoch: Epoch,
+        into: &'a mut [u8],
+    ) -> Option<(Reader<'a>, Piece)> {
         let words = self.memory.words();
         let bucket = Bucket::at(words, self.bucket(id));
-        let place = bucket.candidates(tag(id)).find(|(_, place)| {
-            arena::copy(words, *place, into).is_some_and(|(of, bytes)| {
-                is_of(of, epoch) && Reader::new(bytes).is_some_and(|record| record.is_of(id))
-            })
-        });
-        place?;
-        Reader::new(into)
+        for (_, place) in bucket.candidates(tag(id)) {
+            let Some(header) = arena::copy(words, place, into) else {
+                continue;
+            };
+            let record = Reader::new(into.get(..header.bytes())?);
+            if is_of(header, epoch) && record.is_some_and(|record| record.is_of(id)) {
+                let record = Reader::new(into.get(..header.bytes())?)?;
+                return Some((record, Piece { place, header }));
+            }
+        }
+        None
     }
 
     /// Copies the record at a place, likewise.
-    fn copy_at<'a>(&self, place: u32, epoch: Epoch, into: &'a mut [u8]) -> Option<Reader<'a>> {
-        let (of, bytes) = arena::copy(self.memory.words(), place, into)?;
-        is_of(of, epoch).then(|| Reader::new(bytes))?
+    fn copy_at<'a>(
+        &self,
+        place: u32,
+        epoch: Epoch,
+        into: &'a mut [u8],
+    ) -> Option<(Reader<'a>, Piece)> {
+        let header = arena::copy(self.memory.words(), place, into)?;
+        let record = Reader::new(into.get(..header.bytes())?)?;
+        is_of(header, epoch).then_some((record, Piece { place, header }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Arena> {
@@ -170,12 +221,15 @@ impl Table {
             return (None, header.floor);
         }
         // What was known before the epoch, and is believed in it, is found without a lock from now on.
-        bucket.enters(header.epoch);
+        if bucket.header().epoch != header.epoch {
+            let _counted = Changes(&self.changes);
+            bucket.enters(header.epoch);
+        }
         let mut bytes = [0; RECORD_BYTES];
         let entry = bucket
             .find(id)
             .and_then(|found| arena::copy(words, found.place, &mut bytes))
-            .and_then(|(_, bytes)| Reader::new(bytes)?.entry());
+            .and_then(|header| Reader::new(bytes.get(..header.bytes())?)?.entry());
         (entry, header.floor)
     }
 
@@ -204,6 +258,7 @@ impl Table {
         let Some(edit) = edit(header.floor, known, record.is_some()) else {
             return;
         };
+        let _counted = Changes(&self.changes);
         header.floor = edit.floor;
         if !is_believed {
             self.clear(&bucket, &mut arena);
@@ -318,6 +373,7 @@ fn mark(epoch: u64) -> u16 {
     u16::try_from(epoch).unwrap_or(NO_EPOCH)
 }
 
-fn is_of(mark: u16, epoch: Epoch) -> bool {
+fn is_of(header: arena::Header, epoch: Epoch) -> bool {
+    let mark = header.epoch();
     mark != NO_EPOCH && u64::from(mark) == epoch.number
 }

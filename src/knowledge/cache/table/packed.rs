@@ -1,8 +1,10 @@
 //! Records as the table keeps them, and how they are written. [`super::reader`] reads them.
 //!
 //! The id of the entity comes first, then the kind; for a key the places at which its user and tenant were found; then
-//! numbers in as few bytes as they need (LEB128), and texts behind their lengths.
+//! numbers in as few bytes as they need (LEB128), those too that are the lengths of texts. All texts are behind them, so
+//! that they are looked at once for what is text at all.
 
+use std::iter;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -11,7 +13,7 @@ use super::super::entry::{EntityId, Entry, Record};
 use crate::record::{Hours, Key, KeyStatus, Networks, Tenant, User, UserStatus};
 use crate::time::Instant;
 
-/// What a record is.
+/// What a record is; its byte is its place in the list of [`Kind::of`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Key,
@@ -19,6 +21,20 @@ pub enum Kind {
     NoUser,
     Tenant,
     NoTenant,
+}
+
+impl Kind {
+    /// The kind of a byte.
+    pub fn of(byte: u8) -> Option<Self> {
+        const ALL: [Kind; 5] = [
+            Kind::Key,
+            Kind::User,
+            Kind::NoUser,
+            Kind::Tenant,
+            Kind::NoTenant,
+        ];
+        ALL.get(usize::from(byte)).copied()
+    }
 }
 
 /// Where a key's user and tenant were when it was written; zero where they were nowhere. They may have moved since.
@@ -109,9 +125,9 @@ impl Writer {
         self.number(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
-    fn text(&mut self, text: &str) {
-        self.count(text.len());
-        self.0.extend(text.as_bytes());
+    fn texts<'a>(&mut self, texts: impl Iterator<Item = &'a str> + Clone) {
+        texts.clone().for_each(|text| self.count(text.len()));
+        texts.for_each(|text| self.0.extend(text.as_bytes()));
     }
 
     fn key(&mut self, key: &Key, hints: Hints, known: Known) {
@@ -142,11 +158,6 @@ impl Writer {
         for time in [key.not_before, key.expires_at, key.replaced_at] {
             time.into_iter().for_each(|time| self.number(time));
         }
-        self.text(&key.id);
-        for text in [&key.user_id, &key.tenant_id, &key.environment] {
-            text.iter().for_each(|text| self.text(text));
-        }
-        self.text(key.scopes.joined());
         if let Some(Networks::Ranges(ranges)) = &key.networks {
             self.count(ranges.len());
             ranges.iter().for_each(|range| self.range(range));
@@ -158,6 +169,10 @@ impl Writer {
             self.0.extend(from.to_le_bytes());
             self.0.extend(to.to_le_bytes());
         }
+        let owners = [&key.user_id, &key.tenant_id, &key.environment];
+        let owners = owners.into_iter().flatten().map(|text| &**text);
+        let texts = iter::once(&*key.id).chain(owners);
+        self.texts(texts.chain([key.scopes.joined()]));
     }
 
     fn range(&mut self, range: &IpNet) {
@@ -184,20 +199,18 @@ impl Writer {
                 | has(user.scopes.is_some(), of_user::SCOPES)
                 | has(user.apis.is_some(), of_user::APIS),
         );
-        self.text(&user.id);
-        user.tenant_id.iter().for_each(|text| self.text(text));
-        user.scopes
-            .iter()
-            .for_each(|scopes| self.text(scopes.joined()));
         if let Some(apis) = &user.apis {
             self.count(apis.len());
-            apis.iter().for_each(|api| self.text(api));
         }
+        let scopes = user.scopes.iter().map(|scopes| scopes.joined());
+        let apis = user.apis.iter().flatten().map(|api| &**api);
+        let texts = iter::once(&*user.id).chain(user.tenant_id.as_deref());
+        self.texts(texts.chain(scopes).chain(apis));
     }
 
     fn tenant(&mut self, tenant: &Tenant, known: Known) {
         self.begin(Kind::Tenant, known);
         self.0.push(tenant.status as u8);
-        self.text(&tenant.id);
+        self.texts(iter::once(&*tenant.id));
     }
 }

@@ -5,7 +5,8 @@ use ipnet::IpNet;
 use super::super::entry::{EntityId, Entry, Record};
 use super::packed::{Hints, Kind, Known, V6, of_key, of_user};
 use crate::record::{
-    Hours, Key, KeyStatus, Networks, Scopes, Tenant, TenantStatus, Text, User, UserStatus,
+    Hours, Key, KeyStatus, List, Networks, Scopes, Tenant, TenantStatus, Text, User, UserStatus,
+    bytes_apart,
 };
 use crate::time::Instant;
 
@@ -21,16 +22,9 @@ impl<'a> Reader<'a> {
     pub fn new(bytes: &'a [u8]) -> Option<Self> {
         let (id, rest) = bytes.split_first_chunk()?;
         let (kind, rest) = rest.split_first()?;
-        let kinds = [
-            Kind::Key,
-            Kind::User,
-            Kind::NoUser,
-            Kind::Tenant,
-            Kind::NoTenant,
-        ];
         Some(Self {
             id: EntityId(*id),
-            kind: kinds.into_iter().find(|known| *known as u8 == *kind)?,
+            kind: Kind::of(*kind)?,
             rest,
         })
     }
@@ -62,12 +56,12 @@ impl<'a> Reader<'a> {
             }
             Kind::User => {
                 let mut user = blank_user();
-                let known = self.user(&mut user)?;
+                let known = self.user(&mut user, None)?;
                 (Record::User(Some(user.into())), known)
             }
             Kind::Tenant => {
                 let mut tenant = blank_tenant();
-                let known = self.tenant(&mut tenant)?;
+                let known = self.tenant(&mut tenant, None)?;
                 (Record::Tenant(Some(tenant.into())), known)
             }
             Kind::NoUser => (Record::User(None), self.known()?),
@@ -92,18 +86,24 @@ impl<'a> Reader<'a> {
         key.not_before = self.optional_number(has(of_key::NOT_BEFORE))?;
         key.expires_at = self.optional_number(has(of_key::EXPIRES))?;
         key.replaced_at = self.optional_number(has(of_key::REPLACED_AT))?;
-        fill(&mut key.id, self.text()?);
-        self.optional_text(has(of_key::USER), &mut key.user_id)?;
-        self.optional_text(has(of_key::TENANT), &mut key.tenant_id)?;
-        self.optional_text(has(of_key::ENVIRONMENT), &mut key.environment)?;
-        fill(key.scopes.text_mut(), self.text()?);
         self.networks(flags, &mut key.networks)?;
         key.hours = self.hours(flags)?;
+        let id = self.count()?;
+        let user = self.optional_count(has(of_key::USER))?;
+        let tenant = self.optional_count(has(of_key::TENANT))?;
+        let environment = self.optional_count(has(of_key::ENVIRONMENT))?;
+        let scopes = self.count()?;
+        let mut texts = self.texts()?;
+        fill(&mut key.id, texts.take(id)?);
+        texts.fill(user, &mut key.user_id)?;
+        texts.fill(tenant, &mut key.tenant_id)?;
+        texts.fill(environment, &mut key.environment)?;
+        fill(key.scopes.text_mut(), texts.take(scopes)?);
         Some(known)
     }
 
-    /// Reads a user into one, likewise.
-    pub fn user(mut self, user: &mut User) -> Option<Known> {
+    /// Reads a user into one, likewise. Where a key is given, nothing comes of another one than the key's.
+    pub fn user(mut self, user: &mut User, of: Option<&Key>) -> Option<Known> {
         if self.kind != Kind::User {
             return None;
         }
@@ -112,51 +112,70 @@ impl<'a> Reader<'a> {
         let has = |bit: u8| flags & bit != 0;
         user.version = known.version;
         user.status = of_number(UserStatus::ALL, (flags & 0b111).into())?;
-        fill(&mut user.id, self.text()?);
-        self.optional_text(has(of_user::TENANT), &mut user.tenant_id)?;
-        if has(of_user::SCOPES) {
-            fill(user.scopes.get_or_insert_default().text_mut(), self.text()?);
-        } else {
-            user.scopes = None;
+        let apis = match has(of_user::APIS) {
+            true => Some(self.count()?),
+            false => None,
+        };
+        let id = self.count()?;
+        let tenant = self.optional_count(has(of_user::TENANT))?;
+        let scopes = self.optional_count(has(of_user::SCOPES))?;
+        let lengths = self;
+        for _ in 0..apis.unwrap_or_default() {
+            self.count()?;
         }
-        if has(of_user::APIS) {
-            let count = self.count()?;
-            let apis = user.apis.get_or_insert_default();
-            apis.truncate(count);
-            for place in 0..count {
-                let api = self.text()?;
-                match apis.get_mut(place) {
-                    Some(known) => fill(known, api),
-                    None => apis.push(api.into()),
-                }
+        let mut texts = self.texts()?;
+        fill_named(
+            &mut user.id,
+            texts.take(id)?,
+            of.map(|key| key.user_id.as_ref()),
+        )?;
+        match tenant {
+            Some(tenant) => fill_likely(
+                user.tenant_id.get_or_insert_default(),
+                texts.take(tenant)?,
+                of.and_then(|key| key.tenant_id.as_ref()),
+            ),
+            None => user.tenant_id = None,
+        }
+        match scopes {
+            Some(scopes) => {
+                let text = texts.take(scopes)?;
+                fill(user.scopes.get_or_insert_default().text_mut(), text);
             }
-        } else {
-            user.apis = None;
+            None => user.scopes = None,
+        }
+        match apis {
+            Some(count) => {
+                lengths.apis(count, texts, user.apis.get_or_insert_default())?;
+            }
+            None => user.apis = None,
         }
         Some(known)
     }
 
-    /// Whether it is a user or tenant of this id. What comes before the id is read for that.
-    pub fn is_named(mut self, kind: Kind, name: &str) -> bool {
-        let is_named = |reader: &mut Self| {
-            reader.numbers()?;
-            reader.byte()?;
-            Some(reader.text_bytes()? == name.as_bytes())
-        };
-        self.kind == kind
-            && matches!(kind, Kind::User | Kind::Tenant)
-            && is_named(&mut self) == Some(true)
+    fn apis(mut self, count: usize, mut texts: Texts<'_>, apis: &mut List<Text>) -> Option<()> {
+        apis.truncate(count);
+        for place in 0..count {
+            let api = texts.take(self.count()?)?;
+            match apis.get_mut(place) {
+                Some(known) => fill(known, api),
+                None => apis.push(api.into()),
+            }
+        }
+        Some(())
     }
 
     /// Reads a tenant into one, likewise.
-    pub fn tenant(mut self, tenant: &mut Tenant) -> Option<Known> {
+    pub fn tenant(mut self, tenant: &mut Tenant, of: Option<&Key>) -> Option<Known> {
         if self.kind != Kind::Tenant {
             return None;
         }
         let known = self.numbers()?;
         tenant.version = known.version;
         tenant.status = of_number(TenantStatus::ALL, self.byte()?.into())?;
-        fill(&mut tenant.id, self.text()?);
+        let id = self.count()?;
+        let id = self.texts()?.take(id)?;
+        fill_named(&mut tenant.id, id, of.map(|key| key.tenant_id.as_ref()))?;
         Some(known)
     }
 
@@ -198,9 +217,18 @@ impl<'a> Reader<'a> {
         Some(*array)
     }
 
+    #[inline]
     fn number(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..64).step_by(7) {
+        let first = self.byte()?;
+        match first & 0x80 {
+            0 => Some(first.into()),
+            _ => self.longer_number(first),
+        }
+    }
+
+    fn longer_number(&mut self, first: u8) -> Option<u64> {
+        let mut number = u64::from(first & 0x7f);
+        for shift in (7..64).step_by(7) {
             let byte = self.byte()?;
             number |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
@@ -221,24 +249,16 @@ impl<'a> Reader<'a> {
         usize::try_from(self.number()?).ok()
     }
 
-    fn text_bytes(&mut self) -> Option<&'a [u8]> {
-        let length = self.count()?;
-        let (text, rest) = self.rest.split_at_checked(length)?;
-        self.rest = rest;
-        Some(text)
-    }
-
-    fn text(&mut self) -> Option<&'a str> {
-        str::from_utf8(self.text_bytes()?).ok()
-    }
-
-    fn optional_text(&mut self, is_there: bool, text: &mut Option<Text>) -> Option<()> {
-        if is_there {
-            fill(text.get_or_insert_default(), self.text()?);
-        } else {
-            *text = None;
+    fn optional_count(&mut self, is_there: bool) -> Option<Option<usize>> {
+        match is_there {
+            true => self.count().map(Some),
+            false => Some(None),
         }
-        Some(())
+    }
+
+    /// All that is left.
+    fn texts(self) -> Option<Texts<'a>> {
+        str::from_utf8(self.rest).ok().map(Texts)
     }
 
     fn networks(&mut self, flags: u16, networks: &mut Option<Networks>) -> Option<()> {
@@ -283,10 +303,60 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The texts of a record, one behind the other.
+struct Texts<'a>(&'a str);
+
+impl<'a> Texts<'a> {
+    fn take(&mut self, length: usize) -> Option<&'a str> {
+        let (text, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(text)
+    }
+
+    fn fill(&mut self, length: Option<usize>, text: &mut Option<Text>) -> Option<()> {
+        match length {
+            Some(length) => fill(text.get_or_insert_default(), self.take(length)?),
+            None => *text = None,
+        }
+        Some(())
+    }
+}
+
+/// Bytes of a text that lies within its record.
+const WITHIN: usize = size_of::<Text>();
+
 /// Fills a text; what it has on the heap stays.
+#[inline]
 fn fill(text: &mut Text, with: &str) {
-    text.clear();
-    text.push_str(with);
+    if with.len() <= WITHIN && bytes_apart(text) == 0 {
+        *text = Text::new(with);
+    } else {
+        text.clear();
+        text.push_str(with);
+    }
+}
+
+/// The same with a text that is likely to be a known one, of which a copy is cheaper.
+#[inline]
+fn fill_likely(text: &mut Text, with: &str, known: Option<&Text>) {
+    match known {
+        Some(known) if bytes_apart(text) == 0 && bytes_apart(known) == 0 && known == with => {
+            *text = known.clone();
+        }
+        _ => fill(text, with),
+    }
+}
+
+/// The same with one that must be a known one, where it is told which.
+#[inline]
+fn fill_named(text: &mut Text, with: &str, known: Option<Option<&Text>>) -> Option<()> {
+    if let Some(known) = known
+        && known.is_none_or(|known| known != with)
+    {
+        return None;
+    }
+    fill_likely(text, with, known.flatten());
+    Some(())
 }
 
 fn of_number<T: Copy, const N: usize>(all: [T; N], number: u16) -> Option<T> {

@@ -1,10 +1,12 @@
-//! Records that are filled anew for each request, so that a hit allocates nothing.
+//! Records that are filled anew for each request whose key is not among the most recent ones, so that a hit allocates
+//! nothing.
 
 use std::rc::Rc;
 
 use super::packed::{Kind, Known};
 use super::reader::{Reader, blank_key, blank_tenant, blank_user};
-use super::{RECORD_BYTES, Table};
+use super::recent::{Read, Recent};
+use super::{Piece, RECORD_BYTES, Table};
 use crate::knowledge::cache::Epoch;
 use crate::knowledge::cache::entry::EntityId;
 use crate::record::{Chain, Key, Tenant, User};
@@ -17,6 +19,7 @@ pub struct Scratch {
     user: Rc<User>,
     tenant: Rc<Tenant>,
     bytes: Box<[u8]>,
+    recent: Recent,
 }
 
 /// What all that belongs to a key has in common.
@@ -34,20 +37,49 @@ impl Default for Scratch {
             user: Rc::new(blank_user()),
             tenant: Rc::new(blank_tenant()),
             bytes: vec![0; RECORD_BYTES].into(),
+            recent: Recent::default(),
         }
     }
 }
 
 impl Scratch {
-    /// Reads a key, its user and its tenant, without a lock, and when all of it was last confirmed. Nothing where one
-    /// of them is not there, or was being changed.
+    /// Nothing is kept of what was read.
+    pub fn forget(&mut self) {
+        self.recent = Recent::default();
+    }
+
+    /// Of how many keys something is kept.
+    #[cfg(test)]
+    pub fn kept(&self) -> usize {
+        self.recent.len()
+    }
+
+    /// A key will be looked up soon.
+    pub fn expect(&self, table: &Table, id: &EntityId) {
+        if !self.recent.expect(table, id) {
+            table.expect(id);
+        }
+    }
+
+    /// A key, its user and its tenant, read without a lock, and when all of it was last confirmed. Nothing where one of
+    /// them is not there, or was being changed.
     pub fn look_up(
         &mut self,
         table: &Table,
         id: &EntityId,
         epoch: Epoch,
     ) -> Option<(Chain, Instant)> {
-        let record = table.copy(id, epoch, &mut self.bytes)?;
+        if let Some(kept) = self.recent.find(table, id, epoch) {
+            return Some((kept.chain.clone(), kept.confirmed));
+        }
+        let read = self.read(table, id, epoch)?;
+        self.recent.keep(*id, &read);
+        Some((read.chain, read.confirmed))
+    }
+
+    fn read(&mut self, table: &Table, id: &EntityId, epoch: Epoch) -> Option<Read> {
+        let changes = table.changes();
+        let (record, of_key) = table.copy(id, epoch, &mut self.bytes)?;
         // Both are on their way while the key is read.
         let hints = record.hints()?;
         table.expect_at(hints.user);
@@ -59,40 +91,31 @@ impl Scratch {
             bytes: &mut self.bytes,
             confirmed: known.confirmed,
         };
-        let user = match &self.key.user_id {
-            None => None,
+        let key = &*self.key;
+        let (user, of_user) = match &key.user_id {
+            None => (None, None),
             Some(name) => {
-                let record = search.owner(hints.user, Kind::User, name, EntityId::user)?;
-                match record.kind() {
-                    Kind::NoUser => {
-                        let known = record.known()?;
-                        search.joins(known);
-                        None
-                    }
-                    _ => {
-                        let known = record.user(own(&mut self.user, blank_user)?)?;
-                        search.joins(known);
-                        Some(Rc::clone(&self.user))
-                    }
-                }
+                let user = own(&mut self.user, blank_user)?;
+                let read = |record: Reader<'_>| match record.kind() {
+                    Kind::NoUser => record.known().map(|known| (known, false)),
+                    _ => Some((record.user(user, Some(key))?, true)),
+                };
+                let (is_there, piece) =
+                    search.owner(hints.user, Kind::User, name, EntityId::user, read)?;
+                (is_there.then(|| Rc::clone(&self.user)), Some(piece))
             }
         };
-        let tenant = match &self.key.tenant_id {
-            None => None,
+        let (tenant, of_tenant) = match &key.tenant_id {
+            None => (None, None),
             Some(name) => {
-                let record = search.owner(hints.tenant, Kind::Tenant, name, EntityId::tenant)?;
-                match record.kind() {
-                    Kind::NoTenant => {
-                        let known = record.known()?;
-                        search.joins(known);
-                        None
-                    }
-                    _ => {
-                        let known = record.tenant(own(&mut self.tenant, blank_tenant)?)?;
-                        search.joins(known);
-                        Some(Rc::clone(&self.tenant))
-                    }
-                }
+                let tenant = own(&mut self.tenant, blank_tenant)?;
+                let read = |record: Reader<'_>| match record.kind() {
+                    Kind::NoTenant => record.known().map(|known| (known, false)),
+                    _ => Some((record.tenant(tenant, Some(key))?, true)),
+                };
+                let (is_there, piece) =
+                    search.owner(hints.tenant, Kind::Tenant, name, EntityId::tenant, read)?;
+                (is_there.then(|| Rc::clone(&self.tenant)), Some(piece))
             }
         };
         let chain = Chain {
@@ -100,28 +123,39 @@ impl Scratch {
             user,
             tenant,
         };
-        Some((chain, search.confirmed))
+        Some(Read {
+            chain,
+            confirmed: search.confirmed,
+            changes,
+            epoch: epoch.number,
+            pieces: [Some(of_key), of_user, of_tenant],
+        })
     }
 }
 
 impl Search<'_> {
-    /// Reads a user or tenant at the place where it was, or where it is now.
+    /// Reads a user or tenant at the place where it was, or where it is now. Whether it is there at all.
     fn owner(
         &mut self,
         hint: u32,
         kind: Kind,
         name: &str,
         id: impl FnOnce(&str) -> EntityId,
-    ) -> Option<Reader<'_>> {
+        mut read: impl FnMut(Reader<'_>) -> Option<(Known, bool)>,
+    ) -> Option<(bool, Piece)> {
         let there = self.table.copy_at(hint, self.epoch, self.bytes);
-        if there.is_some_and(|record| record.is_named(kind, name)) {
-            return Reader::new(self.bytes);
-        }
-        self.table.copy(&id(name), self.epoch, self.bytes)
-    }
-
-    fn joins(&mut self, known: Known) {
+        // Of one that is not there the place does not say whose absence it is.
+        let there = there.filter(|(record, _)| record.kind() == kind);
+        let there = there.and_then(|(record, piece)| Some((read(record)?, piece)));
+        let ((known, is_there), piece) = match there {
+            Some(there) => there,
+            None => {
+                let (record, piece) = self.table.copy(&id(name), self.epoch, self.bytes)?;
+                (read(record)?, piece)
+            }
+        };
         self.confirmed = self.confirmed.min(known.confirmed);
+        Some((is_there, piece))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The table by itself. What it means is tested with [the buckets](super::super::shared), which mean the same.
 
+mod recent;
+
 use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 
@@ -44,7 +46,8 @@ fn read(table: &Table, id: EntityId) -> Option<Entry> {
     let locked = table.get_with_floor(&id, EPOCH).0;
     let mut bytes = [0; RECORD_BYTES];
     let unlocked = table.copy(&id, EPOCH, &mut bytes);
-    assert_eq!(unlocked.and_then(Reader::entry), locked);
+    let unlocked = unlocked.and_then(|(record, _)| record.entry());
+    assert_eq!(unlocked, locked);
     locked
 }
 
@@ -203,7 +206,7 @@ proptest! {
         let mut tenant = reader::blank_tenant();
         if let Some(record) = Reader::new(&bytes) {
             let _ = (record.entry(), record.known(), record.hints());
-            let _ = (record.key(&mut key), record.user(&mut user), record.tenant(&mut tenant));
+            let _ = (record.key(&mut key), record.user(&mut user, None), record.tenant(&mut tenant, None));
         }
     }
 
@@ -221,7 +224,7 @@ proptest! {
         prop_assert_eq!(filled, after);
         let mut filled = first;
         let bytes = written(Record::User(Some(Rc::new(second.clone()))), second.version);
-        Reader::new(&bytes).unwrap().user(&mut filled).unwrap();
+        Reader::new(&bytes).unwrap().user(&mut filled, None).unwrap();
         prop_assert_eq!(filled, second);
     }
 }
@@ -249,7 +252,7 @@ fn whoever_reads_while_others_write_reads_one_of_the_records_that_were() {
     put(
         &shared,
         EntityId::user("usr_1"),
-        Record::User(Some(Rc::new(user_of(1, 1)))),
+        Record::User(Some(Rc::new(user_of(1, 2)))),
         1,
     );
     put(&shared, id, Record::key(key.key), 1);
