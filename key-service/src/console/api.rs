@@ -48,7 +48,7 @@ pub struct Problem {
     pub status: u16,
     /// Its word in the API.
     #[serde(default)]
-    pub code: String,
+    pub code: Box<str>,
     /// What kind of problem it is.
     pub title: String,
     /// What is wrong, and what to do.
@@ -152,7 +152,7 @@ impl Api {
         }
         let problem: Problem =
             serde_json::from_slice(&bytes).unwrap_or_else(|_| Problem::unreadable());
-        Err(match problem.code.as_str() {
+        Err(match &*problem.code {
             "idempotency_key_reused" => Problem::sent_before(),
             _ => problem,
         })
