@@ -345,11 +345,13 @@ fn metrics_tell_how_many_keys_there_are_and_how_many_expire() {
 }
 
 #[test]
-fn every_route_is_described_but_for_the_description() {
+fn every_route_is_described_but_for_the_description_and_the_pages() {
     let assembled = include_str!("../../src/http/mod.rs");
     assert_eq!(assembled.matches(".route(").count(), 1);
     assert!(assembled.contains(".route(\"/openapi.json\""));
-    for other in [".merge(", ".nest(", "route_service(", "fallback_service("] {
+    assert_eq!(assembled.matches(".merge(").count(), 1);
+    assert!(assembled.contains(".merge(console::pages("));
+    for other in [".nest(", "route_service(", "fallback_service("] {
         assert!(!assembled.contains(other), "{other}");
     }
 }
