@@ -12,7 +12,7 @@ pub struct Console {
     /// Leave the web console under /console out
     #[arg(long, env = "KEYBOUND_NO_CONSOLE")]
     no_console: bool,
-    /// Where browsers reach the console, such as https://keys.example.com. Needed where a proxy in between changes the host,
+    /// Where browsers reach the console, such as `https://keys.example.com`. Needed where a proxy in between changes the host,
     /// and for OpenID Connect
     #[arg(long, env = "KEYBOUND_CONSOLE_ORIGIN", value_name = "ORIGIN")]
     console_origin: Option<Origin>,
