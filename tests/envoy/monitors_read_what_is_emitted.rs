@@ -57,7 +57,8 @@ fn readers() -> Vec<PathBuf> {
     let mut found = vec![root.join("README.md"), root.join("key-service/README.md")];
     files(&root.join("docs"), &mut found);
     files(&root.join("envoy/observe"), &mut found);
-    found.retain(|path| !path.ends_with("prometheus.yml"));
+    let is_picture = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "png");
+    found.retain(|path| !path.ends_with("prometheus.yml") && !is_picture(path));
     found
 }
 
