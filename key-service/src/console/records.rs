@@ -200,6 +200,21 @@ pub struct Traffic {
 /// How many keys ask for a look.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ReviewCounts {
-    pub counts: BTreeMap<String, u64>,
+    /// None as long as they are counted for the first time.
+    pub counts: Option<BTreeMap<String, u64>>,
     pub counted_at: Option<i64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::ReviewCounts;
+
+    #[test]
+    fn counts_that_are_not_there_yet_are_no_error() {
+        let first = json!({"counts": null, "counted_at": null, "usage_reported": false});
+        let counts: ReviewCounts = serde_json::from_value(first).unwrap();
+        assert!(counts.counts.is_none());
+    }
 }
