@@ -1,30 +1,17 @@
 //! What the tests of the console's pages need of a browser: forms are sent, the cookie is kept, and no redirect is
 //! followed unseen.
 
-use std::time::Duration;
-
-use form_urlencoded::Serializer;
 use key_service::domain::token::Token;
 
 use crate::support::{Answer, Service};
+use crate::visitor::Visitor;
 
 /// Somebody who is signed in.
-pub struct Browser<'a> {
-    service: &'a Service,
-    cookie: String,
-}
+pub struct Browser<'a>(Visitor<'a>);
 
 impl<'a> Browser<'a> {
     pub fn sign_in(service: &'a Service, token: &Token) -> Self {
-        let mut browser = Self {
-            service,
-            cookie: String::new(),
-        };
-        let answer = browser.post("/console/sign-in", &[("token", token.reveal())]);
-        assert_eq!(answer.status, 303, "{}", answer.text);
-        let cookie = answer.header("set-cookie").split(';').next().unwrap();
-        cookie.clone_into(&mut browser.cookie);
-        browser
+        Self(Visitor::with(service, token))
     }
 
     pub fn admin(service: &'a Service) -> Self {
@@ -36,13 +23,11 @@ impl<'a> Browser<'a> {
     }
 
     pub fn get(&self, path: &str) -> Answer {
-        self.send("GET", path, None)
+        self.0.get(path)
     }
 
     pub fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let mut form = Serializer::new(String::new());
-        form.extend_pairs(fields);
-        self.send("POST", path, Some(form.finish()))
+        self.0.post(path, fields)
     }
 
     /// A page that must be there.
@@ -75,30 +60,6 @@ impl<'a> Browser<'a> {
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
         self.post(path, &pairs)
-    }
-
-    fn send(&self, method: &str, path: &str, form: Option<String>) -> Answer {
-        let request = ureq::http::Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.service.url))
-            .header("cookie", &self.cookie)
-            .header("content-type", "application/x-www-form-urlencoded");
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .timeout_global(Some(Duration::from_secs(60)))
-            .build()
-            .into();
-        let response = match form {
-            Some(form) => agent.run(request.body(form).unwrap()),
-            None => agent.run(request.body(()).unwrap()),
-        };
-        let mut response = response.unwrap();
-        Answer {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            text: response.body_mut().read_to_string().unwrap(),
-        }
     }
 }
 
