@@ -98,11 +98,16 @@ struct Held<'a> {
 
 impl<'a> Held<'a> {
     fn of(values: impl Iterator<Item = Cow<'a, [u8]>>) -> Self {
-        values.fold(Self::default(), |held, value| Self {
-            present: held.present || !value.is_empty(),
-            count: held.count.saturating_add(1),
-            first: held.first.or(Some(value)),
-        })
+        // In place: a processor waits for what is written in small parts and read in a large one, as a move does.
+        let mut held = Self::default();
+        for value in values {
+            held.present |= !value.is_empty();
+            held.count = held.count.saturating_add(1);
+            if held.first.is_none() {
+                held.first = Some(value);
+            }
+        }
+        held
     }
 }
 

@@ -6,13 +6,11 @@ use std::time::Duration;
 
 use super::again::Before;
 use super::guard::Passes;
-use super::settings::{Enforcement, Unavailable};
+use super::settings::{Enforcement, Settings, Unavailable};
 use super::standing::Standing;
 use super::{Decision, Gate, Notice, Passage, Refusal, Resolution};
-use crate::credential;
-#[cfg(target_pointer_width = "64")]
-use crate::credential::Fault;
 use crate::credential::digest::Digest;
+use crate::credential::{self, Fault};
 use crate::host::{Circumstances, RequestId, Store};
 use crate::knowledge::cache::{EntityId, Lookup, Source};
 use crate::knowledge::fetch::Admission;
@@ -50,19 +48,14 @@ impl Gate {
         store: &impl Store,
     ) -> Decision {
         let settings = Rc::clone(&self.settings);
-        #[cfg(target_pointer_width = "64")]
-        let ahead = self.find_ahead(request);
+        let mut found = self.find_ahead(&settings, request);
+        let once = &mut found;
+        // Where it stays, and a reference to it goes around: it is large, and to move it costs more than to look at it.
         let find = || {
-            #[cfg(target_pointer_width = "64")]
-            if let Some(found) = ahead {
-                return found;
-            }
-            match self.before(request.host) {
-                Some(before) => Ok(Found::Noted(before)),
-                None => {
-                    credential::find(&settings.credentials, &settings.key_format, request.headers)
-                        .map(Found::Sent)
-                }
+            let once = once;
+            match once.get_or_insert_with(|| self.find(&settings, request)) {
+                Ok(found) => Ok(&*found),
+                Err(fault) => Err(*fault),
             }
         };
         let (policies, found) = match Standing::of(&settings, &self.reserved, request, find) {
@@ -86,7 +79,7 @@ impl Gate {
                 return self.conclude(Err(Knowledge::Fault(fault)), policies, request, now);
             }
         };
-        let (digest, earlier) = match &found {
+        let (digest, earlier) = match found {
             Found::Sent(credential) => {
                 let digest = settings.digester.digest(credential);
                 self.note(digest, request.host);
@@ -115,18 +108,50 @@ impl Gate {
     #[cfg(target_pointer_width = "64")]
     fn find_ahead<'a>(
         &self,
+        settings: &Settings,
         request: &Request<'a, impl Circumstances>,
     ) -> Option<Result<Found<'a>, Fault>> {
-        let settings = &self.settings;
         if !self.cache.is_read_in_place() || settings.internal_redirects {
             return None;
         }
         let found = credential::find(&settings.credentials, &settings.key_format, request.headers);
         Some(found.map(|credential| {
             let digest = settings.digester.digest(&credential);
-            self.cache.expect(&digest);
+            self.expect(&digest);
             Found::Expected(digest)
         }))
+    }
+
+    /// There is nothing to wait for.
+    #[cfg(not(target_pointer_width = "64"))]
+    fn find_ahead<'a>(
+        &self,
+        _: &Settings,
+        _: &Request<'a, impl Circumstances>,
+    ) -> Option<Result<Found<'a>, Fault>> {
+        None
+    }
+
+    /// What is known of a key and what was counted of it will be read soon.
+    #[cfg(target_pointer_width = "64")]
+    fn expect(&self, digest: &Digest) {
+        let id = EntityId::key(digest);
+        self.cache.expect(&id);
+        if let Some(counted) = self.usage.expected(&id) {
+            self.cache.expect_value(counted);
+        }
+    }
+
+    fn find<'a>(
+        &self,
+        settings: &'a Settings,
+        request: &Request<'a, impl Circumstances>,
+    ) -> Result<Found<'a>, Fault> {
+        match self.before(request.host) {
+            Some(before) => Ok(Found::Noted(before)),
+            None => credential::find(&settings.credentials, &settings.key_format, request.headers)
+                .map(Found::Sent),
+        }
     }
 
     fn pass_anonymous(

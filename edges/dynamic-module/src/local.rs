@@ -29,7 +29,6 @@ pub struct Local {
     plugin: Arc<Plugin>,
     mailbox: Arc<Mailbox>,
     seat: Seat<Seated>,
-    last_request: AtomicU64,
 }
 
 /// What whoever sits uses.
@@ -58,25 +57,14 @@ impl Local {
                 feeds: 0,
                 edits: Edits::default(),
             }),
-            last_request: AtomicU64::new(0),
         });
         plugin.joins(&local);
         Some(local)
     }
 
-    /// The number of its configuration.
-    pub fn plugin_number(&self) -> u64 {
-        self.plugin.number
-    }
-
     /// Whether Envoy has let go of its configuration.
     pub fn has_ended(&self) -> bool {
         self.plugin.has_ended.load(Relaxed)
-    }
-
-    /// A number for one more request.
-    pub fn number(&self) -> RequestId {
-        self.last_request.fetch_add(1, Relaxed)
     }
 
     /// What it and the main thread say to each other.

@@ -57,7 +57,9 @@ impl Memory for Pages {
     }
 
     fn expect_at(&self, address: usize, bytes: usize) {
-        (address..address.saturating_add(bytes))
+        // From the beginning of the first line, or the last one would be left out.
+        let first = address - address % LINE;
+        (first..address.saturating_add(bytes))
             .step_by(LINE)
             .for_each(expect);
     }

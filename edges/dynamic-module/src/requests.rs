@@ -19,6 +19,9 @@ const KEPT: usize = 64;
 /// The worker of a configuration on this thread.
 struct Of {
     local: Arc<Local>,
+    /// The number of its configuration, and of its last request: here, so that nothing else has to be read for them.
+    plugin: u64,
+    last_request: RequestId,
     /// In the boxes in which Envoy holds them.
     #[expect(clippy::vec_box)]
     kept: Vec<Box<Request>>,
@@ -39,17 +42,12 @@ impl Request {
     /// A request of a configuration begins. Where there is no worker for it yet, that begins, too.
     pub fn begin(plugin: &Arc<Plugin>) -> Box<Self> {
         let known = WORKERS.with_borrow_mut(|workers| {
-            let of = workers
-                .iter_mut()
-                .find(|of| of.local.plugin_number() == plugin.number && !of.local.is_over())?;
-            let kept = of.kept.pop();
-            Some(kept.unwrap_or_else(|| Self::of(Some(Arc::clone(&of.local)))))
+            let mut workers = workers.iter_mut();
+            let of = workers.find(|of| of.plugin == plugin.number && !of.local.is_over())?;
+            Some(of.request())
         });
-        let mut request = known.unwrap_or_else(|| Self::of(Local::begin(plugin).inspect(keep)));
-        if let Some(local) = &request.local {
-            request.number = local.number();
-        }
-        request
+        let first = || Local::begin(plugin).map(|local| keep(local, plugin.number));
+        known.or_else(first).unwrap_or_else(Self::without_worker)
     }
 
     /// A request that nobody can serve.
@@ -88,16 +86,32 @@ impl Request {
     }
 }
 
-/// Keeps a worker for the requests to come, and lets go of those that are broken or whose configuration has gone.
-fn keep(local: &Arc<Local>) {
-    let of = Of {
-        local: Arc::clone(local),
+impl Of {
+    /// The next request.
+    fn request(&mut self) -> Box<Request> {
+        let kept = self.kept.pop();
+        let mut request = kept.unwrap_or_else(|| Request::of(Some(Arc::clone(&self.local))));
+        request.number = self.last_request;
+        self.last_request = self.last_request.wrapping_add(1);
+        request
+    }
+}
+
+/// Keeps a worker for the requests to come, of which this is the first, and lets go of those that are broken or whose
+/// configuration has gone.
+fn keep(local: Arc<Local>, plugin: u64) -> Box<Request> {
+    let mut of = Of {
+        local,
+        plugin,
+        last_request: 0,
         kept: Vec::new(),
     };
+    let request = of.request();
     let _dropped: Vec<Of> = WORKERS.with_borrow_mut(|workers| {
         workers.push(of);
         workers
             .extract_if(.., |of| of.local.has_ended() || of.local.is_over())
             .collect()
     });
+    request
 }

@@ -196,11 +196,19 @@ impl Cache {
         self.shared.table().is_some()
     }
 
-    /// A digest will be looked up soon.
+    /// A key will be looked up soon.
     #[cfg(target_pointer_width = "64")]
-    pub fn expect(&self, digest: &Digest) {
+    pub fn expect(&self, id: &EntityId) {
         if let Some(table) = self.shared.table() {
-            self.scratch.expect(table, &EntityId::key(digest));
+            self.scratch.expect(table, id);
+        }
+    }
+
+    /// A value will be read soon, of whomever it is.
+    #[cfg(target_pointer_width = "64")]
+    pub fn expect_value<T>(&self, value: &T) {
+        if let Some(table) = self.shared.table() {
+            table.expect_bytes(std::ptr::from_ref(value).addr(), size_of::<T>());
         }
     }
 

@@ -230,6 +230,12 @@ impl Usage {
         }
     }
 
+    /// What was counted of a key, most likely: it is not looked at, so that this waits for no memory.
+    #[cfg(target_pointer_width = "64")]
+    pub fn expected(&self, id: &EntityId) -> Option<&impl Sized> {
+        self.counts.iter_hash(id.spread()).next()
+    }
+
     /// Counts a verdict on a key. A key that was seen before costs no allocation. `source` is asked now and then for
     /// the address of the client.
     pub fn count(

@@ -129,10 +129,9 @@ impl Table {
             .expect(self.bucket(id).saturating_add(BUCKET / 2));
     }
 
-    /// A value that is not in the table will be read soon.
-    fn expect_value<T>(&self, value: &T) {
-        let address = std::ptr::from_ref(value).addr();
-        self.memory.expect_at(address, size_of::<T>());
+    /// Bytes that are not in the table will be read soon, most likely.
+    pub(super) fn expect_bytes(&self, address: usize, bytes: usize) {
+        self.memory.expect_at(address, bytes);
     }
 
     /// The record at a place will be read soon, of which most have two lines.

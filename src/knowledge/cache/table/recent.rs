@@ -99,10 +99,9 @@ impl Recent {
         let Some(kept) = self.kept.peek(id) else {
             return false;
         };
-        let Chain { key, user, .. } = &kept.chain;
-        table.expect_value(&**key);
-        if let Some(user) = user.as_deref() {
-            table.expect_value(user);
+        expect_record(table, &kept.chain.key);
+        if let Some(user) = &kept.chain.user {
+            expect_record(table, user);
         }
         true
     }
@@ -142,6 +141,13 @@ impl Recent {
         let last = self.came.get_mut(place);
         last.is_some_and(|last| std::mem::replace(last, part) == part)
     }
+}
+
+/// A record will be read soon, and how often it is shared, which is counted right before it.
+fn expect_record<T>(table: &Table, record: &Rc<T>) {
+    const COUNTS: usize = 2 * size_of::<usize>();
+    let address = Rc::as_ptr(record).addr().saturating_sub(COUNTS);
+    table.expect_bytes(address, size_of::<T>().saturating_add(COUNTS));
 }
 
 impl Weighed for Kept {
