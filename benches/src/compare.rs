@@ -92,7 +92,7 @@ pub async fn run(plan: &Plan, processors: Option<&Processors>) -> Result<Vec<Mea
         let requests = contender.requests();
         let mut order: Vec<u32> = (0..).take(requests.len()).collect();
         order.shuffle(&mut random);
-        let port = gateway.port(contender.shares_listener_of().name())?;
+        let port = gateway.port(contender.name())?;
         let load = Load::connect(
             port,
             CONNECTIONS,
@@ -161,7 +161,7 @@ async fn start(plan: &Plan, processors: Option<&Processors>) -> Result<Gateway> 
     // All of them, whoever takes part: what an idle listener costs is the same for every run.
     let listeners = Contender::all()
         .into_iter()
-        .filter_map(|contender| contender.listener(&modules))
+        .map(|contender| contender.listener(&modules))
         .collect();
     eprintln!(
         "starting Envoy, key service and authorization service ({} contenders)",

@@ -210,8 +210,8 @@ impl Contender {
         }
     }
 
-    /// The listener whose filter it is. Refused and malformed keys meet the filter that others pass.
-    pub fn listener(self, modules: &Modules) -> Option<Listener> {
+    /// The listener whose filter it is. Each has its own, so that a worker knows the keys that it is sent and no others.
+    pub fn listener(self, modules: &Modules) -> Listener {
         let population = Population {
             kind: Kind::Plain,
             keys: KEYS,
@@ -229,34 +229,22 @@ impl Contender {
             Self::WasmHostCalls => Some(modules.filter(&modules.host_calls, self.name(), "")),
             Self::NativeCalls => Some(modules.native_calls()),
             Self::Keybound(home, case) => {
-                let settings = case.settings()?;
-                Some(keybound(modules, home, self.name(), &settings))
+                Some(keybound(modules, home, self.name(), &case.settings()))
             }
         };
-        Some(Listener {
+        Listener {
             name: self.name().to_owned(),
             filter,
             notices: self.case().is_some(),
-        })
-    }
-
-    /// The contender whose listener this one uses.
-    pub const fn shares_listener_of(self) -> Self {
-        match self {
-            Self::Keybound(home, Case::Refused | Case::Malformed) => {
-                Self::Keybound(home, Case::Local)
-            }
-            other => other,
         }
     }
 }
 
 impl Case {
-    /// Settings beside the required ones; nothing where the filter is that of another case.
-    fn settings(self) -> Option<Value> {
-        Some(match self {
-            Self::Refused | Self::Malformed => return None,
-            Self::Local => json!({}),
+    /// Settings beside the required ones.
+    fn settings(self) -> Value {
+        match self {
+            Self::Local | Self::Refused | Self::Malformed => json!({}),
             // So few that no key is there any more when its turn comes again.
             Self::Shared => json!({"limits": {"local_entries": 16}}),
             Self::Expectations => json!({"default_policy": {
@@ -275,7 +263,7 @@ impl Case {
                     "user": {"header": "x-user"}, "tenant": {"header": "x-tenant"},
                 },
             }),
-        })
+        }
     }
 }
 

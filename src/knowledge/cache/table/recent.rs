@@ -30,8 +30,10 @@ pub struct Recent {
     kept: Bounded<Kept>,
     /// Whether one had to go for another already.
     is_full: bool,
-    /// A part of the id of the key that came last, by another part.
-    came: Box<[u16]>,
+    /// A part of the id of the key that came last and how many had come then, by another part of the id.
+    came: Box<[(u16, u16)]>,
+    /// How many keys have come of which nothing was kept.
+    count: u16,
     users: Owners<User>,
     tenants: Owners<Tenant>,
 }
@@ -68,7 +70,8 @@ impl Default for Recent {
         Self {
             kept: Bounded::new(ENTRIES, BYTES),
             is_full: false,
-            came: vec![0; CAME].into(),
+            came: vec![(0, 0); CAME].into(),
+            count: 0,
             users: Owners::default(),
             tenants: Owners::default(),
         }
@@ -134,12 +137,17 @@ impl Recent {
         self.kept.len()
     }
 
+    /// Whether a key came not long ago: since then no more have come than are kept. Then to keep it is worth its price.
     fn came_before(&mut self, id: &EntityId) -> bool {
         let [.., a, b, c, d] = id.0;
         let place = usize::from(u16::from_le_bytes([a, b])) % CAME;
         let part = u16::from_le_bytes([c, d]);
-        let last = self.came.get_mut(place);
-        last.is_some_and(|last| std::mem::replace(last, part) == part)
+        self.count = self.count.wrapping_add(1);
+        let Some(came) = self.came.get_mut(place) else {
+            return false;
+        };
+        let (last, when) = std::mem::replace(came, (part, self.count));
+        last == part && usize::from(self.count.wrapping_sub(when)) < ENTRIES
     }
 }
 

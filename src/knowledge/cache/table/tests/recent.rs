@@ -183,6 +183,26 @@ fn no_more_is_kept_than_there_is_room_for_and_who_comes_again_is() {
     assert_eq!(kept.kept(), 1024);
 }
 
+/// Else each key that comes would push out another one, where many are asked for evenly.
+#[test]
+fn who_comes_again_late_is_not_kept() {
+    const KEYS: u16 = 4_000;
+    let table = table(2 * usize::from(KEYS));
+    (0..3).for_each(|user| put_user(&table, user, 1, true));
+    put_tenant(&table, 1, true);
+    (0..KEYS).for_each(|key| put_key(&table, key, 1));
+    let mut kept = Scratch::default();
+    let mut come = |key| kept.look_up(&table, &key_id(key), EPOCH).unwrap().0.key;
+    (0..2_000).for_each(|key| drop(come(key)));
+
+    drop(come(2_000));
+    (2_001..3_050).for_each(|key| drop(come(key)));
+    let (late, then) = (come(2_000), come(2_000));
+    assert!(!Rc::ptr_eq(&late, &then));
+    // Now it has come twice in a row.
+    assert!(Rc::ptr_eq(&come(2_000), &come(2_000)));
+}
+
 #[test]
 fn users_and_tenants_of_several_keys_are_kept_once() {
     let table = filled();
