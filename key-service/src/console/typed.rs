@@ -1,8 +1,9 @@
 //! What people type into forms about records, read and shown as the API has it.
 
+use axum::http::Method;
 use serde_json::{Map, Value, json};
 
-use super::api::{Problem, WrongField};
+use super::api::{Api, Condition, Problem, WrongField};
 use super::form::Sent;
 use super::parts::Field;
 use crate::domain::time::shown;
@@ -116,6 +117,27 @@ impl Item {
 
 fn words_of(values: &[Value]) -> Vec<&str> {
     values.iter().filter_map(Value::as_str).collect()
+}
+
+/// Makes a record of what a form says, once for each form that can be sent once.
+pub async fn make(api: &Api, path: &str, items: &[Item], sent: &Sent) -> Result<Value, Problem> {
+    let body = changed(items, sent, &Value::Null)?.into();
+    let condition = sent.text("once").map(Condition::Once);
+    api.send_if(condition, Method::POST, path, Some(body)).await
+}
+
+/// Changes a record to what a form says, if nobody else has changed it since the page of the form showed this version.
+pub async fn change(
+    api: &Api,
+    path: &str,
+    items: &[Item],
+    sent: &Sent,
+    (record, version): (&Value, &str),
+) -> Result<Value, Problem> {
+    let body = changed(items, sent, record)?.into();
+    let condition = Some(Condition::Unchanged(version));
+    api.send_if(condition, Method::PATCH, path, Some(body))
+        .await
 }
 
 /// What a form changes of a record: the fields that are not as they were. `Value::Null` is no record yet.

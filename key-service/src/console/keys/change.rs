@@ -1,16 +1,15 @@
 //! `/console/keys/{id}/change`: what a key is called, and what narrows it.
 
-use axum::http::Method;
 use axum::response::Response;
 use serde_json::Value;
 
-use crate::console::api::{Condition, of};
+use crate::console::api::of;
 use crate::console::error::Stop;
 use crate::console::form::{FormPage, Sent};
 use crate::console::key_rules::of_tenant;
 use crate::console::page::Section;
 use crate::console::record::Id;
-use crate::console::typed::{Item, Kind, changed};
+use crate::console::typed::{self, Item, Kind};
 use crate::console::visit::{Staff, Visit};
 use crate::console::{links, see};
 
@@ -102,18 +101,8 @@ pub async fn send(Staff(visit): Staff, Id(id): Id, sent: Sent) -> Result<Respons
     let path = of("keys", &id);
     let key: Value = visit.api.get(&path).await?;
     let version = sent.text("version").unwrap_or_default().to_owned();
-    let result = match changed(&FENCES, &sent, &key) {
-        Ok(body) => {
-            let condition = Some(Condition::Unchanged(&version));
-            let body = Some(body.into());
-            visit
-                .api
-                .send_if(condition, Method::PATCH, &path, body)
-                .await
-        }
-        Err(problem) => Err(problem),
-    };
-    match result {
+    let shown = (&key, version.as_str());
+    match typed::change(&visit.api, &path, &FENCES, &sent, shown).await {
         Ok(_) => Ok(see(&format!("{}?done=changed", links::key(&id)))),
         Err(problem) => page(&visit, &id, &key, version)
             .await

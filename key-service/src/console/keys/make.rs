@@ -1,11 +1,10 @@
 //! `/console/keys/new`: a key for a user. It is shown once, in the answer to the form.
 
-use axum::http::Method;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
 
 use super::change::FENCES;
-use crate::console::api::{Condition, of};
+use crate::console::api::of;
 use crate::console::error::Stop;
 use crate::console::form::{FormPage, Sent};
 use crate::console::key_rules::of_tenant;
@@ -14,7 +13,7 @@ use crate::console::list::Asked;
 use crate::console::page::Section;
 use crate::console::records::User;
 use crate::console::shown_once::{ShownOnce, once};
-use crate::console::typed::{Item, Kind, changed};
+use crate::console::typed::{self, Item, Kind};
 use crate::console::visit::{Staff, Visit};
 
 /// What is said of a key once, when it is made.
@@ -86,17 +85,7 @@ async fn page(visit: &Visit, user: Option<&str>, once: String) -> FormPage {
 
 /// Makes it.
 pub async fn send(Staff(visit): Staff, sent: Sent) -> Result<Response, Stop> {
-    let made = match changed(&items(), &sent, &Value::Null) {
-        Ok(body) => {
-            let condition = sent.text("once").map(Condition::Once);
-            visit
-                .api
-                .send_if(condition, Method::POST, "keys", Some(body.into()))
-                .await
-        }
-        Err(problem) => Err(problem),
-    };
-    match made {
+    match typed::make(&visit.api, "keys", &items(), &sent).await {
         Ok(key) => Ok(shown_once(&visit, "The key is made", &key, Vec::new())),
         Err(problem) => {
             // One that was used up by another form would refuse this one for ever.

@@ -4,14 +4,14 @@ use axum::http::Method;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use crate::console::api::{Condition, of};
+use crate::console::api::of;
 use crate::console::error::Stop;
 use crate::console::form::{FormPage, Sent};
 use crate::console::page::Section;
 use crate::console::record::Id;
 use crate::console::records::Tenant;
 use crate::console::stop::{Stopping, at_once};
-use crate::console::typed::{Item, Kind, changed};
+use crate::console::typed::{self, Item, Kind};
 use crate::console::visit::{Staff, Visit};
 use crate::console::{links, see};
 
@@ -52,16 +52,7 @@ fn new_page(visit: &Visit) -> FormPage {
 
 /// Makes it.
 pub async fn make(Staff(visit): Staff, sent: Sent) -> Result<Response, Stop> {
-    let made = match changed(&[ID, NAME], &sent, &Value::Null) {
-        Ok(body) => {
-            visit
-                .api
-                .send(Method::POST, "tenants", Some(body.into()))
-                .await
-        }
-        Err(problem) => Err(problem),
-    };
-    match made {
+    match typed::make(&visit.api, "tenants", &[ID, NAME], &sent).await {
         Ok(tenant) => {
             let id = tenant["id"].as_str().unwrap_or_default();
             Ok(see(&format!("{}?done=created", links::tenant(id))))
@@ -96,18 +87,8 @@ pub async fn change(Staff(visit): Staff, Id(id): Id, sent: Sent) -> Result<Respo
     let path = of("tenants", &id);
     let tenant: Value = visit.api.get(&path).await?;
     let version = sent.text("version").unwrap_or_default().to_owned();
-    let result = match changed(&[NAME], &sent, &tenant) {
-        Ok(body) => {
-            let condition = Some(Condition::Unchanged(&version));
-            let body = Some(body.into());
-            visit
-                .api
-                .send_if(condition, Method::PATCH, &path, body)
-                .await
-        }
-        Err(problem) => Err(problem),
-    };
-    match result {
+    let shown = (&tenant, version.as_str());
+    match typed::change(&visit.api, &path, &[NAME], &sent, shown).await {
         Ok(_) => Ok(see(&format!("{}?done=changed", links::tenant(&id)))),
         Err(problem) => page(&visit, &id, &tenant, version).refused(problem, &sent),
     }

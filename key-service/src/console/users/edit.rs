@@ -1,16 +1,15 @@
 //! Making a user, and changing what is said of one.
 
-use axum::http::Method;
 use axum::response::Response;
 use serde_json::Value;
 
-use crate::console::api::{Condition, of};
+use crate::console::api::of;
 use crate::console::error::Stop;
 use crate::console::form::{FormPage, Sent};
 use crate::console::list::Asked;
 use crate::console::page::Section;
 use crate::console::record::Id;
-use crate::console::typed::{Item, Kind, changed};
+use crate::console::typed::{self, Item, Kind};
 use crate::console::visit::{Staff, Visit};
 use crate::console::{links, see};
 
@@ -113,16 +112,7 @@ fn new_page(visit: &Visit) -> FormPage {
 
 /// Makes it.
 pub async fn make(Staff(visit): Staff, sent: Sent) -> Result<Response, Stop> {
-    let made = match changed(&items(), &sent, &Value::Null) {
-        Ok(body) => {
-            visit
-                .api
-                .send(Method::POST, "users", Some(body.into()))
-                .await
-        }
-        Err(problem) => Err(problem),
-    };
-    match made {
+    match typed::make(&visit.api, "users", &items(), &sent).await {
         Ok(user) => {
             let id = user["id"].as_str().unwrap_or_default();
             Ok(see(&format!("{}?done=created", links::user(id))))
@@ -159,18 +149,8 @@ pub async fn change(Staff(visit): Staff, Id(id): Id, sent: Sent) -> Result<Respo
     let path = of("users", &id);
     let user: Value = visit.api.get(&path).await?;
     let version = sent.text("version").unwrap_or_default().to_owned();
-    let result = match changed(&SAID, &sent, &user) {
-        Ok(body) => {
-            let condition = Some(Condition::Unchanged(&version));
-            let body = Some(body.into());
-            visit
-                .api
-                .send_if(condition, Method::PATCH, &path, body)
-                .await
-        }
-        Err(problem) => Err(problem),
-    };
-    match result {
+    let shown = (&user, version.as_str());
+    match typed::change(&visit.api, &path, &SAID, &sent, shown).await {
         Ok(_) => Ok(see(&format!("{}?done=changed", links::user(&id)))),
         Err(problem) => page(&visit, &id, &user, version).refused(problem, &sent),
     }
