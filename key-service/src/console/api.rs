@@ -3,7 +3,7 @@
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -90,11 +90,15 @@ impl Api {
 
     /// Reads something. What cannot be had is a page that says why.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Stop> {
-        let answer = self.send_get(path).await?;
-        serde_json::from_value(answer).map_err(|error| {
-            tracing::error!(%error, "the console cannot read an answer of the API");
-            Stop::from(Problem::unreadable())
-        })
+        read(self.send_get(path).await?)
+    }
+
+    /// Reads something that has no version, and the tag that stands for what it is.
+    pub async fn get_tagged<T: DeserializeOwned>(&self, path: &str) -> Result<(T, String), Stop> {
+        let (head, answer) = self.ask(None, Method::GET, path, None).await?;
+        let tag = head.get(header::ETAG).and_then(|tag| tag.to_str().ok());
+        let tag = tag.unwrap_or_default().trim_matches('"').to_owned();
+        Ok((read(answer)?, tag))
     }
 
     /// Reads something, or says why it cannot be had.
@@ -120,6 +124,17 @@ impl Api {
         path: &str,
         body: Option<Value>,
     ) -> Result<Value, Problem> {
+        let (_, answer) = self.ask(condition, method, path, body).await?;
+        Ok(answer)
+    }
+
+    async fn ask(
+        &self,
+        condition: Option<Condition<'_>>,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<(HeaderMap, Value), Problem> {
         let mut request = Request::new(match &body {
             Some(body) => Body::from(body.to_string()),
             None => Body::empty(),
@@ -141,14 +156,15 @@ impl Api {
             Ok(answer) => answer,
             Err(never) => match never {},
         };
-        let status = answer.status();
-        let bytes = axum::body::to_bytes(answer.into_body(), LARGEST_ANSWER).await;
+        let (head, body) = answer.into_parts();
+        let bytes = axum::body::to_bytes(body, LARGEST_ANSWER).await;
         let bytes = bytes.map_err(|_| Problem::unreadable())?;
-        if status.is_success() {
-            return match bytes.is_empty() {
-                true => Ok(Value::Null),
-                false => serde_json::from_slice(&bytes).map_err(|_| Problem::unreadable()),
+        if head.status.is_success() {
+            let answer = match bytes.is_empty() {
+                true => Value::Null,
+                false => serde_json::from_slice(&bytes).map_err(|_| Problem::unreadable())?,
             };
+            return Ok((head.headers, answer));
         }
         let problem: Problem =
             serde_json::from_slice(&bytes).unwrap_or_else(|_| Problem::unreadable());
@@ -157,6 +173,13 @@ impl Api {
             _ => problem,
         })
     }
+}
+
+fn read<T: DeserializeOwned>(answer: Value) -> Result<T, Stop> {
+    serde_json::from_value(answer).map_err(|error| {
+        tracing::error!(%error, "the console cannot read an answer of the API");
+        Stop::from(Problem::unreadable())
+    })
 }
 
 impl Problem {

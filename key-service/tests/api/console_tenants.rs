@@ -117,7 +117,9 @@ fn key_rules_are_shown_changed_and_taken_away() {
     ];
     assert_eq!(viewer.get(path).status, 403);
     assert_eq!(viewer.post(path, &form).status, 403);
-    let page = browser.does(path, &form);
+    let answer = browser.fill_in(path, &form);
+    assert_eq!(answer.status, 303, "{}", answer.text);
+    let page = browser.page(answer.header("location"));
     let asked = json!({"max_lifetime": "90d", "require": ["purpose", "networks"], "name_pattern": "[a-z]+",
         "forbid_scopes": ["*", "admin:*"], "owners": "system", "on_leak": "flag"});
     assert_eq!(rules(), asked);
@@ -140,6 +142,10 @@ fn key_rules_are_shown_changed_and_taken_away() {
         "{}",
         wrong.text
     );
+    let stale = browser.post(path, &[("version", "of-before"), ("max_lifetime", "1d")]);
+    assert_eq!(stale.status, 412, "{}", stale.text);
+    assert!(stale.text.contains("value=\"1d\""), "what was typed stays");
+    assert_eq!(rules(), asked);
     assert_eq!(viewer.post(&format!("{path}/remove"), &[]).status, 403);
     browser.does(&format!("{path}/remove"), &[]);
     assert_eq!(rules()["max_lifetime"], json!(null));

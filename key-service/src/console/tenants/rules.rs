@@ -4,7 +4,7 @@ use axum::http::Method;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use crate::console::api::of;
+use crate::console::api::{Condition, of};
 use crate::console::error::Stop;
 use crate::console::form::{Body, FormPage, Sent};
 use crate::console::page::Section;
@@ -29,15 +29,15 @@ const REQUIRED: [(&str, &str, &str); 5] = [
 
 /// The form.
 pub async fn form(Staff(visit): Staff, Id(id): Id) -> Result<Response, Stop> {
-    let rules: KeyRules = visit.api.get(&path(&id)).await?;
-    page(&visit, &id, &rules).show()
+    let (rules, version) = visit.api.get_tagged(&path(&id)).await?;
+    page(&visit, &id, &rules, version).show()
 }
 
 fn path(id: &str) -> String {
     format!("{}/key-rules", of("tenants", id))
 }
 
-fn page(visit: &Visit, id: &str, rules: &KeyRules) -> FormPage {
+fn page(visit: &Visit, id: &str, rules: &KeyRules, version: String) -> FormPage {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let mut fields = vec![
         Field::line("max_lifetime", "Longest life")
@@ -75,6 +75,7 @@ fn page(visit: &Visit, id: &str, rules: &KeyRules) -> FormPage {
                 .to_owned(),
         ],
         fields,
+        hidden: vec![("version", version)],
         back: links::tenant(id),
         ..FormPage::new(
             visit.page(Section::Tenants, format!("Key rules of the tenant {id}")),
@@ -102,13 +103,15 @@ pub async fn send(Staff(visit): Staff, Id(id): Id, sent: Sent) -> Result<Respons
         .with_some("name_pattern", sent.text("name_pattern"))
         .with_some("owners", sent.text("owners"))
         .with_some("on_leak", sent.text("on_leak"));
+    let version = sent.text("version").unwrap_or_default().to_owned();
+    let condition = Some(Condition::Unchanged(&version));
     match visit
         .api
-        .send(Method::PUT, &path(&id), Some(body.json()))
+        .send_if(condition, Method::PUT, &path(&id), Some(body.json()))
         .await
     {
         Ok(_) => Ok(see(&format!("{}?done=rules", links::tenant(&id)))),
-        Err(problem) => page(&visit, &id, &before).refused(problem, &sent),
+        Err(problem) => page(&visit, &id, &before, version).refused(problem, &sent),
     }
 }
 
