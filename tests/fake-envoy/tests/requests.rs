@@ -160,6 +160,10 @@ fn a_call_that_envoy_does_not_take_is_an_outage() {
 }
 
 #[test]
+#[cfg_attr(
+    miri,
+    ignore = "what the feed waits for at most passes there within a call"
+)]
 fn an_answer_within_a_call_is_as_good_as_one_behind_it() {
     let service = KeyService::default();
     service.has("secret-one", "one", true);
