@@ -1,16 +1,14 @@
 //! From a request to a decision.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::again::Before;
+use super::found::Found;
 use super::guard::Passes;
-use super::settings::{Enforcement, Settings, Unavailable};
+use super::settings::{Enforcement, Unavailable};
 use super::standing::Standing;
 use super::{Decision, Gate, Notice, Passage, Refusal, Resolution};
 use crate::credential::digest::Digest;
-use crate::credential::{self, Fault};
 use crate::host::{Circumstances, RequestId, Store};
 use crate::knowledge::cache::{EntityId, Lookup, Source};
 use crate::knowledge::fetch::Admission;
@@ -28,14 +26,6 @@ pub(super) struct Case<'a, C, S> {
     pub(super) policies: Chosen<'a>,
     pub(super) now: Now,
     pub(super) store: &'a S,
-}
-
-/// The credential of a request: as it was sent, or as it was noted when the request came first.
-enum Found<'a> {
-    Sent(Cow<'a, [u8]>),
-    Noted(Before),
-    #[cfg(target_pointer_width = "64")]
-    Expected(Digest),
 }
 
 impl Gate {
@@ -101,57 +91,6 @@ impl Gate {
             store,
         };
         self.look_up(&case, id, deadline)
-    }
-
-    /// Finds the credential before it is known what the route asks, where the cache is read in place: what is known of
-    /// it is on its way from memory meanwhile.
-    #[cfg(target_pointer_width = "64")]
-    fn find_ahead<'a>(
-        &self,
-        settings: &Settings,
-        request: &Request<'a, impl Circumstances>,
-    ) -> Option<Result<Found<'a>, Fault>> {
-        if !self.cache.is_read_in_place() || settings.internal_redirects {
-            return None;
-        }
-        let found = credential::find(&settings.credentials, &settings.key_format, request.headers);
-        Some(found.map(|credential| {
-            let digest = settings.digester.digest(&credential);
-            self.expect(&digest);
-            Found::Expected(digest)
-        }))
-    }
-
-    /// There is nothing to wait for.
-    #[cfg(not(target_pointer_width = "64"))]
-    fn find_ahead<'a>(
-        &self,
-        _: &Settings,
-        _: &Request<'a, impl Circumstances>,
-    ) -> Option<Result<Found<'a>, Fault>> {
-        None
-    }
-
-    /// What is known of a key and what was counted of it will be read soon.
-    #[cfg(target_pointer_width = "64")]
-    fn expect(&self, digest: &Digest) {
-        let id = EntityId::key(digest);
-        self.cache.expect(&id);
-        if let Some(counted) = self.usage.expected(&id) {
-            self.cache.expect_value(counted);
-        }
-    }
-
-    fn find<'a>(
-        &self,
-        settings: &'a Settings,
-        request: &Request<'a, impl Circumstances>,
-    ) -> Result<Found<'a>, Fault> {
-        match self.before(request.host) {
-            Some(before) => Ok(Found::Noted(before)),
-            None => credential::find(&settings.credentials, &settings.key_format, request.headers)
-                .map(Found::Sent),
-        }
     }
 
     fn pass_anonymous(

@@ -10,6 +10,7 @@ mod changes;
 mod decision;
 mod edition;
 mod edits;
+mod found;
 mod guard;
 mod held;
 mod judge;

@@ -57,16 +57,18 @@ impl Memory for Pages {
     }
 
     fn expect_at(&self, address: usize, bytes: usize) {
-        // From the beginning of the first line, or the last one would be left out.
-        let first = address - address % LINE;
-        (first..address.saturating_add(bytes))
-            .step_by(LINE)
-            .for_each(expect);
+        lines(address, bytes).for_each(expect);
     }
 }
 
 /// Bytes of a line of the processor's caches.
 const LINE: usize = 64;
+
+/// Where the lines begin in which some bytes lie.
+fn lines(address: usize, bytes: usize) -> impl Iterator<Item = usize> {
+    let first = address - address % LINE;
+    (first..address.saturating_add(bytes)).step_by(LINE)
+}
 
 /// Asks for the line of an address. Nothing is read by that, whatever is there.
 #[inline]
@@ -101,6 +103,14 @@ mod tests {
         }
         pages.expect(1_000_000);
         assert_eq!(words[999_999].load(Relaxed), 7);
+    }
+
+    #[test]
+    fn bytes_lie_in_the_lines_from_their_first_to_their_last() {
+        let of = |address, bytes| lines(address, bytes).collect::<Vec<_>>();
+        assert_eq!(of(128, 64), [128]);
+        assert_eq!(of(56, 80), [0, 64, 128]);
+        assert_eq!(of(127, 2), [64, 128]);
     }
 
     #[test]

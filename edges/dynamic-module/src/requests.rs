@@ -19,9 +19,9 @@ const KEPT: usize = 64;
 /// The worker of a configuration on this thread.
 struct Of {
     local: Arc<Local>,
-    /// The number of its configuration, and of its last request: here, so that nothing else has to be read for them.
+    /// The numbers of its configuration and of its next request: here, so that nothing else has to be read for them.
     plugin: u64,
-    last_request: RequestId,
+    next: RequestId,
     /// In the boxes in which Envoy holds them.
     #[expect(clippy::vec_box)]
     kept: Vec<Box<Request>>,
@@ -91,8 +91,8 @@ impl Of {
     fn request(&mut self) -> Box<Request> {
         let kept = self.kept.pop();
         let mut request = kept.unwrap_or_else(|| Request::of(Some(Arc::clone(&self.local))));
-        request.number = self.last_request;
-        self.last_request = self.last_request.wrapping_add(1);
+        request.number = self.next;
+        self.next = self.next.wrapping_add(1);
         request
     }
 }
@@ -103,7 +103,7 @@ fn keep(local: Arc<Local>, plugin: u64) -> Box<Request> {
     let mut of = Of {
         local,
         plugin,
-        last_request: 0,
+        next: 0,
         kept: Vec::new(),
     };
     let request = of.request();

@@ -49,13 +49,18 @@ fn put_tenant(table: &Table, version: u64, is_there: bool) {
     put(table, EntityId::tenant("ten_0"), record, version);
 }
 
-/// A table with a few keys, their users and their tenant.
-fn filled() -> Arc<Table> {
-    let table = table(256);
+/// A table with so many keys, their three users and their tenant.
+fn filled_with(keys: u16) -> Arc<Table> {
+    let table = table(2 * usize::from(keys).max(128));
     (0..3).for_each(|user| put_user(&table, user, 1, true));
     put_tenant(&table, 1, true);
-    (0..6).for_each(|key| put_key(&table, key, 1));
+    (0..keys).for_each(|key| put_key(&table, key, 1));
     table
+}
+
+/// A table with a few keys.
+fn filled() -> Arc<Table> {
+    filled_with(6)
 }
 
 #[derive(Debug, Clone)]
@@ -161,10 +166,7 @@ fn what_was_looked_at_long_ago_is_read_again() {
 #[test]
 fn no_more_is_kept_than_there_is_room_for_and_who_comes_again_is() {
     const KEYS: u16 = 5_000;
-    let table = table(2 * usize::from(KEYS));
-    (0..3).for_each(|user| put_user(&table, user, 1, true));
-    put_tenant(&table, 1, true);
-    (0..KEYS).for_each(|key| put_key(&table, key, 1));
+    let table = filled_with(KEYS);
     let mut kept = Scratch::default();
     for key in 0..KEYS - 100 {
         assert!(kept.look_up(&table, &key_id(key), EPOCH).is_some());
@@ -186,11 +188,7 @@ fn no_more_is_kept_than_there_is_room_for_and_who_comes_again_is() {
 /// Else each key that comes would push out another one, where many are asked for evenly.
 #[test]
 fn who_comes_again_late_is_not_kept() {
-    const KEYS: u16 = 4_000;
-    let table = table(2 * usize::from(KEYS));
-    (0..3).for_each(|user| put_user(&table, user, 1, true));
-    put_tenant(&table, 1, true);
-    (0..KEYS).for_each(|key| put_key(&table, key, 1));
+    let table = filled_with(4_000);
     let mut kept = Scratch::default();
     let mut come = |key| kept.look_up(&table, &key_id(key), EPOCH).unwrap().0.key;
     (0..2_000).for_each(|key| drop(come(key)));
